@@ -1,7 +1,7 @@
 """Reads raw config values one by one and gathers everything that is wrong with them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ class ConfigReader:
     problems: list[Problem] = field(default_factory=list)
 
     def wrong(self, key: str, what: str, example: str = "VALUE") -> None:
-        """Note a problem with `key` (dots lead into objects); `example` is a value that would do, as typed in a shell."""
+        """Note a problem with `key` (dots lead into objects); `example` is a value that would do, shell-quoted."""
         top = key.partition(".")[0]
         flags = "".join(flag for flag, wanted in (("--path ", "." in key), ("--secret ", top in SECRET_KEYS)) if wanted)
         mend = f"pulumi config set {flags}'{NAMESPACE}:{key}' {example}".rstrip()
@@ -35,6 +35,12 @@ class ConfigReader:
         mend = f"pulumi config rm --path '{NAMESPACE}:{key}'"
         what = f"is not a key of {top} ({', '.join(known)}); mend it with: {mend}"
         self.problems.append(Problem(f"{NAMESPACE}:{key}", what))
+
+    def refuse_plain(self, encrypted: Container[str]) -> None:
+        """Note every secret key whose value stands in the stack file in plain text."""
+        for key in SECRET_KEYS:
+            if (self.values.get(key) or "{}") != "{}" and key not in encrypted:
+                self.wrong(key, "is in plain text in the stack file; take it as leaked, and change it", "")
 
     def text(self, key: str, expected: str, example: str, default: str | None = None) -> str:
         """Return a text; without a default it must be there. A value of blanks counts as missing."""

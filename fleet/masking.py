@@ -6,6 +6,10 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
+from fleet import keys
+from fleet.registry import Family
+from fleet.settings import Settings
+
 MASK = "[secret]"
 
 # Shorter values are not credentials, and masking them would blot out ordinary words.
@@ -28,6 +32,20 @@ class Mask:
     def apply(self, text: str) -> str:
         """Return the text with every known secret replaced."""
         return self._pattern.sub(MASK, text) if self._pattern else text
+
+
+def mask_for(settings: Settings, families: Iterable[Family]) -> Mask:
+    """Return a mask over every secret of a stack's config and every key derived for these families."""
+    masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
+    secrets = [settings.llm_api_key, *masters, *settings.env.values()]
+    for entries in settings.channel_env.values():
+        secrets.extend(entries.values())
+    for master in masters:
+        reaper = keys.reaper_key(master)
+        secrets.append(reaper)
+        for family in families:
+            secrets += [keys.api_key_for(master, family.id), keys.heartbeat_token_for(reaper, family.id)]
+    return Mask(secrets)
 
 
 def _forms(secret: str) -> set[str]:

@@ -4,13 +4,13 @@ Every problem is found in one pass and names the key, what is expected, and the 
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fleet.config_reader import ConfigReader
+from fleet.config_reader import SECRET_KEYS, ConfigReader
 from fleet.problems import FleetError
 
 HERMES_LINES = ("0.15", "0.19")
@@ -88,13 +88,21 @@ class Settings:
     health: Health = Health()
 
 
-def load_settings(values: Mapping[str, str | None], *, stack: str, root: Path) -> Settings:
+def load_settings(
+    values: Mapping[str, str | None],
+    *,
+    stack: str,
+    root: Path,
+    encrypted: Container[str] = SECRET_KEYS,
+) -> Settings:
     """Check the raw values of a stack's config and return them typed.
 
     `values` maps the keys of `KEYS` to what Pulumi hands out: text, or JSON for objects. `root` is the directory of
-    Pulumi.yaml; a relative `registry` counts from there. Raises FleetError with every problem.
+    Pulumi.yaml; a relative `registry` counts from there. `encrypted` holds the keys whose values are encrypted in
+    the stack file. Raises FleetError with every problem.
     """
     reader = ConfigReader(values)
+    reader.refuse_plain(encrypted)
     rollout = _rollout(reader)
     settings = Settings(
         stack=stack,

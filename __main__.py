@@ -1,0 +1,50 @@
+"""From the stack's config and the families registry to a running fleet."""
+
+import os
+from pathlib import Path
+
+import pulumi
+from pulumi.runtime.config import get_config, is_config_secret
+
+from components import Fleet, FleetArgs
+from fleet import host, prepare
+from fleet.problems import FleetError
+from fleet.settings import KEYS, load_settings
+
+pulumi.require_pulumi_version(">=3.258.0")
+
+
+def main() -> None:
+    """Declare the fleet."""
+    preview = pulumi.runtime.is_dry_run()
+    speech = prepare.Speech(pulumi.log.info, pulumi.log.warn)
+    keys = {key: f"{pulumi.get_project()}:{key}" for key in KEYS}
+
+    settings = load_settings(
+        {key: get_config(full) for key, full in keys.items()},
+        stack=pulumi.get_stack(),
+        root=Path(__file__).parent,
+        encrypted={key for key, full in keys.items() if is_config_secret(full)},
+    )
+    docker_host = os.environ.get("DOCKER_HOST", "")
+    registry = prepare.read_families(settings, docker_host, preview=preview, speech=speech)
+    client = host.connect()
+    seen = prepare.look(client, preview=preview, speech=speech)
+    plan = prepare.plan_roll(client, registry, settings, seen, speech)
+    if not preview:
+        prepare.make_ready(client, plan, settings, seen, speech)
+
+    fleet = Fleet(settings.stack, FleetArgs(settings, plan))
+    pulumi.export(
+        "families",
+        {
+            name: {"name": name, "container": runtime.container.name, "volume": runtime.volume.name}
+            for name, runtime in fleet.runtimes.items()
+        },
+    )
+
+
+try:
+    main()
+except FleetError as error:
+    raise pulumi.RunError(str(error)) from error

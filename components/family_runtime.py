@@ -1,0 +1,98 @@
+"""One family's runtime: the volume that holds its memory, and the container that lives on it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pulumi
+import pulumi_docker as docker
+
+from components.options import container_options, volume_options
+from fleet import container, identity
+from fleet.rendering import render_config_masked, render_identity
+from fleet.settings import Settings
+from fleet.waves import Placement
+
+
+@dataclass(frozen=True)
+class FamilyRuntimeArgs:
+    """What a family's runtime is made from.
+
+    `scripts` are the files that all families share, `network` is the stack's, `after` the containers of the wave
+    before, `recreate_token` a number that no earlier `up` used (see `Placement.recreate`).
+    """
+
+    placement: Placement
+    settings: Settings
+    scripts: Mapping[str, str] = field(repr=False)
+    network: docker.Network
+    after: Sequence[pulumi.Resource] = ()
+    hooks: pulumi.ResourceHookBinding | None = None
+    recreate_token: int = container.READ_TIMEOUT_MS
+
+
+class FamilyRuntime(pulumi.ComponentResource):
+    """Volume and container of one family.
+
+    Its own inputs repeat in the clear what reaches the container as secret uploads: a preview shows the line of
+    the configuration that changes, where the container says only `[secret] => [secret]`.
+    """
+
+    volume: docker.Volume
+    container: docker.Container
+
+    def __init__(self, args: FamilyRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the runtime of `args.placement.family` under the name of its container."""
+        family, settings = args.placement.family, args.settings
+        name = identity.container_name(family.id)
+        super().__init__("hermes-fleet:index:FamilyRuntime", name, visible_inputs(args), opts)
+        self.volume = docker.Volume(
+            identity.volume_name(family.id),
+            name=identity.volume_name(family.id),
+            labels=_labels(identity.family_labels(settings.stack, family.name, family.id)),
+            opts=volume_options(self),
+        )
+        self.container = docker.Container(
+            name,
+            **container.container_inputs(family, settings, start=args.placement.start),
+            container_read_refresh_timeout_milliseconds=args.recreate_token
+            if args.placement.recreate
+            else container.READ_TIMEOUT_MS,
+            uploads=_uploads(args),
+            volumes=[
+                {"volume_name": self.volume.name, "container_path": container.DATA},
+                {"host_path": settings.plugins_dir, "container_path": container.PLUGINS, "read_only": True},
+            ],
+            networks_advanced=[{"name": args.network.name}],
+            opts=container_options(self, after=args.after, recreate=args.placement.recreate, hooks=args.hooks),
+        )
+        self.register_outputs({"container": self.container.name, "volume": self.volume.name})
+
+
+def visible_inputs(args: FamilyRuntimeArgs) -> dict[str, Any]:
+    """Return what a preview may show of a family, secrets masked."""
+    family, settings = args.placement.family, args.settings
+    return {
+        "family": family.name,
+        "image": container.image_of(family, settings),
+        "hermesLine": settings.hermes_line,
+        "config": render_config_masked(family, settings),
+        "identity": render_identity(family),
+        "toolsets": list(family.toolsets),
+        "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
+        "env": dict(family.env),
+        "credentials": container.credentials_of(family, settings),
+        "plugins": {"directory": settings.plugins_dir, "version": settings.plugins_version},
+        "state": family.state,
+    }
+
+
+def _uploads(args: FamilyRuntimeArgs) -> list[docker.ContainerUploadArgsDict]:
+    files = container.uploads(args.placement.family, args.settings, args.scripts)
+    return [
+        {"file": each.file, "content": pulumi.Output.secret(each.content), "permissions": each.mode} for each in files
+    ]
+
+
+def _labels(labels: Mapping[str, str]) -> list[docker.VolumeLabelArgsDict]:
+    return [{"label": label, "value": value} for label, value in sorted(labels.items())]

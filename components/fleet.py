@@ -1,0 +1,68 @@
+"""The fleet of a stack: its network, and its families' runtimes in waves."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_docker as docker
+
+from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
+from components.hooks import container_hooks
+from fleet import container, identity
+from fleet.settings import Settings
+from fleet.waves import Placement, WavePlan
+
+
+@dataclass(frozen=True)
+class FleetArgs:
+    """What a fleet is made from."""
+
+    settings: Settings
+    plan: WavePlan
+
+
+class Fleet(pulumi.ComponentResource):
+    """All families of a stack. `runtimes` maps a family's name to its runtime."""
+
+    network: docker.Network
+    runtimes: dict[str, FamilyRuntime]
+
+    def __init__(self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare the network, then the waves, each gated on the one before, then the sleepers."""
+        super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
+        self._settings = args.settings
+        self._scripts = container.scripts()
+        self._hooks = container_hooks(
+            args.settings, {identity.container_name(p.family.id): p.family for p in args.plan.placements}
+        )
+        self._token = container.READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
+        self.network = docker.Network(
+            identity.network_name(args.settings.stack),
+            name=identity.network_name(args.settings.stack),
+            driver="bridge",
+            options={"com.docker.network.bridge.enable_icc": "false"},
+            labels=[{"label": identity.LABEL_STACK, "value": args.settings.stack}],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.runtimes = {}
+        after: list[pulumi.Resource] = []
+        for wave in args.plan.waves:
+            after = [self._declare(placement, after).container for placement in wave]
+        for placement in args.plan.asleep:
+            self._declare(placement, after)
+        self.register_outputs({"network": self.network.name})
+
+    def _declare(self, placement: Placement, after: Sequence[pulumi.Resource]) -> FamilyRuntime:
+        args = FamilyRuntimeArgs(
+            placement=placement,
+            settings=self._settings,
+            scripts=self._scripts,
+            network=self.network,
+            after=after,
+            hooks=self._hooks,
+            recreate_token=self._token,
+        )
+        runtime = FamilyRuntime(args, pulumi.ResourceOptions(parent=self))
+        self.runtimes[placement.family.name] = runtime
+        return runtime

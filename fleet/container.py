@@ -1,0 +1,150 @@
+"""What a family's container is declared with, in the one form that Docker reads back.
+
+The provider compares what is declared with what it reads. A value that is written in another form than Docker
+keeps would replace the whole fleet at every `up`; the canonical forms live here and nowhere else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fleet import identity, keys
+from fleet.durations import go_duration
+from fleet.registry import Family
+from fleet.rendering import render_config, render_env, render_identity
+from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
+
+API_PORT = 8642
+DATA = "/opt/data"
+PLUGINS = "/opt/data/plugins"
+FLEET = "/opt/fleet"
+TEMPLATES = Path(__file__).parent.parent / "templates"
+
+ENV_LINE = "HERMES_FLEET_LINE"
+ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
+
+STOP_TIMEOUT = 30
+START_PERIOD = 60
+RETRIES = 3
+
+# s6 kills what is left of a service this long after TERM; its own 3 s would cut an agent off in mid-turn.
+S6_KILL_GRACE_MS = 15_000
+
+# What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on, and the agent never drains.
+CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
+
+# The read timeout of the provider, and the one input that is changed on purpose to have a container created again.
+READ_TIMEOUT_MS = 15_000
+
+# Inputs that only steer how a container is created; a difference in them alone is no reason to replace one.
+STEERING = ("start", "wait", "waitTimeout", "destroyGraceSeconds", "labels")
+RECREATE = "containerReadRefreshTimeoutMilliseconds"
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One file written into a container before it starts; `mode` is octal text."""
+
+    file: str
+    content: str = field(repr=False)
+    mode: str
+
+
+def image_of(family: Family, settings: Settings) -> str:
+    """Return the image reference of a family, as written."""
+    return family.image or settings.image
+
+
+def secret_env(family: Family, settings: Settings) -> dict[str, str]:
+    """Return the secret `.env` entries from the stack's config that this family gets."""
+    entries = dict(settings.env)
+    for channel in family.channels.enabled:
+        entries.update(settings.channel_env.get(channel, {}))
+    return entries
+
+
+def credentials_of(family: Family, settings: Settings) -> str:
+    """Return the digest of everything secret that this family gets from the stack's config."""
+    return keys.credentials_digest(settings.master_key, settings.llm_api_key, secret_env(family, settings))
+
+
+def scripts() -> dict[str, str]:
+    """Return the scripts that every container gets: name to content."""
+    return {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("boot.sh", "health.sh", "probe.py")}
+
+
+def uploads(family: Family, settings: Settings, shared: Mapping[str, str]) -> tuple[Upload, ...]:
+    """Return the files of a family's container; `shared` is what `scripts()` returned."""
+    own = (
+        Upload(f"{FLEET}/config.yaml", render_config(family, settings), "0600"),
+        Upload(f"{FLEET}/MEMORY.md", render_identity(family), "0600"),
+        Upload(f"{FLEET}/env", render_env(family, settings), "0600"),
+    )
+    return own + tuple(Upload(f"{FLEET}/{name}", content, "0755") for name, content in shared.items())
+
+
+def environment(family: Family, settings: Settings) -> list[str]:
+    """Return the container's environment. It is readable by anyone who may inspect the container: no secrets."""
+    entries = {
+        ENV_LINE: settings.hermes_line,
+        ENV_PLUGINS_VERSION: settings.plugins_version,
+        "HERMES_DASHBOARD": "1" if family.dashboard else "",
+        "HERMES_GATEWAY_NO_SUPERVISE": "" if family.supervise else "1",
+        "S6_KILL_GRACETIME": str(S6_KILL_GRACE_MS),
+    }
+    return sorted(f"{name}={value}" for name, value in entries.items() if value)
+
+
+def labels(family: Family, settings: Settings, *, start: bool) -> dict[str, str]:
+    """Return the container's labels, the ownership contract."""
+    return {
+        **identity.family_labels(settings.stack, family.name, family.id),
+        identity.LABEL_CREDENTIALS: credentials_of(family, settings),
+        identity.LABEL_START: identity.AWAKE if start else identity.ASLEEP,
+    }
+
+
+def healthcheck(health: Health) -> dict[str, Any]:
+    """Return Docker's healthcheck. Its times do not follow the rollout's, so that tuning a roll replaces nobody."""
+    check: dict[str, Any] = {
+        "tests": ["CMD", "/bin/sh", f"{FLEET}/health.sh"],
+        "interval": go_duration(health.interval),
+        "timeout": go_duration(HEALTHCHECK_TIMEOUT),
+        "start_period": go_duration(START_PERIOD),
+        "retries": RETRIES,
+    }
+    if health.start_interval is not None:
+        check["start_interval"] = go_duration(health.start_interval)
+    return check
+
+
+def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict[str, Any]:
+    """Return the inputs of `docker.Container` that follow from the registry and the config alone.
+
+    Left to the component are those that are secret or another resource's output: uploads, volumes and network.
+    """
+    memory = family.resources.memory
+    return {
+        "name": identity.container_name(family.id),
+        "image": image_of(family, settings),
+        "entrypoints": ["/bin/sh", f"{FLEET}/boot.sh"],
+        "envs": environment(family, settings),
+        "labels": [{"label": k, "value": v} for k, v in sorted(labels(family, settings, start=start).items())],
+        "ports": [{"internal": API_PORT, "ip": "127.0.0.1", "protocol": "tcp"}],
+        "healthcheck": healthcheck(settings.health),
+        "capabilities": {"adds": list(CAPABILITIES), "drops": ["ALL"]},
+        "security_opts": ["no-new-privileges:true"],
+        "memory": memory,
+        "memory_swap": memory,
+        "cpus": repr(float(family.resources.cpus)),
+        "log_driver": "json-file",
+        "log_opts": {"max-file": "3", "max-size": "10m"},
+        "restart": "unless-stopped",
+        "must_run": False,
+        "start": start,
+        "wait": start,
+        "wait_timeout": settings.rollout.health_timeout,
+        "stop_timeout": STOP_TIMEOUT,
+        "destroy_grace_seconds": settings.rollout.stop_grace,
+    }

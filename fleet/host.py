@@ -1,0 +1,106 @@
+"""What a Docker host shows of the fleet: one list of containers, one list of volumes, sorted by label."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+import docker
+from docker.errors import DockerException
+
+from fleet import identity
+from fleet.problems import FleetError
+
+# A container in one of these states has an agent in it, or would have one if its start had not failed.
+_AWAKE_STATES = frozenset({"running", "restarting", "paused"})
+
+_TIMEOUT_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A container as the host lists it."""
+
+    id: str
+    name: str
+    state: str
+    labels: Mapping[str, str]
+
+    @property
+    def awake(self) -> bool:
+        """Tell whether this container runs, or was created to run and failed to start."""
+        failed_start = self.state == "created" and self.labels.get(identity.LABEL_START) == identity.AWAKE
+        return self.state in _AWAKE_STATES or failed_start
+
+
+@dataclass(frozen=True)
+class Host:
+    """Containers and volumes that carry the fleet's prefix, by name. `read` is False where no daemon answered."""
+
+    containers: Mapping[str, Seen] = field(default_factory=dict)
+    volumes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    read: bool = True
+
+    def container(self, family_id: UUID) -> Seen | None:
+        """Return the container that stands under a family's name, whoever made it."""
+        return self.containers.get(identity.container_name(family_id))
+
+    def ours(self, stack: str) -> dict[UUID, Seen]:
+        """Return the stack's own containers by family, told by their labels and name together."""
+        found = ((identity.family_id_from_name(seen.name), seen) for seen in self.containers.values())
+        return {
+            family_id: seen
+            for family_id, seen in found
+            if family_id and identity.owned_by(seen.labels, stack, family_id)
+        }
+
+
+class DockerApi(Protocol):
+    """The calls of docker-py's `APIClient` that a look at the host takes."""
+
+    def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, object]]: ...  # noqa: A002, D102
+
+    def volumes(self, filters: Mapping[str, str]) -> dict[str, object]: ...  # noqa: D102
+
+
+def connect() -> docker.DockerClient:
+    """Return a client for the provider's default host (`DOCKER_HOST`). Raises FleetError where none answers."""
+    try:
+        client = docker.from_env(timeout=_TIMEOUT_SECONDS)
+        client.ping()
+    except DockerException as error:
+        raise FleetError(_unreachable(error)) from error
+    return client
+
+
+def observe(api: DockerApi) -> Host:
+    """List what carries the fleet's prefix, in two calls. Raises FleetError where the daemon does not answer."""
+    try:
+        listed = api.containers(all=True, filters={"name": identity.PREFIX})
+        volumes = api.volumes(filters={"name": identity.PREFIX})["Volumes"] or []
+    except (DockerException, OSError) as error:
+        raise FleetError(_unreachable(error)) from error
+    seen = [_seen(entry) for entry in listed]
+    return Host(
+        containers={each.name: each for each in seen if each.name.startswith(identity.PREFIX)},
+        volumes={volume["Name"]: volume["Labels"] or {} for volume in volumes},  # type: ignore[attr-defined]
+    )
+
+
+def _seen(entry: Mapping[str, object]) -> Seen:
+    names: list[str] = entry["Names"]  # type: ignore[assignment]
+    own = next((name for name in names if name.count("/") == 1), names[0])
+    return Seen(str(entry["Id"]), own.removeprefix("/"), str(entry["State"]), entry["Labels"] or {})  # type: ignore[arg-type]
+
+
+def _unreachable(error: Exception) -> str:
+    text = str(error)
+    if "Permission denied" in text:
+        return (
+            "docker: the daemon's socket may not be opened by this user (permission denied); mend it with: "
+            "sudo usermod -aG docker $USER, then log in again"
+        )
+    return (
+        f"docker: no daemon answers ({text}); start it with: make docker (or: sudo systemctl start docker), "
+        "or point DOCKER_HOST at one"
+    )

@@ -1,0 +1,74 @@
+"""Asks the LLM provider whether it knows a key, before a roll carries the key to every family.
+
+An agent with a dead key boots healthy and fails in every conversation; only the provider can tell.
+"""
+
+import http.client
+import urllib.error
+import urllib.request
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from fleet import identity
+from fleet.host import Host
+from fleet.settings import Llm
+
+TIMEOUT_SECONDS = 10
+
+# The set-up of the dev stack announces this value where no key was given; asking a provider about it is no use.
+PLACEHOLDER_KEY = "placeholder-set-LLM_API_KEY"
+
+# The providers' public API roots, as their own references give them, for stacks that set no base_url.
+_BASE_URLS = {
+    "anthropic": "https://api.anthropic.com/v1",
+    "openai": "https://api.openai.com/v1",
+    "openrouter": "https://openrouter.ai/api/v1",
+}
+_REFUSALS = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
+
+
+class Verdict(Enum):
+    """What the provider made of the key."""
+
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """The provider's answer, in a sentence that holds no secret."""
+
+    verdict: Verdict
+    message: str
+
+
+def new_credentials(host: Host, stack: str, digests: Iterable[str]) -> bool:
+    """Tell whether a container of this stack carries credentials that are none of those declared now."""
+    declared = set(digests)
+    return any(seen.labels.get(identity.LABEL_CREDENTIALS) not in declared for seen in host.ours(stack).values())
+
+
+def ask_provider(llm: Llm, api_key: str) -> Preflight:
+    """Ask `GET {base_url}/models` with the key. 401 and 403 refuse it; whatever else goes wrong proves nothing."""
+    base_url = llm.base_url or _BASE_URLS.get(llm.provider)
+    if base_url is None:
+        return Preflight(Verdict.UNKNOWN, f"provider {llm.provider} has no known address; its key was not checked")
+    url = f"{base_url.rstrip('/')}/models"
+    request = urllib.request.Request(url, headers=_headers(llm.provider, api_key))  # noqa: S310 - settings allow http(s) only
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+            return Preflight(Verdict.ACCEPTED, f"{url} accepts the key")
+    except urllib.error.HTTPError as error:
+        error.close()
+        verdict = Verdict.REFUSED if error.code in _REFUSALS else Verdict.UNKNOWN
+        return Preflight(verdict, f"{url} answers {error.code} to the key")
+    except (OSError, http.client.HTTPException) as error:
+        return Preflight(Verdict.UNKNOWN, f"{url} does not answer ({error}); the key was not checked")
+
+
+def _headers(provider: str, api_key: str) -> dict[str, str]:
+    if provider == "anthropic":
+        return {"x-api-key": api_key, "anthropic-version": "2023-06-01"}
+    return {"Authorization": f"Bearer {api_key}"}

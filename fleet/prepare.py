@@ -1,0 +1,99 @@
+"""What is looked at and made ready before the first resource of a roll is declared."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import docker
+from docker.errors import NotFound
+
+from fleet import container, host, image, preflight
+from fleet.host import Host
+from fleet.problems import FleetError
+from fleet.refusals import notices, refuse
+from fleet.registry import Registry, load_registry
+from fleet.settings import Settings
+from fleet.waves import WavePlan, plan_waves
+
+Say = Callable[[str], None]
+
+_LOCAL_SCHEMES = {"", "unix", "npipe"}
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Where the preparation speaks to: progress and warnings."""
+
+    info: Say
+    warn: Say
+
+
+def read_families(settings: Settings, docker_host: str, *, preview: bool, speech: Speech) -> Registry:
+    """Load the registry, its channels checked against the plugins directory. Raises FleetError with all problems.
+
+    The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
+    """
+    local = urlsplit(docker_host).scheme in _LOCAL_SCHEMES
+    if local and (not preview or Path(settings.plugins_dir).is_dir()):
+        return load_registry(settings.registry, Path(settings.plugins_dir))
+    speech.warn(f"{settings.plugins_dir} is not on this machine; the channels' plugins were not checked")
+    return load_registry(settings.registry)
+
+
+def look(client: docker.DockerClient, *, preview: bool, speech: Speech) -> Host:
+    """Observe the host. A preview goes on where the host does not say what it has; an update does not."""
+    try:
+        return host.observe(client.api)
+    except FleetError as error:
+        if not preview:
+            raise
+        speech.warn(f"live state was not read, every family counts as awake ({error})")
+        return Host(read=False)
+
+
+def plan_roll(
+    client: docker.DockerClient, registry: Registry, settings: Settings, seen: Host, speech: Speech
+) -> WavePlan:
+    """Refuse what must not be rolled, say what is worth knowing, and return the waves."""
+    refuse(registry.families, seen, settings, lambda container_id: _environment(client, container_id))
+    for notice in notices(registry.families, seen, settings.stack):
+        speech.warn(notice)
+    plan = plan_waves(registry.families, seen, settings)
+    if not plan.waves and plan.asleep:
+        speech.warn("no family is awake: nothing gates this roll, each is checked when it wakes")
+    return plan
+
+
+def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Host, speech: Speech) -> None:
+    """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
+    families = [placement.family for placement in plan.placements]
+    if settings.rollout.preflight:
+        _check_key(families, settings, seen, speech)
+    image.ensure_images(client, (container.image_of(family, settings) for family in families), speech.info)
+
+
+def _check_key(families: list, settings: Settings, seen: Host, speech: Speech) -> None:
+    digests = {container.credentials_of(family, settings) for family in families}
+    rolling = preflight.new_credentials(seen, settings.stack, digests)
+    first = not seen.ours(settings.stack) and settings.llm_api_key != preflight.PLACEHOLDER_KEY
+    if not rolling and not first:
+        return
+    answer = preflight.ask_provider(settings.llm, settings.llm_api_key)
+    if answer.verdict is preflight.Verdict.ACCEPTED:
+        speech.info(answer.message)
+    elif answer.verdict is preflight.Verdict.REFUSED and rolling:
+        raise FleetError(
+            f"hermes-fleet:llmApiKey: {answer.message}; an agent with a dead key boots healthy and fails every "
+            "conversation, so no container was touched. Mend it with: pulumi config set --secret hermes-fleet:llmApiKey"
+            " (or, if the provider is wrong about it: pulumi config set --path hermes-fleet:rollout.preflight false)"
+        )
+    else:
+        speech.warn(f"hermes-fleet:llmApiKey: {answer.message}")
+
+
+def _environment(client: docker.DockerClient, container_id: str) -> list[str]:
+    try:
+        return client.api.inspect_container(container_id)["Config"]["Env"] or []
+    except NotFound:
+        return []
