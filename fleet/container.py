@@ -15,7 +15,6 @@ from fleet.registry import Family
 from fleet.rendering import render_config, render_env, render_identity
 from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
 
-API_PORT = 8642
 DATA = "/opt/data"
 PLUGINS = "/opt/data/plugins"
 FLEET = "/opt/fleet"
@@ -131,7 +130,7 @@ def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict
         "entrypoints": ["/bin/sh", f"{FLEET}/boot.sh"],
         "envs": environment(family, settings),
         "labels": [{"label": k, "value": v} for k, v in sorted(labels(family, settings, start=start).items())],
-        "ports": [{"internal": API_PORT, "ip": "127.0.0.1", "protocol": "tcp"}],
+        "ports": [{"internal": identity.API_PORT, "ip": "127.0.0.1", "protocol": "tcp"}],
         "healthcheck": healthcheck(settings.health),
         "capabilities": {"adds": list(CAPABILITIES), "drops": ["ALL"]},
         "security_opts": ["no-new-privileges:true"],

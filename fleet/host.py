@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 import docker
 from docker.errors import DockerException
 
 from fleet import identity
+from fleet.identity import API_PORT
 from fleet.problems import FleetError
 
 # A container in one of these states has an agent in it, or would have one if its start had not failed.
@@ -19,12 +20,18 @@ _TIMEOUT_SECONDS = 60
 
 @dataclass(frozen=True)
 class Seen:
-    """A container as the host lists it."""
+    """A container as the host lists it.
+
+    `state` is Docker's word (`running`, `created`, `exited`, …), `status` its sentence (`Up 5 minutes (healthy)`),
+    `port` the loopback port that the agent's API is published on, None unless it runs.
+    """
 
     id: str
     name: str
     state: str
-    labels: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    status: str = ""
+    port: int | None = None
 
     @property
     def awake(self) -> bool:
@@ -58,9 +65,9 @@ class Host:
 class DockerApi(Protocol):
     """The calls of docker-py's `APIClient` that a look at the host takes."""
 
-    def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, object]]: ...  # noqa: A002, D102
+    def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, Any]]: ...  # noqa: A002, D102
 
-    def volumes(self, filters: Mapping[str, str]) -> dict[str, object]: ...  # noqa: D102
+    def volumes(self, filters: Mapping[str, str]) -> dict[str, Any]: ...  # noqa: D102
 
 
 def connect() -> docker.DockerClient:
@@ -83,14 +90,22 @@ def observe(api: DockerApi) -> Host:
     seen = [_seen(entry) for entry in listed]
     return Host(
         containers={each.name: each for each in seen if each.name.startswith(identity.PREFIX)},
-        volumes={volume["Name"]: volume["Labels"] or {} for volume in volumes},  # type: ignore[attr-defined]
+        volumes={volume["Name"]: volume["Labels"] or {} for volume in volumes},
     )
 
 
-def _seen(entry: Mapping[str, object]) -> Seen:
-    names: list[str] = entry["Names"]  # type: ignore[assignment]
+def _seen(entry: Mapping[str, Any]) -> Seen:
+    names: list[str] = entry["Names"] or ["/"]
     own = next((name for name in names if name.count("/") == 1), names[0])
-    return Seen(str(entry["Id"]), own.removeprefix("/"), str(entry["State"]), entry["Labels"] or {})  # type: ignore[arg-type]
+    ports = (port.get("PublicPort") for port in entry.get("Ports") or [] if port.get("PrivatePort") == API_PORT)
+    return Seen(
+        id=entry["Id"],
+        name=own.removeprefix("/"),
+        state=entry["State"],
+        labels=entry["Labels"] or {},
+        status=entry.get("Status", ""),
+        port=next((port for port in ports if port), None),
+    )
 
 
 def _unreachable(error: Exception) -> str:

@@ -15,6 +15,9 @@ LABEL_ID = "hermes.fleet/id"
 LABEL_CREDENTIALS = "hermes.fleet/credentials"
 LABEL_START = "hermes.fleet/start"
 
+# The port of the agent's API inside every container.
+API_PORT = 8642
+
 AWAKE = "awake"
 ASLEEP = "asleep"
 

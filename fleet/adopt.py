@@ -1,0 +1,78 @@
+"""Takes over a fleet that was started by `docker run`: its containers make way, its volumes stay.
+
+A container that this project did not make cannot be changed into one that it did. So each is stopped with grace and
+removed, by ID; the next `pulumi up` declares the family on the volume that stayed.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError, NotFound
+
+from fleet import identity
+from fleet.container import DATA
+from fleet.host import Host, Seen
+from fleet.problems import FleetError, Problem
+from fleet.registry import Family
+
+STOP_GRACE_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A container to take over, and the family it belongs to."""
+
+    family: Family
+    seen: Seen
+
+
+def candidates(families: Iterable[Family], host: Host) -> list[Candidate]:
+    """Return the families' containers that carry no stack's label; those of any stack are not ours to take."""
+    found = ((family, host.container(family.id)) for family in families)
+    return [Candidate(family, seen) for family, seen in found if seen and identity.LABEL_STACK not in seen.labels]
+
+
+def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
+    """Raise FleetError, with every problem, where removing a container would leave a family's data behind."""
+    problems = [problem for candidate in found if (problem := _problem(client, candidate))]
+    if problems:
+        raise FleetError(problems)
+
+
+def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | None:
+    mounts = client.api.inspect_container(candidate.seen.id)["Mounts"]
+    data = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), None)
+    wanted = identity.volume_name(candidate.family.id)
+    if data and data.get("Type") == "volume" and data.get("Name") == wanted:
+        return None
+    lies = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
+    what = (
+        f"its data lies {lies}, not in volume {wanted}; nothing was touched. Stop it and copy the data first: docker cp "
+        f"-a {candidate.seen.name}:{DATA}/. - | docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}"
+    )
+    return Problem(f"{candidate.family.name}: container {candidate.seen.name}", what)
+
+
+def adopt(client: docker.DockerClient, found: Iterable[Candidate], say: Callable[[str], None]) -> None:
+    """Stop each container with grace and remove it by ID. Volumes are never removed.
+
+    Raises FleetError with those that failed, after all were tried.
+    """
+    problems = []
+    for candidate in found:
+        try:
+            client.api.stop(candidate.seen.id, timeout=STOP_GRACE_SECONDS)
+            client.api.remove_container(candidate.seen.id, v=False, force=False)
+        except NotFound:
+            say(f"{candidate.family.name}: its container is gone already")
+            continue
+        except APIError as error:
+            problems.append(
+                Problem(f"{candidate.family.name}: container {candidate.seen.name}", str(error.explanation))
+            )
+            continue
+        volume = identity.volume_name(candidate.family.id)
+        say(f"{candidate.family.name}: container {candidate.seen.id[:12]} stopped and removed, volume {volume} kept")
+    if problems:
+        raise FleetError(problems)

@@ -1,0 +1,64 @@
+"""Deletes a family's data. The only code in the project that removes a volume.
+
+It refuses as long as anything still speaks for the family: a registry entry, or a container.
+"""
+
+from uuid import UUID
+
+import docker
+from docker.errors import APIError
+
+from fleet import identity
+from fleet.host import Host
+from fleet.problems import FleetError
+from fleet.registry import Registry
+
+
+def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> str:
+    """Return the one volume that `family` (slug at creation, or UUID) left behind. Raises FleetError if in doubt."""
+    matches = _matches(host, stack, family)
+    if not matches:
+        raise FleetError(f"{family}: this stack has no volume of that family on this host; nothing was deleted")
+    if len(matches) > 1:
+        ids = ", ".join(str(_family_id(volume)) for volume in matches)
+        raise FleetError(f"{family}: {len(matches)} families of that name left data ({ids}); name one by its id")
+    volume = matches[0]
+    family_id = _family_id(volume)
+    if family_id in {each.id for each in registry.families}:
+        raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first")
+    container = identity.container_name(family_id)
+    if container in host.containers:
+        raise FleetError(f"{family}: container {container} still exists; run pulumi up first, which removes it")
+    return volume
+
+
+def purge(client: docker.DockerClient, volume: str) -> None:
+    """Delete the volume for good. Raises FleetError where Docker refuses."""
+    try:
+        client.api.remove_volume(volume)
+    except APIError as error:
+        raise FleetError(f"volume {volume} was not deleted: {error.explanation}") from error
+
+
+def _matches(host: Host, stack: str, family: str) -> list[str]:
+    wanted = _uuid(family)
+    found = []
+    for name, labels in host.volumes.items():
+        family_id = _family_id(name)
+        if family_id is None or labels.get(identity.LABEL_STACK, stack) != stack:
+            continue
+        if family_id == wanted or (wanted is None and labels.get(identity.LABEL_FAMILY) == family):
+            found.append(name)
+    return sorted(found)
+
+
+def _family_id(volume: str) -> UUID | None:
+    container, data, rest = volume.partition("-data")
+    return identity.family_id_from_name(container) if data and not rest else None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

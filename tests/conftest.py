@@ -1,0 +1,66 @@
+"""What tests of every layer share: which machine parts are here, and a loud word when they are not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from tests.support import stub_agent
+from tests.support.fleet import FleetUnderTest
+from tests.support.providers import find_providers
+from tests.support.pulumi_stack import Provider, find_pulumi
+
+PROVIDERS = find_providers()
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[docker.DockerClient]:
+    """A client of the local Docker daemon."""
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker daemon answers ({error}); start one with: make docker")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def pulumi_cli() -> str:
+    """The Pulumi CLI."""
+    found = find_pulumi()
+    if not found:
+        pytest.skip("no Pulumi CLI; get it with: make setup")
+    return found
+
+
+@pytest.fixture(
+    scope="session",
+    params=PROVIDERS
+    or [pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))],
+    ids=lambda provider: provider.name if provider else "none",
+)
+def provider(request: pytest.FixtureRequest, pulumi_cli: str) -> Provider:  # noqa: ARG001 - no CLI, no provider
+    """Each docker provider that is installed: the official one, the offline one."""
+    found: Provider = request.param
+    return found
+
+
+@pytest.fixture(scope="session")
+def stub_image(docker_client: docker.DockerClient) -> str:
+    """The stand-in for the agent's image."""
+    if not stub_agent.busybox():
+        pytest.skip("no static busybox; get it with: apt-get install busybox-static")
+    return stub_agent.build(docker_client)
+
+
+@pytest.fixture
+def fleet(
+    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path: Path
+) -> Iterator[FleetUnderTest]:
+    """A fleet of stub agents on a stack of its own, removed with everything it made."""
+    under_test = FleetUnderTest(docker_client, tmp_path, provider, stub_image)
+    yield under_test
+    under_test.clean()

@@ -1,0 +1,232 @@
+"""How a roll goes through a fleet, on the real engine, a real provider and a real daemon."""
+
+import pytest
+
+from fleet import identity
+from tests.support.fleet import FleetUnderTest, events
+from tests.support.pulumi_stack import LLM_KEY
+
+NEW_KEY = "sk-test-PLANTED/second+key=0002"
+
+
+def started(fleet: FleetUnderTest, *names: str) -> None:
+    """Declare families and bring them up."""
+    fleet.declare(*names)
+    fleet.up()
+
+
+def rolled(fleet: FleetUnderTest) -> None:
+    """Give the stack a new LLM key."""
+    fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+
+
+def test_a_second_up_a_refresh_and_sleep_are_no_change(fleet: FleetUnderTest) -> None:
+    """What was declared is what is read back: nothing is ever replaced twice for one value, asleep or awake."""
+    fleet.defaults = {"resources": {"memory": "512m", "cpus": 0.5}}
+    fleet.declare("ash", "birch")
+    first = fleet.up()
+    assert first.changed == {"create": 9}  # stack, fleet, network and three for each family
+    assert [fleet.state(name) for name in ("ash", "birch")] == ["running", "running"]
+
+    assert fleet.preview("--expect-no-changes").changed == {}
+    fleet.container("ash").stop()
+    assert fleet.up().changed == {}
+    fleet.stack.refresh()
+    assert fleet.preview("--expect-no-changes").changed == {}
+    fleet.container("ash").start()
+    fleet.container("birch").stop()
+    fleet.stack.refresh()
+    fleet.container("ash").stop()
+    assert fleet.preview("--expect-no-changes").changed == {}
+    assert fleet.up().changed == {}
+
+
+def test_new_credentials_roll_the_awake_and_never_start_a_sleeper(fleet: FleetUnderTest) -> None:
+    """Everyone is replaced once; the awake turn healthy, the sleepers stay `Created` without a start."""
+    started(fleet, "ash", "birch", "cedar", "dogwood")
+    fleet.container("birch").stop()
+    fleet.container("dogwood").stop()
+    before = fleet.ids()
+    rolled(fleet)
+    with events(fleet.client, [fleet.resource(n) for n in ("birch", "dogwood")]) as seen:
+        run = fleet.up()
+    assert sorted(run.names("replace")) == sorted(fleet.resource(n) for n in before)
+    assert {n: fleet.state(n) for n in before} == {
+        "ash": "running", "birch": "created", "cedar": "running", "dogwood": "created",
+    }  # fmt: skip
+    assert not set(before.values()) & set(fleet.ids().values())
+    assert "start" not in {action for _, action in seen}
+    assert {action for _, action in seen} >= {"create", "destroy"}
+    assert fleet.preview("--expect-no-changes").changed == {}
+
+
+def test_a_roll_goes_in_waves_with_canaries_first(fleet: FleetUnderTest) -> None:
+    """Canaries are replaced and gated before the first wave, waves one after the other, sleepers after the last."""
+    fleet.declare("ash", "birch", "cedar", "dogwood", "elm")
+    fleet.entry("dogwood")["canary"] = True
+    fleet.write()
+    fleet.up()
+    fleet.container("ash").stop()
+    rolled(fleet)
+    names = {fleet.resource(n): n for n in ("ash", "birch", "cedar", "dogwood", "elm")}
+    with events(fleet.client, names) as seen:
+        fleet.up()
+    created = [names[name] for name, action in seen if action == "create"]
+    healthy = [(name, action) for name, action in seen if action == "health_status"]
+    assert created[0] == "dogwood"
+    assert set(created[1:3]) == {"birch", "cedar"}
+    assert created[3:] == ["elm", "ash"]
+    first_wave = seen.index((fleet.resource("birch"), "create"))
+    assert seen.index((fleet.resource("dogwood"), "health_status")) < first_wave
+    assert len(healthy) >= 4
+
+
+def test_a_sick_family_halts_the_roll_until_it_is_healthy(fleet: FleetUnderTest) -> None:
+    """The gate is sticky: later waves stay untouched, the same `up` gates only the sick one, then finishes."""
+    started(fleet, "ash", "birch", "cedar", "dogwood")
+    before = fleet.ids()
+    fleet.put("birch", "sick")
+    rolled(fleet)
+
+    halted = fleet.up(code=None)
+    assert halted.code != 0
+    after = fleet.ids()
+    assert {n for n in before if before[n] != after[n]} == {"ash", "birch"}
+    assert f"family birch ({fleet.resource('birch')}) did not pass its gate" in halted.text
+    assert "last health output: exit" in halted.text
+    assert "stub agent on" in halted.text
+    assert "state: suspended" in halted.text
+    assert LLM_KEY not in halted.text
+    assert NEW_KEY not in halted.text
+
+    again = fleet.up(code=None)
+    assert again.code != 0
+    assert again.names("replace") == [fleet.resource("birch")]
+    assert fleet.ids()["cedar"] == before["cedar"]
+    assert fleet.ids()["ash"] == after["ash"]
+
+    (fleet.data("birch") / "sick").unlink()
+    finished = fleet.up()
+    assert sorted(finished.names("replace")) == sorted(fleet.resource(n) for n in ("birch", "cedar", "dogwood"))
+    assert fleet.preview("--expect-no-changes").changed == {}
+
+
+def test_a_crash_loop_never_counts_as_asleep(fleet: FleetUnderTest) -> None:
+    """A family whose agent keeps crashing halts every retry; none of the later families is touched."""
+    started(fleet, "ash", "birch", "cedar")
+    before = fleet.ids()
+    fleet.put("ash", "crash")
+    rolled(fleet)
+    for _ in range(2):
+        assert fleet.up(code=None).code != 0
+        assert fleet.ids()["cedar"] == before["cedar"]
+
+
+def test_suspending_the_sick_family_lets_the_rest_go_on(fleet: FleetUnderTest) -> None:
+    """`state: suspended` takes a family out of every gate: it is declared, stopped, and the roll finishes."""
+    started(fleet, "ash", "birch", "cedar")
+    fleet.put("ash", "sick")
+    rolled(fleet)
+    assert fleet.up(code=None).code != 0
+    fleet.entry("ash")["state"] = "suspended"
+    fleet.write()
+    fleet.up()
+    assert (fleet.state("ash"), fleet.state("cedar")) == ("created", "running")
+    assert fleet.preview("--expect-no-changes").changed == {}
+
+
+def test_a_healthy_family_that_is_suspended_is_stopped(fleet: FleetUnderTest) -> None:
+    """Suspension is an order, not a wish: the running container goes, the data stays, nobody else is touched."""
+    started(fleet, "ash", "birch")
+    fleet.put("ash", "keep.txt", "kept")
+    before = fleet.ids()
+    fleet.entry("ash")["state"] = "suspended"
+    fleet.write()
+    run = fleet.up()
+    assert run.names("replace") == [fleet.resource("ash")]
+    assert fleet.state("ash") == "created"
+    assert fleet.ids()["birch"] == before["birch"]
+    assert (fleet.data("ash") / "keep.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("change", ["add", "remove", "rename", "reorder", "wave_size", "health_timeout", "sleep"])
+def test_changes_touch_nobody_else(fleet: FleetUnderTest, change: str) -> None:
+    """Adding, removing, renaming and reordering, and tuning a roll or sleep, touch just the family they are about."""
+    started(fleet, "ash", "birch", "cedar")
+    before = fleet.ids()
+    expected: dict[str, int] = {}
+    if change == "add":
+        fleet.declare("dogwood")
+        expected = {"create": 3}
+    elif change == "remove":
+        fleet.families.remove(fleet.entry("birch"))
+        expected = {"delete": 3}
+    elif change == "rename":
+        fleet.entry("birch")["name"] = "beech"
+        before["beech"] = before["birch"]
+        expected = {"update": 1}
+    elif change == "reorder":
+        fleet.families.reverse()
+    elif change == "sleep":
+        fleet.entry("birch")["sleep"] = {"idle_after": "45m"}
+    else:
+        fleet.stack.configure({f"rollout.{change}": "1" if change == "wave_size" else "99"})
+    fleet.write()
+    run = fleet.up()
+    assert run.changed == expected
+    after = fleet.ids()
+    assert {n: i for n, i in after.items() if n in before} == {n: i for n, i in before.items() if n in after}
+    assert fleet.preview("--expect-no-changes").changed == {}
+
+
+def test_removed_and_put_back_a_family_finds_its_data(fleet: FleetUnderTest) -> None:
+    """Removal keeps the volume; the family that comes back is created asleep on it."""
+    started(fleet, "ash", "birch")
+    fleet.put("birch", "memory.txt", "do not forget")
+    gone = fleet.entry("birch")
+    fleet.families.remove(gone)
+    fleet.write()
+    fleet.up()
+    fleet.families.append(gone)
+    fleet.write()
+    fleet.up()
+    assert fleet.state("birch") == "created"
+    assert (fleet.data("birch") / "memory.txt").read_text() == "do not forget"
+
+
+def test_destroy_keeps_every_volume(fleet: FleetUnderTest) -> None:
+    """`pulumi destroy` takes the containers and the network; the families' data stays."""
+    started(fleet, "ash")
+    fleet.put("ash", "memory.txt", "do not forget")
+    fleet.stack.run("destroy", "--yes", "--skip-preview", "--config-file", str(fleet.stack.config_file), check=True)
+    assert fleet.state("ash") == "gone"
+    assert (fleet.data("ash") / "memory.txt").read_text() == "do not forget"
+
+
+def test_a_container_removed_behind_pulumis_back_comes_back(fleet: FleetUnderTest) -> None:
+    """The listing sees what the engine does not: just that family is created again, and then all is quiet."""
+    started(fleet, "ash", "birch")
+    fleet.put("ash", "memory.txt", "do not forget")
+    before = fleet.ids()
+    fleet.container("ash").remove(force=True)
+    run = fleet.up()
+    assert run.names("replace") == [fleet.resource("ash")]
+    assert fleet.state("ash") == "created"
+    assert fleet.ids()["birch"] == before["birch"]
+    assert (fleet.data("ash") / "memory.txt").read_text() == "do not forget"
+    assert fleet.preview("--expect-no-changes").changed == {}
+    fleet.stack.refresh()
+    assert fleet.up().changed == {}
+
+
+def test_labels_say_who_owns_what(fleet: FleetUnderTest) -> None:
+    """Container and volume carry the ownership labels; nothing else of the registry is in them."""
+    started(fleet, "ash")
+    labels = fleet.container("ash").labels
+    assert labels[identity.LABEL_STACK] == fleet.stack.name
+    assert labels[identity.LABEL_FAMILY] == "ash"
+    assert labels[identity.LABEL_ID] == str(fleet.id("ash"))
+    assert labels[identity.LABEL_START] == "awake"
+    assert len(labels[identity.LABEL_CREDENTIALS]) == 16
+    volume = fleet.client.volumes.get(fleet.volume("ash")).attrs["Labels"]
+    assert volume == identity.family_labels(fleet.stack.name, "ash", fleet.id("ash"))

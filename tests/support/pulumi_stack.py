@@ -1,0 +1,172 @@
+"""Drives the project's own program through the real Pulumi CLI, with a stack, state and config of its own."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent.parent
+PULUMI_HOME = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+MASTER_KEY = "5eed" * 16
+LLM_KEY = "sk-test-PLANTED/llm+key=0001"
+
+
+def find_pulumi() -> str | None:
+    """Return the Pulumi CLI: the one on PATH, else the one in Pulumi's home."""
+    return shutil.which("pulumi", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A docker provider plugin that is installed in a Pulumi home."""
+
+    name: str
+    home: Path
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one Pulumi command did: exit code, everything it printed, and its steps as (operation, resource name)."""
+
+    code: int
+    text: str
+    steps: tuple[tuple[str, str, str], ...]
+    json: Any = None
+
+    def names(self, *operations: str, kind: str = "Container") -> list[str]:
+        """Return the names of the resources of a kind that saw one of these operations, in order."""
+        return [name for operation, of, name in self.steps if operation in operations and of == kind]
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Return how many resources each operation but `same` was planned or done for."""
+        return dict(Counter(operation for operation, _, _ in self.steps if operation not in {"same", "refresh"}))
+
+
+@dataclass
+class PulumiStack:
+    """A stack of the project in a state folder of its own. `name` starts with `test-`."""
+
+    folder: Path
+    name: str
+    provider: Provider
+    docker_host: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Create the stack."""
+        assert self.name.startswith("test-")
+        (self.folder / "state").mkdir(parents=True, exist_ok=True)
+        self.run("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", check=True)
+
+    @property
+    def config_file(self) -> Path:
+        """Return the stack's config file."""
+        return self.folder / f"Pulumi.{self.name}.yaml"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the environment in which Pulumi runs."""
+        env = {
+            **os.environ,
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
+            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "PULUMI_HOME": str(self.provider.home),
+            "PATH": f"{Path(sys.executable).parent}:{PULUMI_HOME / 'bin'}:{os.environ['PATH']}",
+            **self.environment,
+        }
+        if self.docker_host:
+            env["DOCKER_HOST"] = self.docker_host
+        return env
+
+    def command(self, *args: str) -> list[str]:
+        """Return the command line of a Pulumi command on this stack."""
+        pulumi = find_pulumi()
+        assert pulumi
+        stack = () if args[:2] == ("stack", "init") else ("--stack", self.name)
+        return [pulumi, *args, *stack, "--non-interactive"]
+
+    def run(self, *args: str, check: bool = False, timeout: float = 600) -> Run:
+        """Run a Pulumi command in the project's folder."""
+        done = subprocess.run(
+            self.command(*args),
+            cwd=ROOT,
+            env=self.env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout
+        return Run(done.returncode, done.stdout, ())
+
+    def configure(self, plain: Mapping[str, str], secret: Mapping[str, str] | None = None) -> None:
+        """Set config values; keys may be paths such as `llm.model`."""
+        flags = [arg for key, value in plain.items() for arg in ("--plaintext", f"hermes-fleet:{key}={value}")]
+        flags += [arg for key, value in (secret or {}).items() for arg in ("--secret", f"hermes-fleet:{key}={value}")]
+        self.run("config", "set-all", "--path", *flags, "--config-file", str(self.config_file), check=True)
+
+    def up(self, *args: str, code: int | None = 0) -> Run:
+        """Run `pulumi up` and return its steps; `code` is the exit code that must come out, None for any."""
+        return self._stepping("up", "--yes", "--skip-preview", *args, code=code)
+
+    def preview(self, *args: str, code: int | None = 0) -> Run:
+        """Run `pulumi preview` and return its planned steps."""
+        return self._stepping("preview", *args, code=code)
+
+    def refresh(self, code: int | None = 0) -> Run:
+        """Run `pulumi refresh`."""
+        return self._stepping("refresh", "--yes", "--skip-preview", code=code)
+
+    def state(self) -> dict[str, Any]:
+        """Return the stack's state as exported, secrets encrypted."""
+        out = subprocess.run(
+            self.command("stack", "export"), cwd=ROOT, env=self.env, text=True, capture_output=True, check=True
+        ).stdout
+        return dict(json.loads(out))
+
+    def process(self, *args: str) -> subprocess.Popen[str]:
+        """Start a Pulumi command in a process group of its own and return it while it runs."""
+        return subprocess.Popen(
+            [*self.command(*args), "--config-file", str(self.config_file)],
+            cwd=ROOT,
+            env=self.env,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def _stepping(self, *args: str, code: int | None) -> Run:
+        log = self.folder / "events.jsonl"
+        log.unlink(missing_ok=True)
+        done = self.run(*args, "--config-file", str(self.config_file), "--event-log", str(log))
+        assert code is None or done.code == code, done.text
+        events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+        return Run(done.code, done.text, tuple(_steps(events)))
+
+
+def _steps(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Return one step per resource: a delete-before-replace counts as the one `replace` it is."""
+    steps = []
+    for event in events:
+        metadata = event.get("resourcePreEvent", {}).get("metadata")
+        if metadata is None:
+            continue
+        operation, urn = metadata["op"], metadata["urn"]
+        if operation in {"delete-replaced", "create-replacement"}:
+            continue
+        steps.append((operation, urn.split("::")[2].rpartition(":")[2], urn.rpartition("::")[2]))
+    return steps

@@ -1,0 +1,76 @@
+"""A stand-in for the agent's image where a test is about rolling, not about Hermes: busybox in upstream's tini layout.
+
+It boots through the real `boot.sh` and answers the real `health.sh`. Files in the data directory make it misbehave:
+`sick` (never healthy), `crash` (exits at once), `slow` (seconds until it is healthy).
+"""
+
+import io
+import shutil
+import tarfile
+
+import docker
+
+IMAGE = "hermes-fleet-test/stub"
+
+_TINI = """#!/bin/sh
+while [ "$1" != "--" ]; do shift; done
+shift
+exec "$@"
+"""
+
+_ENTRYPOINT = """#!/bin/sh
+[ -e /opt/data/crash ] && { echo "crash as told"; exit 3; }
+echo "stub agent on $(head -c 200 /opt/data/.env | grep -c .) lines of .env"
+[ -e /opt/data/slow ] && sleep "$(cat /opt/data/slow)"
+mkdir -p /tmp/www/v1
+[ -e /opt/data/sick ] || echo ok > /tmp/www/health
+trap 'echo draining; echo stopped > /opt/data/drained; exit 0' TERM
+httpd -f -p 8642 -h /tmp/www &
+wait
+"""
+
+_APPLETS = (
+    "ash awk basename cat chgrp chmod chown cmp cp cut date dd dirname echo env expr false find flock grep head httpd id"
+    " ln ls mkdir mktemp mv od ps pwd readlink rm rmdir sed sh sleep sort stat sync tail test touch tr true tty uniq"
+    " wc wget xargs ["
+).split()
+
+
+def busybox() -> str | None:
+    """Return the path of a static busybox, or None."""
+    return shutil.which("busybox")
+
+
+def build(client: docker.DockerClient, tag: str = "1") -> str:
+    """Import the image and return its reference; different tags are different images."""
+    path = busybox()
+    assert path, "install it with: apt-get install busybox-static"
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for folder in ("bin", "usr/bin", "tmp", "etc", "opt/data", "opt/hermes/docker", "proc", "sys", "dev"):
+            _folder(tar, folder)
+        tar.add(path, "bin/busybox")
+        for applet in _APPLETS:
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        _file(tar, "usr/bin/tini", _TINI)
+        _file(tar, "opt/hermes/docker/entrypoint.sh", _ENTRYPOINT)
+        _file(tar, "etc/passwd", "root:x:0:0::/:/bin/sh\nhermes:x:10000:10000::/opt/data:/bin/sh\n", 0o644)
+        _file(tar, "etc/group", "root:x:0:\nhermes:x:10000:\n", 0o644)
+        _file(tar, "etc/stub-tag", f"{tag}\n", 0o644)
+    reference = f"{IMAGE}:{tag}"
+    client.api.import_image_from_data(buffer.getvalue(), repository=IMAGE, tag=tag)
+    return reference
+
+
+def _folder(tar: tarfile.TarFile, name: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+    tar.addfile(entry)
+
+
+def _file(tar: tarfile.TarFile, name: str, content: str, mode: int = 0o755) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mode = len(content.encode()), mode
+    tar.addfile(entry, io.BytesIO(content.encode()))
