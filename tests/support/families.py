@@ -1,0 +1,51 @@
+"""Families, settings and hosts for unit tests, without files or daemons."""
+
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from fleet import identity
+from fleet.host import Host, Seen
+from fleet.registry import Family
+from fleet.settings import Llm, Settings
+
+STACK = "test-unit"
+
+
+def make_family(name: str, **values: Any) -> Family:
+    """Return a family as the registry yields it."""
+    return Family.model_validate({"name": name, "id": str(uuid4()), **values})
+
+
+def make_settings(**values: Any) -> Settings:
+    """Return the settings of a minimal stack."""
+    return Settings(
+        **{
+            "stack": STACK,
+            "image": "hermes:1",
+            "hermes_line": "0.19",
+            "llm": Llm("openrouter", "model"),
+            "llm_api_key": "sk-unit-test-key",
+            "master_key": "m" * 32,
+            "registry": Path("families.yaml"),
+            "plugins_dir": "/srv/plugins",
+            **values,
+        }
+    )
+
+
+def make_seen(family: Family, state: str = "running", **values: Any) -> Seen:
+    """Return a container of this stack as a host lists it."""
+    labels = identity.family_labels(STACK, family.name, family.id)
+    labels[identity.LABEL_START] = values.pop("start", identity.AWAKE)
+    labels.update(values.pop("labels", {}))
+    return Seen(
+        id=values.pop("id", "c" * 64), name=identity.container_name(family.id), state=state, labels=labels, **values
+    )
+
+
+def make_host(*seen: Seen, volumes_of: tuple[UUID, ...] = ()) -> Host:
+    """Return a host with these containers, and volumes of these families beside the containers' own."""
+    volumes = {f"{each.name}-data": dict(each.labels) for each in seen}
+    volumes.update({identity.volume_name(family_id): {} for family_id in volumes_of})
+    return Host({each.name: each for each in seen}, volumes)
