@@ -1,0 +1,60 @@
+"""Checks of the registry that look at more than one value, on merged families that may be wrong elsewhere."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from fleet.managed import MANAGED_KEYS
+from fleet.registry.source import Document, Finding, Location
+from fleet.registry.values import family_id
+
+
+def normal_id(value: object) -> str | None:
+    """Return a UUID in lowercase with dashes, or None for what is not one."""
+    try:
+        return str(family_id(value))
+    except ValueError:
+        return None
+
+
+def uniqueness(families: Sequence[Any], document: Document) -> Iterator[Finding]:
+    """Find names and ids that two families share."""
+    yield from _taken(families, document, "name", lambda value: value if isinstance(value, str) else None)
+    yield from _taken(families, document, "id", normal_id)
+
+
+def _taken(
+    families: Sequence[Any], document: Document, key: str, normal: Callable[[object], str | None]
+) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, raw in enumerate(families):
+        value = normal(raw.get(key)) if isinstance(raw, dict) else None
+        if value is None:
+            continue
+        other = first.setdefault(value, index)
+        if other != index:
+            line = document.place(("families", other, key)).line
+            yield Finding(("families", index, key), f"'{value}' is taken by families[{other}] in line {line}")
+
+
+def managed_config(families: Sequence[Any]) -> Iterator[Finding]:
+    """Find what a family's `config` would take away from the fleet."""
+    for index, raw in enumerate(families):
+        config = raw.get("config") if isinstance(raw, dict) else None
+        if isinstance(config, dict) and config:
+            for path in MANAGED_KEYS:
+                yield from _managed(config, path, ("families", index, "config"))
+
+
+def _managed(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
+    *parents, last = path.split(".")
+    here: Any = config
+    for depth, parent in enumerate(parents, start=1):
+        if parent not in here:
+            return
+        here = here[parent]
+        if not isinstance(here, dict):
+            what = "would replace the whole mapping, and the fleet sets part of it; give a mapping"
+            yield Finding((*base, *parents[:depth]), what, "key")
+            return
+    if last in here:
+        yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")

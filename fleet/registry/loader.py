@@ -1,0 +1,172 @@
+"""Loads the registry: reads the file, merges the defaults, checks everything, and reports all of it at once."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from fleet.problems import FleetError, Problem
+from fleet.registry import checks, plugins
+from fleet.registry.messages import path_text, what
+from fleet.registry.models import Family, RegistryFile, Shared
+from fleet.registry.source import Document, Finding, Location, display_path, parse, read_text, shown
+
+_TOP = tuple(RegistryFile.model_fields)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """All families of a fleet, in the order of the file."""
+
+    families: tuple[Family, ...]
+    path: Path
+
+    @cached_property
+    def _by_key(self) -> Mapping[str, Family]:
+        by_id = {str(family.id): family for family in self.families}
+        return by_id | {family.name: family for family in self.families}
+
+    def get(self, slug_or_uuid: str) -> Family:
+        """Return a family by its name or its UUID in any usual form. Raises KeyError where there is none."""
+        found = self._by_key.get(slug_or_uuid) or self._by_key.get(checks.normal_id(slug_or_uuid) or "")
+        if found is None:
+            raise KeyError(slug_or_uuid)
+        return found
+
+
+def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
+    """Load and check a registry. Raises FleetError with every problem, sorted by where it stands.
+
+    With `plugins_dir`, the directory must be there and safe to mount, and hold a plugin for each enabled channel.
+    """
+    return load_text(read_text(path), path, plugins_dir)
+
+
+def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registry:
+    """Check the text of a registry as if it were the file at `path`."""
+    where = display_path(path)
+    document = parse(text, where)
+    merged = merged_families(document.value)
+    families: list[Family] = []
+    findings = [*document.findings, *_top(document), *_defaults(document)]
+    for index, raw in enumerate(merged):
+        try:
+            families.append(Family.model_validate(raw))
+        except ValidationError as error:
+            findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
+    findings += checks.uniqueness(merged, document)
+    findings += checks.managed_config(merged)
+    mount: list[Problem] = []
+    if plugins_dir is not None:
+        mount = plugins.mount_problems(plugins_dir)
+        if not mount:
+            findings += plugins.missing(merged, plugins_dir)
+    problems = [*_sorted_problems(document, findings, where), *mount]
+    if problems:
+        raise FleetError(problems)
+    return Registry(tuple(families), path)
+
+
+def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `above` over `below`: mappings are merged key by key, anything else is replaced whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        merged[key] = merge(under, value) if isinstance(value, dict) and isinstance(under, dict) else value
+    return merged
+
+
+def merged_families(value: object) -> list[Any]:
+    """Return the families of a registry with the defaults under each, unchecked."""
+    if not isinstance(value, dict):
+        return []
+    families, defaults = value.get("families"), value.get("defaults")
+    if not isinstance(families, list):
+        return []
+    if not isinstance(defaults, dict) or not defaults:
+        return families
+    return [merge(defaults, raw) if isinstance(raw, dict) else raw for raw in families]
+
+
+def _top(document: Document) -> Iterator[Finding]:
+    """Find what is wrong with the file's outermost level."""
+    value = document.value
+    if not isinstance(value, dict):
+        found = "is empty" if value is None else f"holds {shown(value)}"
+        yield Finding((), f"the registry {found}, expected a mapping of defaults and families")
+        return
+    shallow = {key: value[key] for key in value if key not in _TOP} | {"families": []}
+    yield from _found(RegistryFile, shallow, ())
+    if "families" not in value:
+        yield from _found(RegistryFile, {}, ())
+    elif not isinstance(value["families"], list):
+        families = value["families"]
+        hint = "is empty" if families is None else f"{shown(families)} is not a list"
+        yield Finding(("families",), f"{hint}; write families: [] for none")
+
+
+def _defaults(document: Document) -> Iterator[Finding]:
+    """Find what is wrong with the defaults. A key that a family can still add is not missing from them."""
+    value = document.value
+    if isinstance(value, dict) and "defaults" in value:
+        for finding in _found(Shared, value["defaults"], ("defaults",)):
+            in_list = any(isinstance(step, int) for step in finding.location)
+            if in_list or finding.at != "around":
+                yield finding
+
+
+def _found(model: type[BaseModel], value: object, base: Location) -> Iterator[Finding]:
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        yield from _translated(error, base)
+
+
+def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
+    for detail in error.errors(include_url=False):
+        location: Location = (*base, *detail["loc"])
+        if detail["type"] == "default_factory_not_called":
+            continue
+        if detail["type"] == "extra_forbidden":
+            yield Finding(location, what(detail, location), "key")
+        elif detail["type"] == "missing":
+            yield Finding(location, what(detail, location), "around")
+        elif location[-1:] == ("[key]",):
+            yield Finding(location[:-1], what(detail, location[:-1]), "key")
+        else:
+            yield Finding(location, what(detail, location))
+
+
+def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:
+    """Give every finding its place, drop those that follow from another, and sort them."""
+    flagged = {finding.location for finding in document.findings}
+    placed: dict[tuple[int, int, str, str], Problem] = {}
+    for finding in findings:
+        location = _inherited(document, finding) or finding.location
+        if finding.place is None and location in flagged:
+            continue
+        place = finding.place or document.place(location, finding.at)
+        name = path_text(location, _name_at(document, location))
+        problem = Problem(f"{where}:{place.line}:{place.column}" + (f": {name}" if name else ""), finding.what)
+        placed[place.line, place.column, name, finding.what] = problem
+    return [placed[key] for key in sorted(placed)]
+
+
+def _inherited(document: Document, finding: Finding) -> Location | None:
+    """Return where in the defaults the cause of a finding in a merged family stands, if it does."""
+    location = finding.location
+    if location[:1] != ("families",) or finding.at == "around" or document.holds(location):
+        return None
+    above: Location = ("defaults", *location[2:])
+    return above if document.holds(above) else None
+
+
+def _name_at(document: Document, location: Location) -> object:
+    if len(location) > 1 and location[0] == "families":
+        families: Any = document.value
+        raw = families["families"][location[1]]
+        return raw.get("name") if isinstance(raw, dict) else None
+    return None
