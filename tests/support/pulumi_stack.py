@@ -78,6 +78,7 @@ class PulumiStack:
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DEBUG_COMMANDS": "true",  # --event-log is a flag for tools
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "PULUMI_HOME": str(self.provider.home),
             "PATH": f"{Path(sys.executable).parent}:{PULUMI_HOME / 'bin'}:{os.environ['PATH']}",
@@ -166,7 +167,7 @@ def _steps(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
         if metadata is None:
             continue
         operation, urn = metadata["op"], metadata["urn"]
-        if operation in {"delete-replaced", "create-replacement"}:
+        if operation in {"delete-replaced", "create-replacement"} or "pulumi:providers:" in urn:
             continue
         steps.append((operation, urn.split("::")[2].rpartition(":")[2], urn.rpartition("::")[2]))
     return steps
