@@ -1,0 +1,204 @@
+"""Renders what a family's agent is given: its config.yaml, its identity block, its entries for `.env`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from fleet import dotenv, scanner
+from fleet.identity import API_PORT
+from fleet.keys import api_key_for
+from fleet.managed import MANAGED_KEYS
+from fleet.masking import Mask
+from fleet.problems import FleetError, Problem
+from fleet.providers import provider, provider_env_name
+from fleet.registry import Family
+from fleet.settings import Settings
+
+__all__ = [
+    "IDENTITY_MARKER",
+    "identity_problems",
+    "provider_env_name",
+    "render_config",
+    "render_config_masked",
+    "render_env",
+    "render_identity",
+]
+
+# The first line of our entry in MEMORY.md: boot.sh knows the entry by it.
+IDENTITY_MARKER = "<!-- hermes-fleet:identity -->"
+ENTRY_DELIMITER = "\n§\n"
+
+# Another version would make Hermes migrate, and back up, the file at every boot.
+CONFIG_VERSIONS: Mapping[str, int] = {"0.15": 24, "0.19": 33}
+# Lines whose kanban knows no cap per profile; the cap of the whole board takes its place there.
+_NO_PROFILE_CAP = frozenset({"0.15"})
+
+# Draining and closing must end before s6 (15 s) or Docker (30 s) kill what is left.
+DRAIN_TIMEOUT = 10
+
+_HEADER = "# Written by hermes-fleet at every start: changes made here are lost.\n"
+_WIDTH = 10_000
+
+
+def render_config(family: Family, settings: Settings) -> str:
+    """Return the managed config.yaml of a family, its own `config` merged in. It holds no secret of the stack.
+
+    Raises FleetError where the family's `config` would change what the fleet manages.
+    """
+    llm = provider(settings.llm.provider)
+    rendered = _template("config.yaml.j2").render(
+        family=family,
+        llm=settings.llm,
+        provider=llm,
+        config_version=CONFIG_VERSIONS[settings.hermes_line],
+        caps_profiles=settings.hermes_line not in _NO_PROFILE_CAP,
+        memory_char_limit=family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER),
+        drain_timeout=DRAIN_TIMEOUT,
+        api_port=API_PORT,
+    )
+    base = yaml.safe_load(rendered)
+    merged = _merged(base, family.config)
+    changed = [path for path in MANAGED_KEYS if _at(merged, path) != _at(base, path)]
+    if changed:
+        what = "is set by the fleet and cannot be changed here"
+        raise FleetError([Problem(f"{family.name}: config.{path}", what) for path in changed])
+    text = _HEADER + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    if yaml.safe_load(text) != merged:
+        raise FleetError([Problem(f"{family.name}: config", "holds a value that does not survive being YAML")])
+    return text
+
+
+def render_config_masked(family: Family, settings: Settings) -> str:
+    """Return config.yaml fit to be shown in a preview: were a secret to stand in it, it would read `[secret]`."""
+    return _mask(settings).apply(render_config(family, settings))
+
+
+def render_identity(family: Family) -> str:
+    """Return the family's entry of MEMORY.md: its first line is the fixed marker, it ends without a line break.
+
+    Every value is one quoted line of its own, so that no value can end the entry or join with another into a phrase
+    that Hermes blocks. Raises FleetError for a value that is such a phrase by itself.
+    """
+    problems = [Problem(f"{family.name}: {where}", what) for where, what in identity_problems(family)]
+    if problems:
+        raise FleetError(problems)
+    entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER)
+    blocked = scanner.findings(entry)
+    if blocked:
+        raise FleetError([Problem(family.name, _blocked("the identity block", blocked))])
+    return entry
+
+
+def identity_problems(family: Family) -> list[tuple[str, str]]:
+    """Return which values of the identity block Hermes would block, as path (`members[0].role`) and explanation."""
+    return [
+        (where, _blocked("it", blocked))
+        for where, value in _identity_values(family)
+        if (blocked := scanner.findings(_line(value)))
+    ]
+
+
+def render_env(family: Family, settings: Settings) -> str:
+    """Return the managed lines of `.env`, sorted by name; those of the registry win over the stack's, ours over both.
+
+    Raises FleetError, without the values, for each that cannot stand in a `.env`.
+    """
+    llm = provider(settings.llm.provider)
+    managed = {
+        llm.key_env: settings.llm_api_key,
+        "API_SERVER_ENABLED": "true",
+        "API_SERVER_HOST": "0.0.0.0",  # noqa: S104 - inside a container, published on loopback alone
+        "API_SERVER_KEY": api_key_for(settings.master_key, family.id),
+        "API_SERVER_PORT": str(API_PORT),
+        "HERMES_TIMEZONE": family.timezone,
+        "TZ": family.timezone,
+    }
+    if settings.llm.base_url is not None and llm.base_url_env is not None:
+        managed[llm.base_url_env] = settings.llm.base_url
+    if family.channels.sudo_chat:
+        # Its socket is open to the agent's own user only; who may write is settled before a message arrives.
+        managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
+    entries = dict(settings.env)
+    for channel in family.plugins:
+        entries.update(settings.channel_env.get(channel, {}))
+    entries.update(family.env)
+    entries.update(managed)
+    problems = [
+        Problem(f"{family.name}: .env entry {name}", what)
+        for name, value in sorted(entries.items())
+        if (what := dotenv.unfit(name, value))
+    ]
+    if dotenv.ambiguous(settings.llm_api_key):
+        what = "has a quote, a backslash or an '=' or '${' that Hermes reads in more than one way"
+        problems.append(Problem("hermes-fleet:llmApiKey", what))
+    if problems:
+        raise FleetError(problems)
+    return _template("env.j2").render(entries=sorted(entries.items()))
+
+
+def _identity_values(family: Family) -> Iterator[tuple[str, str]]:
+    yield "display_name", family.display_name
+    yield "language", family.language
+    yield "timezone", family.timezone
+    for index, member in enumerate(family.members):
+        yield f"members[{index}].name", member.name
+        yield f"members[{index}].role", member.role
+    yield "account.email", family.account.email or ""
+    yield "account.phone", family.account.phone or ""
+
+
+def _blocked(what: str, findings: list[str]) -> str:
+    reasons = ", ".join(findings)
+    return f"Hermes blocks memory that reads like {what} does ({reasons}), and the agent would not see it; reword it"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent.parent / "templates"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"yaml": _yaml, "line": _line, "dotenv": dotenv.quoted}
+    return environment
+
+
+@cache
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+def _yaml(value: object) -> str:
+    """Return a value as YAML on one line, quoted so that it stays one value wherever it stands."""
+    text = yaml.safe_dump(value, default_flow_style=True, default_style='"', allow_unicode=True, width=_WIDTH)
+    return str(text).strip()
+
+
+def _line(value: str) -> str:
+    return json.dumps(scanner.clean(value), ensure_ascii=False)
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
+        for key, value in over.items()
+    }
+    return {**base, **both}
+
+
+def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML
+    for key in path.split("."):
+        config = config.get(key) if isinstance(config, Mapping) else None
+    return config
+
+
+def _mask(settings: Settings) -> Mask:
+    masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
+    channels = [value for entries in settings.channel_env.values() for value in entries.values()]
+    return Mask([settings.llm_api_key, *masters, *settings.env.values(), *channels])

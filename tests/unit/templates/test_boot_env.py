@@ -1,0 +1,100 @@
+"""The managed block of `.env`: it wins, and the family's own lines stay as they are."""
+
+import pytest
+
+from tests.support.boot import AGENT, ENV, Boot
+
+BEGIN = "# >>> hermes-fleet: these lines are rewritten at every start >>>\n"
+END = "# <<< hermes-fleet <<<\n"
+BLOCK = f"{BEGIN}{ENV}{END}"
+PROFILE_BLOCK = f"{BEGIN}OPENROUTER_API_KEY=sk-managed\nTZ=Europe/London\n{END}"
+
+
+@pytest.mark.parametrize(
+    ("before", "rest"),
+    [
+        ("", ""),
+        ("MINE=1\n", "MINE=1\n"),
+        ("MINE=1", "MINE=1"),
+        ("# a comment\n\nMINE='a b'\n", "# a comment\n\nMINE='a b'\n"),
+        ("MINE=1\r\nOTHER=2\r\n", "MINE=1\r\nOTHER=2\r\n"),
+        ("API_SERVER_KEY=own-key-of-the-family\nMINE=1\n", "MINE=1\n"),
+        ("API_SERVER_KEY=\nMINE=1\n", "MINE=1\n"),
+        ("MINE=1\nAPI_SERVER_KEY=foreign", "MINE=1\n"),
+        ("export API_SERVER_KEY=x\nMINE=1\n", "MINE=1\n"),
+        ("  export\tAPI_SERVER_KEY = 'x'\nMINE=1\n", "MINE=1\n"),
+        ("'API_SERVER_KEY'=x\nMINE=1\n", "MINE=1\n"),
+        ("\fAPI_SERVER_KEY=x\n\N{NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
+        ("API_SERVER_KEY=x\r\nMINE=1\r\n", "MINE=1\r\n"),
+        ("MINE=1\rAPI_SERVER_KEY=x\rOTHER=2\n", "MINE=1\rOTHER=2\n"),
+        ("WHATSAPP_ENABLED=true\nMINE=1\n", "MINE=1\n"),
+        (
+            "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
+            "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
+        ),
+        ("MINE=API_SERVER_KEY=x\n", "MINE=API_SERVER_KEY=x\n"),
+        (f"{BEGIN}API_SERVER_KEY=old\nDROPPED_SINCE=1\n{END}MINE=1\n", "MINE=1\n"),
+        (f"MINE=1\n{BEGIN}DROPPED_SINCE=1\n{END}", "MINE=1\n"),
+        (f"{BEGIN}API_SERVER_KEY=old\nMINE=1\n", "MINE=1\n"),
+        (f"{BEGIN}TZ=1\n{END}{BEGIN}GONE=2\n{END}MINE=1\n", "MINE=1\n"),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}MINE=1\n", "MINE=1\n"),
+        ("\N{ZERO WIDTH NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
+        ('OPEN="no end\nMINE=1\n', 'OPEN="no end\nMINE=1\n'),
+        ("MINE=back\\slash %s & $HOME ${X} `y`\n", "MINE=back\\slash %s & $HOME ${X} `y`\n"),
+    ],
+)
+def test_managed_keys_are_set_once_and_other_lines_stay(container: Boot, before: str, rest: str) -> None:
+    """The block stands first; no line outside it sets one of its keys; the rest keeps its bytes."""
+    container.agent_writes(".env", before)
+    container.boot()
+    assert container.read(".env") == BLOCK + rest
+    container.boot()
+    assert container.read(".env") == BLOCK + rest
+
+
+def test_values_of_the_block_are_copied_as_they_are(container: Boot) -> None:
+    """No tool of the shell interprets a value."""
+    container.env = 'ODD="a\\\\b \\"c\\" ${:-$}{HOME} %s & \\\\1"\nTZ=UTC\n'
+    container.write_uploads()
+    container.boot()
+    assert container.read(".env") == BEGIN + container.env + END
+
+
+def test_a_key_that_is_no_longer_managed_goes(container: Boot) -> None:
+    """What an earlier start wrote is dropped with the old block."""
+    container.boot()
+    container.env = "API_SERVER_KEY=managed-key\n"
+    container.write_uploads()
+    container.boot()
+    assert container.read(".env") == f"{BEGIN}API_SERVER_KEY=managed-key\n{END}"
+
+
+def test_every_profile_gets_the_keys_but_not_the_port(container: Boot) -> None:
+    """A profile's gateway talks to the provider; an API server of its own would take the family's port."""
+    container.agent_writes("profiles/kid/.env", "OPENROUTER_API_KEY=old\nAPI_SERVER_KEY=cloned\nTHEIRS=1\n", 0o644)
+    container.agent_writes("profiles/kid/gateway_state.json", '{"gateway_state": "running"}', 0o600)
+    container.agent_writes("profiles/kid/config.yaml", "model: theirs\n")
+    container.agent_writes("profiles/work/SOUL.md", "a soul")
+    container.agent_writes("profiles/notes.txt", "no profile")
+    container.boot()
+    assert container.read("profiles/kid/.env") == PROFILE_BLOCK + "THEIRS=1\n"
+    assert container.read("profiles/work/.env") == PROFILE_BLOCK
+    assert container.facts("profiles/kid/.env") == (*AGENT, "0o600")
+    assert container.read("profiles/kid/gateway_state.json") == '{"gateway_state": "running"}'
+    assert container.read("profiles/kid/config.yaml") == "model: theirs\n"
+    assert sorted(path.name for path in (container.data / "profiles/work").iterdir()) == [".env", "SOUL.md"]
+
+
+def test_profiles_with_odd_names_are_served(container: Boot) -> None:
+    """A directory's name is data too."""
+    container.agent_writes("profiles/a b *$(x)/.env", "THEIRS=1\n")
+    container.boot()
+    assert container.read("profiles/a b *$(x)/.env") == PROFILE_BLOCK + "THEIRS=1\n"
+
+
+def test_an_unreadable_upload_stops_the_boot(container: Boot) -> None:
+    """Without our own file there is no block to write, and the old one stays."""
+    container.agent_writes(".env", "MINE=1\n")
+    (container.fleet / "env").unlink()
+    assert "cannot write all of" in container.refused()
+    assert container.read(".env") == "MINE=1\n"

@@ -1,0 +1,106 @@
+"""health.sh asks the agent's API on loopback, with whatever tool the image has."""
+
+import http.server
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+
+from tests.support.boot import TEMPLATES
+
+TOOLS = ["curl", "wget", "python3"]
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """A gateway that answers as its server is told to."""
+
+    def do_GET(self) -> None:
+        """Answer `/health` with the server's status, anything else with 404."""
+        status: int = getattr(self.server, "status") if self.path == "/health" else HTTPStatus.NOT_FOUND  # noqa: B009
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(b'{"status": "ok",\n "platform": "hermes-agent"}' + b"." * 1000)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the base class has it
+        """Keep quiet."""
+
+
+@pytest.fixture
+def server() -> Iterator[http.server.HTTPServer]:
+    """Serve on a free port; the scripts under test are pointed at it."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as found:
+        found.status = HTTPStatus.OK  # type: ignore[attr-defined]
+        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread.start()
+        yield found
+        found.shutdown()
+        thread.join()
+
+
+def ask(tmp_path: Path, port: int, tool: str, shell: str = "dash") -> subprocess.CompletedProcess[str]:
+    """Run health.sh against a port in an image that has only one tool to ask with."""
+    tools = tmp_path / "bin"
+    tools.mkdir(exist_ok=True)
+    for name in ("tr", "head", tool):
+        if found := sys.executable if name == "python3" else shutil.which(name):
+            (tools / name).unlink(missing_ok=True)
+            (tools / name).symlink_to(found)
+    script = tmp_path / "health.sh"
+    script.write_text((TEMPLATES / "health.sh").read_text().replace(":8642/", f":{port}/"))
+    program, *arguments = shell.split()
+    return subprocess.run(
+        [str(shutil.which(program)), *arguments, str(script)],
+        env={"PATH": str(tools), "http_proxy": "http://127.0.0.1:9", "LC_ALL": os.environ.get("LC_ALL", "C.UTF-8")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_answer_is_health(tmp_path: Path, server: http.server.HTTPServer, tool: str) -> None:
+    """Exit 0 and the answer on one short line, a proxy of the environment notwithstanding."""
+    done = ask(tmp_path, server.server_address[1], tool)
+    assert done.returncode == 0
+    assert done.stdout.startswith('{"status": "ok", "platform": "hermes-agent"}')
+    assert len(done.stdout) <= 301
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_an_error_is_not_health(tmp_path: Path, server: http.server.HTTPServer, tool: str) -> None:
+    """Exit 1 where the gateway answers, but not with success."""
+    server.status = HTTPStatus.SERVICE_UNAVAILABLE  # type: ignore[attr-defined]
+    done = ask(tmp_path, server.server_address[1], tool)
+    assert done.returncode == 1
+    assert "no answer from http://127.0.0.1" in done.stdout
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_a_closed_port_is_not_health(tmp_path: Path, tool: str) -> None:
+    """Exit 1 where nothing listens."""
+    done = ask(tmp_path, 1, tool)
+    assert done.returncode == 1
+    assert "no answer from" in done.stdout
+
+
+def test_busybox_ash_runs_it_too(tmp_path: Path, server: http.server.HTTPServer) -> None:
+    """Its shell agrees with dash about the answer and about the exit code."""
+    done = ask(tmp_path, server.server_address[1], "curl", "busybox ash")
+    assert (done.returncode, done.stdout[:15]) == (0, '{"status": "ok"')
+    server.status = HTTPStatus.BAD_GATEWAY  # type: ignore[attr-defined]
+    assert ask(tmp_path, server.server_address[1], "curl", "busybox ash").returncode == 1
+
+
+def test_an_image_without_tools_says_so(tmp_path: Path) -> None:
+    """The reason stands in Docker's health log."""
+    done = ask(tmp_path, 1, "absent-tool")
+    assert done.returncode == 1
+    assert "no curl, wget or python3" in done.stdout
