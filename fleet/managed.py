@@ -18,19 +18,15 @@ MANAGED_KEYS: tuple[str, ...] = (
     *(f"platforms.{channel}" for channel in CHANNELS),
 )
 
+# Entries of `.env`, beside all that start with API_SERVER_.
 MANAGED_ENV: frozenset[str] = frozenset(
     {
-        "API_SERVER_CORS_ORIGINS",
-        "API_SERVER_ENABLED",
-        "API_SERVER_HOST",
-        "API_SERVER_KEY",
-        "API_SERVER_MODEL_NAME",
-        "API_SERVER_PORT",
         "HERMES_DASHBOARD",
         "HERMES_GATEWAY_NO_SUPERVISE",
         "HERMES_HOME",
         "HERMES_MANAGED_DIR",
         "HERMES_TIMEZONE",
+        "SUDO_CHAT_ALLOW_ALL_USERS",
         "TZ",
         "WHATSAPP_ENABLED",
     }

@@ -1,5 +1,6 @@
 """The registry of families: `families.yaml` read, checked and added to."""
 
+from fleet.registry.edit import add_family
 from fleet.registry.loader import Registry, load_registry, load_text
 from fleet.registry.models import (
     DAYS,
@@ -15,6 +16,7 @@ from fleet.registry.models import (
     TwilioWhatsapp,
     Window,
 )
+from fleet.registry.schema import json_schema
 
 __all__ = [
     "DAYS",
@@ -30,6 +32,8 @@ __all__ = [
     "Sleep",
     "TwilioWhatsapp",
     "Window",
+    "add_family",
+    "json_schema",
     "load_registry",
     "load_text",
 ]

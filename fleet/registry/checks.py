@@ -1,10 +1,13 @@
 """Checks of the registry that look at more than one value, on merged families that may be wrong elsewhere."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
+from fleet import scanner
 from fleet.managed import MANAGED_KEYS
-from fleet.registry.source import Document, Finding, Location
+from fleet.registry.source import Document, Finding, Location, shown
 from fleet.registry.values import family_id
 
 
@@ -58,3 +61,39 @@ def _managed(config: Mapping[str, Any], path: str, base: Location) -> Iterator[F
             return
     if last in here:
         yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")
+
+
+def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
+    """Find texts that Hermes would block in the agent's memory, for looking like an attack.
+
+    All texts are scanned in one go first: a registry without any such text, the usual one, costs little.
+    """
+    texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
+    if not scanner.findings("\n".join({_line(text) for _, text in texts})):
+        return
+    for location, text in texts:
+        blocked = scanner.findings(_line(text))
+        if blocked:
+            what = (
+                f"{shown(text)} reads like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
+            )
+            yield Finding(location, what)
+
+
+def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]:
+    """Yield the texts of a family that go into the identity block."""
+    base: Location = ("families", index)
+    account, members = raw.get("account"), raw.get("members")
+    candidates: list[tuple[Location, object]] = [((*base, key), raw.get(key)) for key in ("display_name", "language")]
+    if isinstance(account, dict):
+        candidates += [((*base, "account", key), account.get(key)) for key in ("email", "phone")]
+    for number, member in enumerate(members if isinstance(members, list) else ()):
+        if isinstance(member, dict):
+            candidates += [((*base, "members", number, key), member.get(key)) for key in ("name", "role")]
+    return ((location, text) for location, text in candidates if isinstance(text, str))
+
+
+@lru_cache(maxsize=4096)
+def _line(text: str) -> str:
+    """Return a text as a line of the identity block."""
+    return json.dumps(scanner.clean(text), ensure_ascii=False)

@@ -22,7 +22,7 @@ MAX_DEPTH = 50
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ALIASED = 1_000_000
 
-_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TEXT_TAG = "tag:yaml.org,2002:str"
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -209,23 +209,31 @@ class _Builder:
         self.findings: list[Finding] = []
         self.marks: dict[int, dict[str | int, tuple[Any, Any]]] = {}
         self._locate = locate
-        self._events: Any = yaml.parse(text, Loader=_LOADER)
+        self._loader = LOADER(text)
+        self._next: Callable[[], Any] = self._loader.get_event
         self._path: list[str | int] = []
         self._anchors: dict[str, tuple[Value, int] | None] = {}
         self._aliased = 0
         self._count = 0
 
     def read(self) -> None:
-        for event in self._events:
-            if event.__class__ is yaml.DocumentStartEvent:
-                first = next(self._events)
-                self.root = first.start_mark
-                self.value = self._value(first)
-                break
-        for event in self._events:
-            if event.__class__ is yaml.DocumentStartEvent:
+        try:
+            self._read()
+        finally:
+            self._loader.dispose()
+
+    def _read(self) -> None:
+        documents = 0
+        while (event := self._next()) is not None:
+            if event.__class__ is not yaml.DocumentStartEvent:
+                continue
+            documents += 1
+            if documents > 1:
                 self._note("starts a second YAML document; one file holds one", event.start_mark)
-                break
+                return
+            first = self._next()
+            self.root = first.start_mark
+            self.value = self._value(first)
 
     def _note(self, what: str, mark: Any) -> None:  # noqa: ANN401 - see place_of
         self.findings.append(Finding(tuple(self._path), what, place=place_of(mark)))
@@ -257,7 +265,7 @@ class _Builder:
         """Pass over the rest of a list or mapping without recursion."""
         open_collections = 1
         while open_collections:
-            kind = next(self._events).__class__
+            kind = self._next().__class__
             if kind in {yaml.MappingStartEvent, yaml.SequenceStartEvent}:
                 open_collections += 1
             elif kind in {yaml.MappingEndEvent, yaml.SequenceEndEvent}:
@@ -298,12 +306,12 @@ class _Builder:
             self._note(f"has the tag {event.tag}; tags are not read here", event.start_mark)
         found: dict[str, Any] = {}
         marks: dict[str | int, tuple[Any, Any]] = {}
-        events, path, locate = self._events, self._path, self._locate
-        key_event = next(events)
+        following, path, locate = self._next, self._path, self._locate
+        key_event = following()
         while key_event.__class__ is not yaml.MappingEndEvent:
             key = self._key(key_event)
             path.append(key)
-            value_event = next(events)
+            value_event = following()
             if key in found:
                 first = f", first in line {marks[key][0].line + 1}" if locate else ""
                 self._note(f"this key is here twice{first}", key_event.start_mark)
@@ -313,7 +321,7 @@ class _Builder:
                 if locate:
                     marks[key] = (key_event.start_mark, value_event.start_mark)
             path.pop()
-            key_event = next(events)
+            key_event = following()
         if locate:
             self.marks[id(found)] = marks
         return found
@@ -339,15 +347,15 @@ class _Builder:
             self._note(f"has the tag {event.tag}; tags are not read here", event.start_mark)
         found: list[Any] = []
         marks: dict[str | int, tuple[Any, Any]] = {}
-        events, path, locate = self._events, self._path, self._locate
-        item = next(events)
+        following, path, locate = self._next, self._path, self._locate
+        item = following()
         while item.__class__ is not yaml.SequenceEndEvent:
             path.append(len(found))
             if locate:
                 marks[len(found)] = (item.start_mark, item.start_mark)
             found.append(self._value(item))
             path.pop()
-            item = next(events)
+            item = following()
         if locate:
             self.marks[id(found)] = marks
         return found

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.resources import files
 from uuid import UUID
 
+from fleet import dotenv
 from fleet.managed import MANAGED_ENV
 from fleet.registry.toolsets import TOOLSETS
 
@@ -195,7 +196,7 @@ def env_name(value: str) -> str:
     """Return the name of a `.env` entry that the registry may set."""
     if not _fits[ENV_NAME](value):
         raise ValueError("is not a name for a .env entry: letters, digits and _, no digit first")
-    if value.upper() in MANAGED_ENV:
+    if value.upper() in MANAGED_ENV or value.upper().startswith("API_SERVER_"):
         raise ValueError("is set by the fleet itself and cannot be set here")
     if _SECRET_NAME.search(value.upper()):
         raise ValueError(
@@ -207,6 +208,7 @@ def env_name(value: str) -> str:
 
 def env_value(value: str) -> str:
     """Return the value of a `.env` entry: one line."""
-    if any(character in value for character in "\n\r\0"):
-        raise ValueError("has more than one line, a .env entry has one")
+    why = dotenv.unfit("", value)
+    if why:
+        raise ValueError(why)
     return value

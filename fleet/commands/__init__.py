@@ -1,0 +1,24 @@
+"""The commands of `python -m fleet`, one module each, and what several of them share."""
+
+import argparse
+from pathlib import Path
+
+from fleet.problems import FleetError
+from fleet.registry import Family, Registry
+from fleet.registry.values import suggestion
+
+
+def add_registry_argument(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the path of the registry."""
+    parser.add_argument(
+        "--registry", type=Path, default=Path("families.yaml"), metavar="FILE", help="default: families.yaml"
+    )
+
+
+def find_family(registry: Registry, slug_or_uuid: str) -> Family:
+    """Return a family of the registry. Raises FleetError with the nearest name where there is none."""
+    try:
+        return registry.get(slug_or_uuid)
+    except KeyError:
+        near = suggestion(slug_or_uuid, (family.name for family in registry.families))
+        raise FleetError(f"{slug_or_uuid!r} is not in {registry.path}{near}") from None

@@ -1,0 +1,33 @@
+"""`validate`: checks the registry and prints every problem, each with line and column."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from fleet.commands import add_registry_argument
+from fleet.registry import load_registry
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_registry_argument(parser)
+    parser.add_argument(
+        "--plugins-dir",
+        type=Path,
+        metavar="DIR",
+        help="the directory that containers mount; default: plugins beside the registry, where there is one",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check and say how many families are fine."""
+    plugins_dir: Path | None = args.plugins_dir
+    if plugins_dir is None:
+        beside = args.registry.parent / "plugins"
+        plugins_dir = beside if beside.is_dir() else None
+    registry = load_registry(args.registry, plugins_dir)
+    if plugins_dir is None:
+        print("plugins were not checked: no directory named plugins beside the registry", file=sys.stderr)
+    count = len(registry.families)
+    print(f"{args.registry}: {count} {'family' if count == 1 else 'families'}, no problems")
+    return 0

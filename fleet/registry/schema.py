@@ -1,0 +1,45 @@
+"""Makes the JSON Schema of `families.yaml` from the models, for editors that check and complete as one types."""
+
+import json
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema
+
+from fleet.registry.models import Family, RegistryFile, field_order
+
+FILE_NAME = "families.schema.json"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of the registry in the forms that the file takes."""
+    schema = RegistryFile.model_json_schema()
+    family = schema["$defs"]["Family"]
+    family["properties"] = {key: family["properties"][key] for key in field_order(Family)}
+    return {
+        "$schema": GenerateJsonSchema.schema_dialect,
+        "title": "Registry of hermes-fleet",
+        **{key: _bare(value) for key, value in schema.items() if key != "title"},
+    }
+
+
+def schema_text() -> str:
+    """Return the schema as its file holds it."""
+    return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _bare(node: Any, *, named: bool = False) -> Any:  # noqa: ANN401 - any JSON
+    """Drop what pydantic adds and no reader needs: titles made of names, and defaults of whole parts.
+
+    `named` says that the keys of `node` are names (of properties or parts), not words of JSON Schema.
+    """
+    if isinstance(node, list):
+        return [_bare(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    dropped = set() if named else {"title"} | ({"default"} if "$ref" in node else set())
+    names = {"properties", "$defs"}
+    return {
+        key: _bare(value, named=not named and key in names) if key != "default" or named else value
+        for key, value in node.items()
+        if key not in dropped
+    }
