@@ -1,0 +1,82 @@
+# Shared by the set-up scripts: how they speak, how they fail, where they keep things. Sourced, never run.
+# shellcheck shell=bash
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+STATE="$ROOT/.state"  # of the dev stack: backend, passphrase, keys
+TOOLS="$ROOT/.tools"  # caches and half-made things; may be deleted at any time
+export ROOT STATE TOOLS
+
+say() { printf '==> %s\n' "$*"; }
+
+# fail WHAT TRIED ANSWERED MEND: says what failed and how to mend it, and ends the script. Empty parts are left out.
+fail() {
+  {
+    printf 'error: %s\n' "$1"
+    [ -z "${2:-}" ] || printf '  tried:    %s\n' "${2//$'\n'/$'\n            '}"
+    [ -z "${3:-}" ] || printf '  answered: %s\n' "${3//$'\n'/$'\n            '}"
+    [ -z "${4:-}" ] || printf '  mend:     %s\n' "${4//$'\n'/$'\n            '}"
+  } >&2
+  exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# The last lines of a log, short enough for an error message.
+tail_of() { tail -n "${2:-5}" "$1" 2>/dev/null | cut -c1-300; }
+
+is_root() { [ "${HERMES_FLEET_UID:-$(id -u)}" = 0 ]; }
+
+# True on Debian, Ubuntu and what calls itself their like.
+is_debian() {
+  have apt-get || return 1
+  (
+    # shellcheck source=/dev/null
+    . "${OS_RELEASE:-/etc/os-release}" 2>/dev/null || exit 1
+    case " ${ID:-} ${ID_LIKE:-} " in *" debian "* | *" ubuntu "*) exit 0 ;; esac
+    exit 1
+  )
+}
+
+# Makes a directory for half-made things that is removed when the script ends; its path is in $SCRATCH.
+scratch() {
+  mkdir -p "$TOOLS" 2>/dev/null || fail "cannot write to $TOOLS" "mkdir -p $TOOLS" "" \
+    "make the repository's folder writable, or free some disk space (df -h $ROOT)"
+  SCRATCH="$(mktemp -d "$TOOLS/tmp.XXXXXX" 2>&1)" || fail "cannot make a scratch folder" "mktemp -d in $TOOLS" "$SCRATCH" \
+    "free some disk space (df -h $ROOT)"
+  trap 'rm -rf "$SCRATCH"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+}
+
+# apt_install WHY PACKAGE...: installs Debian packages, as root only; says the line to run otherwise.
+apt_install() {
+  local why="$1" log
+  shift
+  is_debian || fail "$why" "" "this is no Debian or Ubuntu machine" "install the equivalent of: $*"
+  is_root || fail "$why" "" "only root can install packages" "sudo apt-get install --yes --no-install-recommends $*"
+  say "installing $* ($why)"
+  log="$(mktemp)"
+  if ! {
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
+  } >"$log" 2>&1 </dev/null; then
+    local answer
+    answer="$(tail_of "$log")"
+    rm -f "$log"
+    fail "$why" "apt-get update && apt-get install --yes --no-install-recommends $*" "$answer" \
+      "look at the answer above; often /etc/apt/sources.list or the network"
+  fi
+  rm -f "$log"
+}
+
+# digest FILE...: one SHA-256 over names and contents, in the order given, relative to the repository.
+digest() {
+  (
+    cd "$ROOT"
+    for file in "$@"; do printf '%s\n' "${file#"$ROOT"/}"; cat "$file"; done
+  ) | sha256sum | cut -c1-64
+}
+
+# version_at_least HAVE WANT: compares dotted versions.
+version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]; }
