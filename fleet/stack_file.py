@@ -1,0 +1,73 @@
+"""Reads a stack's config from its file, without Pulumi and without its secrets.
+
+Encrypted values stay encrypted: `[secret]` stands in their place, which is enough to show what a family is given.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fleet.config_reader import NAMESPACE, SECRET_KEYS
+from fleet.masking import MASK
+from fleet.problems import FleetError, Problem
+from fleet.settings import KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
+
+DIRECTORY = "stacks"
+
+
+def stack_path(root: Path, stack: str) -> Path:
+    """Return where the config of a stack stands; `root` is the directory of Pulumi.yaml."""
+    return root / DIRECTORY / f"Pulumi.{stack}.yaml"
+
+
+def read_settings(root: Path, stack: str) -> Settings:
+    """Return a stack's settings with `[secret]` for every secret. Raises FleetError for a file that will not do."""
+    path = stack_path(root, stack)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise FleetError([Problem(str(path), f"cannot be read: {error}")]) from None
+    config = content.get("config") if isinstance(content, dict) else None
+    found = config if isinstance(config, dict) else {}
+    values = {key: _text(key, found.get(f"{NAMESPACE}:{key}")) for key in KEYS}
+    return load_settings(values, stack=stack, root=root)
+
+
+def placeholder_settings(root: Path, stack: str) -> Settings:
+    """Return settings to show a rendering with where a stack has no config yet."""
+    return Settings(
+        stack=stack,
+        image="IMAGE",
+        hermes_line="0.19",
+        llm=Llm("openrouter", "MODEL"),
+        llm_api_key=MASK,
+        master_key=_secret("masterKey"),
+        registry=root / "families.yaml",
+        plugins_dir=str(root / "plugins"),
+    )
+
+
+def _text(key: str, value: Any) -> str | None:  # noqa: ANN401 - any YAML
+    """Return a config value as Pulumi hands it out: text, or JSON for an object."""
+    if value is None:
+        return None
+    hidden = _hidden(key, value, secret=key in SECRET_KEYS)
+    return hidden if isinstance(hidden, str) else json.dumps(hidden)
+
+
+def _hidden(key: str, value: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any YAML
+    if isinstance(value, Mapping):
+        if set(value) == {"secure"}:
+            return _secret(key)
+        return {name: _hidden(name, member, secret=secret) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_hidden(key, member, secret=secret) for member in value]
+    return _secret(key) if secret else value
+
+
+def _secret(key: str) -> str:
+    """Return what stands for a secret; a master key has a least length."""
+    return MASK * (MASTER_KEY_BYTES // len(MASK)) if key.startswith("masterKey") else MASK
