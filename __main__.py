@@ -8,6 +8,7 @@ from pulumi.runtime.config import get_config, is_config_secret
 
 from components import Fleet, FleetArgs
 from fleet import host, prepare
+from fleet.files import render_all
 from fleet.problems import FleetError
 from fleet.settings import KEYS, load_settings
 
@@ -28,13 +29,14 @@ def main() -> None:
     )
     docker_host = os.environ.get("DOCKER_HOST", "")
     registry = prepare.read_families(settings, docker_host, preview=preview, speech=speech)
+    files = render_all(registry.families, settings)
     client = host.connect()
     seen = prepare.look(client, preview=preview, speech=speech)
     plan = prepare.plan_roll(client, registry, settings, seen, speech)
     if not preview:
         prepare.make_ready(client, plan, settings, seen, speech)
 
-    fleet = Fleet(settings.stack, FleetArgs(settings, plan))
+    fleet = Fleet(settings.stack, FleetArgs(settings, plan, files))
     pulumi.export(
         "families",
         {

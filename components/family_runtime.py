@@ -9,7 +9,7 @@ import pulumi_docker as docker
 
 from components.options import container_options, volume_options
 from fleet import container, identity
-from fleet.rendering import render_config_masked, render_identity
+from fleet.files import FamilyFiles, uploads
 from fleet.settings import Settings
 from fleet.waves import Placement
 
@@ -18,12 +18,13 @@ from fleet.waves import Placement
 class FamilyRuntimeArgs:
     """What a family's runtime is made from.
 
-    `scripts` are the files that all families share, `network` is the stack's, `after` the containers of the wave
-    before, `recreate_token` a number that no earlier `up` used (see `Placement.recreate`).
+    `files` are the family's own, `scripts` those that all families share, `network` is the stack's, `after` the
+    containers of the wave before, `recreate_token` a number that no earlier `up` used (see `Placement.recreate`).
     """
 
     placement: Placement
     settings: Settings
+    files: FamilyFiles
     scripts: Mapping[str, str] = field(repr=False)
     network: docker.Network
     after: Sequence[pulumi.Resource] = ()
@@ -76,8 +77,8 @@ def visible_inputs(args: FamilyRuntimeArgs) -> dict[str, Any]:
         "family": family.name,
         "image": container.image_of(family, settings),
         "hermesLine": settings.hermes_line,
-        "config": render_config_masked(family, settings),
-        "identity": render_identity(family),
+        "config": args.files.masked_config,
+        "identity": args.files.identity,
         "toolsets": list(family.toolsets),
         "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
         "env": dict(family.env),
@@ -88,9 +89,9 @@ def visible_inputs(args: FamilyRuntimeArgs) -> dict[str, Any]:
 
 
 def _uploads(args: FamilyRuntimeArgs) -> list[docker.ContainerUploadArgsDict]:
-    files = container.uploads(args.placement.family, args.settings, args.scripts)
     return [
-        {"file": each.file, "content": pulumi.Output.secret(each.content), "permissions": each.mode} for each in files
+        {"file": each.file, "content": pulumi.Output.secret(each.content), "permissions": each.mode}
+        for each in uploads(args.files, args.scripts)
     ]
 
 

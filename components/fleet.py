@@ -1,8 +1,9 @@
 """The fleet of a stack: its network, and its families' runtimes in waves."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import pulumi
 import pulumi_docker as docker
@@ -10,16 +11,18 @@ import pulumi_docker as docker
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks
 from fleet import container, identity
+from fleet.files import FamilyFiles, scripts
 from fleet.settings import Settings
 from fleet.waves import Placement, WavePlan
 
 
 @dataclass(frozen=True)
 class FleetArgs:
-    """What a fleet is made from."""
+    """What a fleet is made from. `files` holds every family's rendered files by its id."""
 
     settings: Settings
     plan: WavePlan
+    files: Mapping[UUID, FamilyFiles]
 
 
 class Fleet(pulumi.ComponentResource):
@@ -32,7 +35,8 @@ class Fleet(pulumi.ComponentResource):
         """Declare the network, then the waves, each gated on the one before, then the sleepers."""
         super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
         self._settings = args.settings
-        self._scripts = container.scripts()
+        self._files = args.files
+        self._scripts = scripts()
         self._hooks = container_hooks(
             args.settings, {identity.container_name(p.family.id): p.family for p in args.plan.placements}
         )
@@ -57,6 +61,7 @@ class Fleet(pulumi.ComponentResource):
         args = FamilyRuntimeArgs(
             placement=placement,
             settings=self._settings,
+            files=self._files[placement.family.id],
             scripts=self._scripts,
             network=self.network,
             after=after,

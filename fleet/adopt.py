@@ -48,8 +48,9 @@ def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | Non
         return None
     lies = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
     what = (
-        f"its data lies {lies}, not in volume {wanted}; nothing was touched. Stop it and copy the data first: docker cp "
-        f"-a {candidate.seen.name}:{DATA}/. - | docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}"
+        f"its data lies {lies}, not in volume {wanted}; nothing was touched. Stop it and copy the data first: "
+        f"docker cp -a {candidate.seen.name}:{DATA}/. - | "
+        f"docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}"
     )
     return Problem(f"{candidate.family.name}: container {candidate.seen.name}", what)
 

@@ -32,6 +32,8 @@ COMMANDS = (
     Command("add", "fleet.commands.add", "append a family with a fresh UUID to the registry"),
     Command("list", "fleet.commands.listing", "print the families of the registry"),
     Command("render", "fleet.commands.render", "print what a family's container is given, secrets masked"),
+    Command("adopt", "fleet.commands.adopt", "take over a fleet that was started by docker run, with its data"),
+    Command("purge", "fleet.commands.purge", "delete the data of a family that is gone; nothing else ever does"),
     Command("schema", "fleet.commands.schema", "print, write or check the registry's JSON Schema"),
 )
 
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(prog="python -m fleet", description="The registry of families, and the fleet that it declares.")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        added = commands.add_parser(command.name, help=command.help, description=f"{command.help}.".capitalize())
+        sentence = f"{command.help[0].upper()}{command.help[1:]}."
+        added = commands.add_parser(command.name, help=command.help, description=sentence)
         if command.name in words[:1]:
             module = cast("CommandModule", import_module(command.module))
             module.configure(added)

@@ -4,21 +4,16 @@ The provider compares what is declared with what it reads. A value that is writt
 keeps would replace the whole fleet at every `up`; the canonical forms live here and nowhere else.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fleet import identity, keys
 from fleet.durations import go_duration
+from fleet.files import FLEET
 from fleet.registry import Family
-from fleet.rendering import render_config, render_env, render_identity
 from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
 
 DATA = "/opt/data"
 PLUGINS = "/opt/data/plugins"
-FLEET = "/opt/fleet"
-TEMPLATES = Path(__file__).parent.parent / "templates"
 
 ENV_LINE = "HERMES_FLEET_LINE"
 ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
@@ -41,15 +36,6 @@ STEERING = ("start", "wait", "waitTimeout", "destroyGraceSeconds", "labels")
 RECREATE = "containerReadRefreshTimeoutMilliseconds"
 
 
-@dataclass(frozen=True)
-class Upload:
-    """One file written into a container before it starts; `mode` is octal text."""
-
-    file: str
-    content: str = field(repr=False)
-    mode: str
-
-
 def image_of(family: Family, settings: Settings) -> str:
     """Return the image reference of a family, as written."""
     return family.image or settings.image
@@ -58,7 +44,7 @@ def image_of(family: Family, settings: Settings) -> str:
 def secret_env(family: Family, settings: Settings) -> dict[str, str]:
     """Return the secret `.env` entries from the stack's config that this family gets."""
     entries = dict(settings.env)
-    for channel in family.channels.enabled:
+    for channel in family.plugins:
         entries.update(settings.channel_env.get(channel, {}))
     return entries
 
@@ -66,21 +52,6 @@ def secret_env(family: Family, settings: Settings) -> dict[str, str]:
 def credentials_of(family: Family, settings: Settings) -> str:
     """Return the digest of everything secret that this family gets from the stack's config."""
     return keys.credentials_digest(settings.master_key, settings.llm_api_key, secret_env(family, settings))
-
-
-def scripts() -> dict[str, str]:
-    """Return the scripts that every container gets: name to content."""
-    return {name: (TEMPLATES / name).read_text(encoding="utf-8") for name in ("boot.sh", "health.sh", "probe.py")}
-
-
-def uploads(family: Family, settings: Settings, shared: Mapping[str, str]) -> tuple[Upload, ...]:
-    """Return the files of a family's container; `shared` is what `scripts()` returned."""
-    own = (
-        Upload(f"{FLEET}/config.yaml", render_config(family, settings), "0600"),
-        Upload(f"{FLEET}/MEMORY.md", render_identity(family), "0600"),
-        Upload(f"{FLEET}/env", render_env(family, settings), "0600"),
-    )
-    return own + tuple(Upload(f"{FLEET}/{name}", content, "0755") for name, content in shared.items())
 
 
 def environment(family: Family, settings: Settings) -> list[str]:

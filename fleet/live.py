@@ -1,8 +1,7 @@
 """The families of a registry beside what the host shows of them: who is awake, and where."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from fleet.host import Host, Seen
 from fleet.registry import Family
@@ -18,10 +17,6 @@ class LiveFamily:
     id: str
     state: str
     url: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the family for JSON output."""
-        return asdict(self)
 
 
 def live_families(families: Iterable[Family], host: Host, stack: str) -> list[LiveFamily]:

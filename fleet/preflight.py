@@ -12,6 +12,7 @@ from enum import Enum
 
 from fleet import identity
 from fleet.host import Host
+from fleet.providers import provider
 from fleet.settings import Llm
 
 TIMEOUT_SECONDS = 10
@@ -22,7 +23,7 @@ PLACEHOLDER_KEY = "placeholder-set-LLM_API_KEY"
 # The providers' public API roots, as their own references give them, for stacks that set no base_url.
 _BASE_URLS = {
     "anthropic": "https://api.anthropic.com/v1",
-    "openai": "https://api.openai.com/v1",
+    "openai-api": "https://api.openai.com/v1",
     "openrouter": "https://openrouter.ai/api/v1",
 }
 _REFUSALS = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
@@ -52,7 +53,7 @@ def new_credentials(host: Host, stack: str, digests: Iterable[str]) -> bool:
 
 def ask_provider(llm: Llm, api_key: str) -> Preflight:
     """Ask `GET {base_url}/models` with the key. 401 and 403 refuse it; whatever else goes wrong proves nothing."""
-    base_url = llm.base_url or _BASE_URLS.get(llm.provider)
+    base_url = llm.base_url or _BASE_URLS.get(provider(llm.provider).name)
     if base_url is None:
         return Preflight(Verdict.UNKNOWN, f"provider {llm.provider} has no known address; its key was not checked")
     url = f"{base_url.rstrip('/')}/models"

@@ -12,7 +12,7 @@ from fleet import container, host, image, preflight
 from fleet.host import Host
 from fleet.problems import FleetError
 from fleet.refusals import notices, refuse
-from fleet.registry import Registry, load_registry
+from fleet.registry import Family, Registry, load_registry
 from fleet.settings import Settings
 from fleet.waves import WavePlan, plan_waves
 
@@ -73,7 +73,7 @@ def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, 
     image.ensure_images(client, (container.image_of(family, settings) for family in families), speech.info)
 
 
-def _check_key(families: list, settings: Settings, seen: Host, speech: Speech) -> None:
+def _check_key(families: list[Family], settings: Settings, seen: Host, speech: Speech) -> None:
     digests = {container.credentials_of(family, settings) for family in families}
     rolling = preflight.new_credentials(seen, settings.stack, digests)
     first = not seen.ours(settings.stack) and settings.llm_api_key != preflight.PLACEHOLDER_KEY

@@ -60,9 +60,9 @@ def provider(name: str) -> Provider:
     known = _ALIASES.get(name, name)
     if known not in _NAMES:
         near = get_close_matches(name, [*_NAMES, *_ALIASES], n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f", did you mean '{near[0]}'?" if near else ""
         what = (
-            f"'{name}' is not a provider that Hermes takes a key for{hint} Known are {', '.join(PROVIDERS)};"
+            f"'{name}' is not a provider that Hermes takes a key for{hint}; known are {', '.join(PROVIDERS)};"
             " for any other OpenAI-compatible endpoint use 'custom' and llm.base_url"
         )
         raise FleetError([Problem("hermes-fleet:llm.provider", what)])

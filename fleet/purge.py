@@ -20,16 +20,15 @@ def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> 
     if not matches:
         raise FleetError(f"{family}: this stack has no volume of that family on this host; nothing was deleted")
     if len(matches) > 1:
-        ids = ", ".join(str(_family_id(volume)) for volume in matches)
+        ids = ", ".join(map(str, matches))
         raise FleetError(f"{family}: {len(matches)} families of that name left data ({ids}); name one by its id")
-    volume = matches[0]
-    family_id = _family_id(volume)
+    family_id = matches[0]
     if family_id in {each.id for each in registry.families}:
         raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first")
     container = identity.container_name(family_id)
     if container in host.containers:
         raise FleetError(f"{family}: container {container} still exists; run pulumi up first, which removes it")
-    return volume
+    return identity.volume_name(family_id)
 
 
 def purge(client: docker.DockerClient, volume: str) -> None:
@@ -40,7 +39,7 @@ def purge(client: docker.DockerClient, volume: str) -> None:
         raise FleetError(f"volume {volume} was not deleted: {error.explanation}") from error
 
 
-def _matches(host: Host, stack: str, family: str) -> list[str]:
+def _matches(host: Host, stack: str, family: str) -> list[UUID]:
     wanted = _uuid(family)
     found = []
     for name, labels in host.volumes.items():
@@ -48,7 +47,7 @@ def _matches(host: Host, stack: str, family: str) -> list[str]:
         if family_id is None or labels.get(identity.LABEL_STACK, stack) != stack:
             continue
         if family_id == wanted or (wanted is None and labels.get(identity.LABEL_FAMILY) == family):
-            found.append(name)
+            found.append(family_id)
     return sorted(found)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fleet.config_reader import SECRET_KEYS, ConfigReader
 from fleet.problems import FleetError
+from fleet.providers import provider as known_provider
 
 HERMES_LINES = ("0.15", "0.19")
 CHANNELS = ("twilio_whatsapp", "sudo_chat", "sudo_voice")
@@ -163,6 +164,11 @@ def _llm(reader: ConfigReader) -> Llm:
     for name, example in (("provider", "openrouter"), ("model", "MODEL")):
         if value.get(name) in {None, ""}:
             reader.wrong(f"llm.{name}", "is missing, expected a text", example)
+    if provider:
+        try:
+            known_provider(provider)
+        except FleetError as error:
+            reader.problems.extend(error.problems)
     if base_url and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
         reader.wrong("llm.base_url", f"{base_url!r} is not an http or https URL", "https://HOST/v1")
     if provider == "custom" and not base_url:

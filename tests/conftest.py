@@ -12,12 +12,14 @@ from tests.support.fleet import FleetUnderTest
 from tests.support.providers import find_providers
 from tests.support.pulumi_stack import Provider, find_pulumi
 
-PROVIDERS = find_providers()
+PROVIDERS: list[object] = [*find_providers()] or [
+    pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))
+]
 
 
 @pytest.fixture(scope="session")
 def docker_client() -> Iterator[docker.DockerClient]:
-    """A client of the local Docker daemon."""
+    """Return a client of the local Docker daemon."""
     try:
         client = docker.from_env(timeout=120)
         client.ping()
@@ -29,7 +31,7 @@ def docker_client() -> Iterator[docker.DockerClient]:
 
 @pytest.fixture(scope="session")
 def pulumi_cli() -> str:
-    """The Pulumi CLI."""
+    """Return the Pulumi CLI."""
     found = find_pulumi()
     if not found:
         pytest.skip("no Pulumi CLI; get it with: make setup")
@@ -38,19 +40,18 @@ def pulumi_cli() -> str:
 
 @pytest.fixture(
     scope="session",
-    params=PROVIDERS
-    or [pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))],
-    ids=lambda provider: provider.name if provider else "none",
+    params=PROVIDERS,
+    ids=lambda provider: getattr(provider, "name", "none"),
 )
 def provider(request: pytest.FixtureRequest, pulumi_cli: str) -> Provider:  # noqa: ARG001 - no CLI, no provider
-    """Each docker provider that is installed: the official one, the offline one."""
+    """Return each docker provider that is installed: the official one, the offline one."""
     found: Provider = request.param
     return found
 
 
 @pytest.fixture(scope="session")
 def stub_image(docker_client: docker.DockerClient) -> str:
-    """The stand-in for the agent's image."""
+    """Return the stand-in for the agent's image."""
     if not stub_agent.busybox():
         pytest.skip("no static busybox; get it with: apt-get install busybox-static")
     return stub_agent.build(docker_client)
@@ -60,7 +61,7 @@ def stub_image(docker_client: docker.DockerClient) -> str:
 def fleet(
     docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path: Path
 ) -> Iterator[FleetUnderTest]:
-    """A fleet of stub agents on a stack of its own, removed with everything it made."""
+    """Yield a fleet of stub agents on a stack of its own, removed with everything it made."""
     under_test = FleetUnderTest(docker_client, tmp_path, provider, stub_image)
     yield under_test
     under_test.clean()

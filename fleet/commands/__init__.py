@@ -1,6 +1,7 @@
 """The commands of `python -m fleet`, one module each, and what several of them share."""
 
 import argparse
+import os
 from pathlib import Path
 
 from fleet.problems import FleetError
@@ -13,6 +14,12 @@ def add_registry_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--registry", type=Path, default=Path("families.yaml"), metavar="FILE", help="default: families.yaml"
     )
+
+
+def add_stack_argument(parser: argparse.ArgumentParser) -> None:
+    """Let a command take the name of the stack, as Pulumi's and the reaper's environment give it."""
+    default = os.environ.get("PULUMI_STACK") or os.environ.get("HERMES_FLEET_STACK") or "dev"
+    parser.add_argument("--stack", default=default, metavar="NAME", help="default: $PULUMI_STACK, else dev")
 
 
 def find_family(registry: Registry, slug_or_uuid: str) -> Family:

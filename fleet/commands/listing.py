@@ -3,9 +3,12 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
-from fleet.commands import add_registry_argument
+from fleet import host
+from fleet.commands import add_registry_argument, add_stack_argument
+from fleet.live import live_families
 from fleet.registry import Family, load_registry
 
 Row = Mapping[str, Any]
@@ -15,11 +18,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_registry_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--live", action="store_true", help="ask the Docker host who is awake, and where")
+    add_stack_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the registry's families in its order."""
-    rows = [declared(family) for family in load_registry(args.registry).families]
+    families = load_registry(args.registry).families
+    rows = live(families, args.stack) if args.live else [declared(family) for family in families]
     print(json.dumps(rows, indent=2, ensure_ascii=False) if args.json else table(rows))
     return 0
 
@@ -35,6 +41,15 @@ def declared(family: Family) -> dict[str, Any]:
         "state": family.state,
         "canary": family.canary,
     }
+
+
+def live(families: Sequence[Family], stack: str) -> list[dict[str, Any]]:
+    """Return what the Docker host shows of each family, as one row. Raises FleetError where no daemon answers."""
+    client = host.connect()
+    try:
+        return [asdict(family) for family in live_families(families, host.observe(client.api), stack)]
+    finally:
+        client.close()
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import docker
@@ -153,13 +154,23 @@ class FleetUnderTest:
 
 @contextlib.contextmanager
 def events(client: docker.DockerClient, containers: Iterable[str]) -> Iterator[list[tuple[str, str]]]:
-    """Collect (container name, action) of what happens to these containers inside the block."""
+    """Collect (container name, action) of what happens to these containers inside the block, as it happens.
+
+    Docker keeps only its last 256 events, and every healthcheck makes three: they have to be read along.
+    """
     wanted = set(containers)
-    since = time.time()
     seen: list[tuple[str, str]] = []
+    stream = client.events(decode=True, filters={"type": "container"})
+
+    def read() -> None:
+        for event in stream:
+            name = event["Actor"]["Attributes"].get("name", "")
+            if name in wanted and not event["Action"].startswith("exec_"):
+                seen.append((name, event["Action"].partition(":")[0]))
+
+    reader = Thread(target=read, daemon=True)
+    reader.start()
     yield seen
-    # Docker's filter takes whole seconds; what happened in the first one but before the block is cut off here.
-    for event in client.events(since=int(since), until=time.time(), decode=True, filters={"type": "container"}):
-        name = event["Actor"]["Attributes"].get("name", "")
-        if name in wanted and event["timeNano"] >= since * 1e9:
-            seen.append((name, event["Action"].partition(":")[0]))
+    time.sleep(0.5)  # the last events are on their way
+    stream.close()
+    reader.join(timeout=5)

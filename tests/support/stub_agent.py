@@ -29,11 +29,59 @@ httpd -f -p 8642 -h /tmp/www &
 wait
 """
 
-_APPLETS = (
-    "ash awk basename cat chgrp chmod chown cmp cp cut date dd dirname echo env expr false find flock grep head httpd id"
-    " ln ls mkdir mktemp mv od ps pwd readlink rm rmdir sed sh sleep sort stat sync tail test touch tr true tty uniq"
-    " wc wget xargs ["
-).split()
+_APPLETS = [
+    "ash",
+    "awk",
+    "basename",
+    "cat",
+    "chgrp",
+    "chmod",
+    "chown",
+    "cmp",
+    "cp",
+    "cut",
+    "date",
+    "dd",
+    "dirname",
+    "echo",
+    "env",
+    "expr",
+    "false",
+    "find",
+    "flock",
+    "grep",
+    "head",
+    "httpd",
+    "id",
+    "ln",
+    "ls",
+    "mkdir",
+    "mktemp",
+    "mv",
+    "od",
+    "ps",
+    "pwd",
+    "readlink",
+    "rm",
+    "rmdir",
+    "sed",
+    "sh",
+    "sleep",
+    "sort",
+    "stat",
+    "sync",
+    "tail",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "tty",
+    "uniq",
+    "wc",
+    "wget",
+    "xargs",
+    "[",
+]
 
 
 def busybox() -> str | None:

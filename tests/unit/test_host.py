@@ -26,7 +26,7 @@ class Listing:
         self.calls += 1
         return self.listed
 
-    def volumes(self, filters: Mapping[str, str]) -> dict[str, Any]:
+    def volumes(self, filters: dict[str, Any] | None = None) -> dict[str, Any]:
         """Answer the list of volumes."""
         assert filters == {"name": "hermes-user-"}
         self.calls += 1
@@ -87,10 +87,10 @@ def test_a_daemon_that_does_not_answer_is_a_clear_message() -> None:
     """The message names the cause and what to do, for refused permission too."""
 
     class Broken(Listing):
-        def containers(self, **_: Any) -> list[dict[str, Any]]:  # type: ignore[override]
+        def containers(self, **_: Any) -> list[dict[str, Any]]:
             raise DockerException(self.listed)
 
-    with pytest.raises(FleetError, match="no daemon answers.*make docker"):
+    with pytest.raises(FleetError, match=r"no daemon answers.*make docker"):
         observe(Broken("connection refused", None))  # type: ignore[arg-type]
-    with pytest.raises(FleetError, match="permission denied.*usermod -aG docker"):
+    with pytest.raises(FleetError, match=r"permission denied.*usermod -aG docker"):
         observe(Broken("PermissionError(13, 'Permission denied')", None))  # type: ignore[arg-type]

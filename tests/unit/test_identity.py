@@ -25,7 +25,7 @@ def test_a_container_name_leads_back_to_its_family(family_id: UUID) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["hermes-user-usr_1", "hermes-user-", "hermes-user-0B9F5A3E6C1D4F0E9D3A2F6F1C0E4A77", f"x{uuid4().hex}"]
+    "name", ["hermes-user-usr_1", "hermes-user-", "hermes-user-0B9F5A3E6C1D4F0E9D3A2F6F1C0E4A77", f"x{FAMILY.hex}"]
 )
 def test_other_names_are_no_family(name: str) -> None:
     """Orphans, upper case and foreign names are not taken for a family."""

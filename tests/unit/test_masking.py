@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleet.masking import MASK, Mask
 
-SECRET = 'sk-a/b+c="d&é1234'  # noqa: S105 - planted
+SECRET = 'sk-a/b+c="d&é1234'
 LONG_ENOUGH = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zs"]), min_size=8, max_size=60)
 
 

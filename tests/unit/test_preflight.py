@@ -50,7 +50,7 @@ def test_a_provider_that_does_not_answer_only_warns() -> None:
 
 def test_a_provider_without_a_known_address_is_not_asked() -> None:
     """No address, no request."""
-    assert ask_provider(Llm("some-new-provider", "m"), "k").verdict is Verdict.UNKNOWN
+    assert ask_provider(Llm("xiaomi", "m"), "k").verdict is Verdict.UNKNOWN
 
 
 def test_credentials_are_new_when_a_container_carries_others() -> None:

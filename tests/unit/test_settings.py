@@ -36,7 +36,7 @@ def problems(stack: str = "prod", **changes: Any) -> list[str]:
 def test_defaults_are_the_documented_ones() -> None:
     """A minimal config gets the contract's defaults."""
     settings = load()
-    assert settings.rollout == type(settings.rollout)(5, 120, 30, True)  # noqa: FBT003
+    assert settings.rollout == type(settings.rollout)(5, 120, 30, True)
     assert (settings.health.interval, settings.health.start_interval) == (30, None)
     assert settings.registry == ROOT / "families.yaml"
     assert settings.new_families == "awake"
@@ -60,9 +60,9 @@ def test_every_missing_key_is_named_with_the_line_that_sets_it() -> None:
         ({"hermesLine": "0.18"}, "hermes-fleet:hermesLine: '0.18' is not 0.15 or 0.19"),
         ({"image": "two words"}, "hermes-fleet:image: 'two words' is not an image reference"),
         ({"llm": {"provider": "custom", "model": "m"}}, "hermes-fleet:llm.base_url: is missing"),
-        ({"llm": {"provider": "x", "model": "m", "base_url": "ftp://h"}}, "'ftp://h' is not an http or https URL"),
-        ({"llm": {"provider": "x", "model": "m", "context_length": "many"}}, "'many' is not a whole number"),
-        ({"llm": {"provider": "x", "model": "m", "modle": 1}}, "hermes-fleet:llm.modle: is not a key of llm"),
+        ({"llm": {"provider": "custom", "model": "m", "base_url": "ftp://h"}}, "'ftp://h' is not an http or https URL"),
+        ({"llm": {"provider": "xai", "model": "m", "context_length": "many"}}, "'many' is not a whole number"),
+        ({"llm": {"provider": "xai", "model": "m", "modle": 1}}, "hermes-fleet:llm.modle: is not a key of llm"),
         ({"llmApiKey": " sk"}, "hermes-fleet:llmApiKey: has blanks at an end"),
         ({"masterKey": "short"}, "hermes-fleet:masterKey: is shorter than 32 bytes"),
         ({"masterKeyPrevious": "short"}, "hermes-fleet:masterKeyPrevious: is shorter than 32 bytes"),

@@ -1,0 +1,34 @@
+"""`adopt`: takes over a fleet that was started by `docker run`."""
+
+import argparse
+
+from fleet import adopt, host
+from fleet.commands import add_registry_argument
+from fleet.registry import load_registry
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_registry_argument(parser)
+    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Stop and remove the registry's unlabelled containers, and keep their volumes."""
+    families = load_registry(args.registry).families
+    client = host.connect()
+    try:
+        found = adopt.candidates(families, host.observe(client.api))
+        adopt.check(client, found)
+        if args.dry_run:
+            for candidate in found:
+                print(f"{candidate.family.name}: would stop and remove {candidate.seen.name}, and keep its volume")
+        else:
+            adopt.adopt(client, found, print)
+    finally:
+        client.close()
+    if not found:
+        print("nothing to adopt: no family of the registry has a container without a stack's labels")
+    elif not args.dry_run:
+        print("next: pulumi up (or make up) declares them on their volumes, asleep; ensure or docker start wakes them")
+    return 0
