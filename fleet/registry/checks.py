@@ -7,7 +7,8 @@ from typing import Any
 
 from fleet import scanner
 from fleet.managed import MANAGED_KEYS
-from fleet.registry.source import Document, Finding, Location, shown
+from fleet.registry.document import Document
+from fleet.registry.source import Finding, Location, shown
 from fleet.registry.values import family_id
 
 

@@ -8,7 +8,8 @@ from typing import Any
 import yaml
 
 from fleet.problems import FleetError
-from fleet.registry.source import LOADER, AmbiguousError, plain
+from fleet.registry.builder import LOADER
+from fleet.registry.scalars import AmbiguousError, plain
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
 
