@@ -123,7 +123,9 @@ def render_env(family: Family, settings: Settings) -> str:
     if family.channels.sudo_chat:
         # Its socket is open to the agent's own user only; who may write is settled before a message arrives.
         managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
-    entries = dict(settings.env)
+    # Where scheduled jobs deliver to; without one Hermes asks the family for it in the chat.
+    entries = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
+    entries.update(settings.env)
     for channel in family.plugins:
         entries.update(settings.channel_env.get(channel, {}))
     entries.update(family.env)
