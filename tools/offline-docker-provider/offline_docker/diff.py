@@ -1,14 +1,13 @@
 """What changes between a state and new inputs, by the official provider's rules.
 
-A difference has a path, as `preview` shows it, and a kind. Measured on the official plugin, not read from a standard:
-the tests that run both compare every rule here.
+A change has a path, as `preview` shows it, and a kind. The rules were measured on the official plugin; the tests that
+run where both are present compare each of them.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
-from offline_docker.schema import UNKNOWN, Kind, Prop, Properties, Spec, has_unknown, tidy_value
+from offline_docker.schema import TEXT, UNKNOWN, Kind, Prop, Properties, Spec, Value, has_unknown
 
 ADD, DELETE, UPDATE = "ADD", "DELETE", "UPDATE"
 Change = tuple[str, str]
@@ -29,64 +28,53 @@ def top(path: str) -> str:
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
-def _compare(prop: Prop, path: str, old: Any, new: Any) -> Iterator[Change]:
+def _compare(prop: Prop, path: str, old: Value, new: Value) -> Iterator[Change]:
     if new is None and prop.computed:
         # A container whose start failed was never read back: what only Docker knows is missing in its state.
-        if old is None and prop.kind not in {Kind.TEXT, Kind.WHOLE, Kind.FLAG}:
+        if old is None and prop.kind is Kind.LIST:
             yield path, ADD
-    elif new == UNKNOWN or (prop.kind is Kind.SET and prop.item and not prop.item.fields and has_unknown(new)):
+    elif new == UNKNOWN or (prop.item and not prop.item.fields and has_unknown(new)):
         yield path, UPDATE if old else ADD
-    elif prop.kind is Kind.OBJECT:
-        yield from _compare_objects(prop, path, old, new)
     elif prop.kind is Kind.MAP:
-        for key in sorted({**(old or {}), **(new or {})}):
-            step = f".{key}" if re.fullmatch(r"[A-Za-z_$][\w$]*", key) else f'["{key}"]'
-            yield from _compare(Prop(Kind.TEXT), path + step, (old or {}).get(key), (new or {}).get(key))
-    elif prop.kind in {Kind.LIST, Kind.SET}:
-        yield from _compare_items(prop, path, old or [], new or [])
-    else:
-        yield from _compare_plain(prop, path, old, new)
-
-
-def _compare_plain(prop: Prop, path: str, old: Any, new: Any) -> Iterator[Change]:
-    new = prop.default if new is None else new
-    if new is None and old:
-        yield path, DELETE
-    elif new is not None and new != old:
-        yield path, ADD if old is None else UPDATE
-
-
-def _compare_objects(prop: Prop, path: str, old: Any, new: Any) -> Iterator[Change]:
-    if old and new:
+        yield from _entries(path, old or {}, new or {})
+    elif prop.kind in {Kind.TEXT, Kind.WHOLE, Kind.FLAG}:
+        yield from _plain(prop, path, old, new)
+    elif bool(old) != bool(new):
+        yield path, ADD if new else DELETE
+    elif old and prop.kind is Kind.OBJECT:
         for name, each in sorted(prop.fields.items()):
             yield from _compare(each, f"{path}.{name}", old.get(name), new.get(name))
-    elif old or new:
-        yield path, ADD if new else DELETE
+    elif old:
+        yield from _items(prop, path, old, new)
 
 
-def _compare_items(prop: Prop, path: str, old: list[Any], new: list[Any]) -> Iterator[Change]:
-    if bool(old) != bool(new):
-        yield path, ADD if new else DELETE
-        return
-    item = prop.item or Prop(Kind.TEXT)
+def _plain(prop: Prop, path: str, old: Value, new: Value) -> Iterator[Change]:
+    new = prop.default if new is None else new
+    if (old or new) and old != new:
+        yield path, ADD if old is None else DELETE if new is None else UPDATE
+
+
+def _entries(path: str, old: Properties, new: Properties) -> Iterator[Change]:
+    for key in sorted({**old, **new}):
+        step = f".{key}" if re.fullmatch(r"[A-Za-z_$][\w$]*", key) else f'["{key}"]'
+        yield from _plain(TEXT, path + step, old.get(key), new.get(key))
+
+
+def _items(prop: Prop, path: str, old: list[Value], new: list[Value]) -> Iterator[Change]:
+    item, gone, come = prop.item or TEXT, dict(enumerate(old)), dict(enumerate(new))
     if prop.kind is Kind.SET:
-        # Elements count by value; those on one side only are then paired by their places.
-        gone = {i: each for i, each in enumerate(old) if not any(_same(item, each, other) for other in new)}
-        come = {i: each for i, each in enumerate(new) if not any(_same(item, other, each) for other in old)}
-    else:
-        gone, come = dict(enumerate(old)), dict(enumerate(new))
+        # Elements count by value; those that only one side has are then paired by their places.
+        gone = {i: each for i, each in gone.items() if not any(_same(item, each, other) for other in new)}
+        come = {i: each for i, each in come.items() if not any(_same(item, other, each) for other in old)}
     if prop.opaque and come:
         yield path, UPDATE
         return
     for index in sorted({*gone, *come}):
         if index in gone and index in come:
-            inner = _compare_objects if item.fields else _compare_plain
-            yield from inner(item, f"{path}[{index}]", gone[index], come[index])
+            yield from _compare(item, f"{path}[{index}]", gone[index], come[index])
         else:
             yield f"{path}[{index}]", DELETE if index in gone else ADD
 
 
-def _same(item: Prop, old: Any, new: Any) -> bool:
-    if not item.fields:
-        return bool(old == new)
-    return not has_unknown(new) and not list(_compare_objects(item, "", tidy_value(item, old), tidy_value(item, new)))
+def _same(item: Prop, old: Value, new: Value) -> bool:
+    return not any(_compare(item, "", old, new))

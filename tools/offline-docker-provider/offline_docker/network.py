@@ -3,20 +3,19 @@
 import docker
 from docker.errors import NotFound
 
-from offline_docker import daemon
-from offline_docker.schema import TEXT, Kind, Prop, Properties, tidy
+from offline_docker.schema import Kind, Prop, Properties, tidy
 
 LABEL = Prop(Kind.OBJECT, fields={"label": Prop(Kind.TEXT, required=True), "value": Prop(Kind.TEXT, required=True)})
 LABELS = Prop(Kind.SET, replaces=True, item=LABEL)
-
+NAME = Prop(Kind.TEXT, replaces=True, required=True)
 SPEC = {
-    "name": Prop(Kind.TEXT, replaces=True, required=True),
+    "name": NAME,
     "driver": Prop(Kind.TEXT, replaces=True, computed=True),
-    "options": Prop(Kind.MAP, replaces=True, computed=True, item=None),
+    "options": Prop(Kind.MAP, replaces=True, computed=True),
     "labels": LABELS,
 }
 DEFAULTS = {"ipamDriver": "default"}
-UNREAD = ("driver", "internal", "ipamConfigs", "options", "scope")
+COMPUTED = ("driver", "ipamConfigs", "options", "scope")
 
 
 def label_map(inputs: Properties) -> dict[str, str]:
@@ -28,7 +27,7 @@ def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Propertie
     """Create the network; a second one of its name is refused."""
     made = client.create_network(
         inputs["name"],
-        driver=inputs.get("driver", "bridge"),
+        driver=inputs.get("driver"),
         options=inputs.get("options"),
         labels=label_map(inputs),
         check_duplicate=True,
@@ -42,31 +41,11 @@ def read(client: docker.APIClient, identifier: str, state: Properties) -> Proper
         found = client.inspect_network(identifier)
     except NotFound:
         return None
-    ipam = found["IPAM"]
-    return {
-        **tidy(SPEC, state),
-        "id": identifier,
-        "name": found["Name"],
-        "driver": found["Driver"],
-        "options": found["Options"] or {},
-        "internal": found["Internal"],
-        "attachable": found["Attachable"],
-        "ingress": found["Ingress"],
-        "ipv6": found["EnableIPv6"],
-        "scope": found["Scope"],
-        "ipamDriver": ipam["Driver"],
-        "ipamConfigs": [
-            {
-                "subnet": each.get("Subnet", ""),
-                "gateway": each.get("Gateway", ""),
-                "ipRange": each.get("IPRange", ""),
-                "auxAddress": each.get("AuxiliaryAddresses") or {},
-            }
-            for each in ipam["Config"] or []
-        ],
-    }
+    subnets = [{"subnet": each.get("Subnet"), "gateway": each.get("Gateway")} for each in found["IPAM"]["Config"] or []]
+    known = {"name": found["Name"], "driver": found["Driver"], "options": found["Options"], "scope": found["Scope"]}
+    return {**tidy(SPEC, state), **DEFAULTS, **known, "id": identifier, "ipamConfigs": subnets}
 
 
 def delete(client: docker.APIClient, identifier: str, _state: Properties) -> None:
-    """Remove the network, once its last container has left it."""
-    daemon.remove(lambda: client.remove_network(identifier), "has active endpoints")
+    """Remove the network."""
+    client.remove_network(identifier)

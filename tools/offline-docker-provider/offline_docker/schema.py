@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+Value = Any  # whatever JSON can hold
 Properties = dict[str, Any]
 Failure = tuple[str, str]
 
@@ -25,22 +26,26 @@ class Kind(Enum):
     OBJECT = "an object"
 
 
+SHAPES: dict[Kind, type] = {Kind.TEXT: str, Kind.WHOLE: int, Kind.FLAG: bool, Kind.LIST: list, Kind.SET: list}
+
+
 @dataclass(frozen=True)
 class Prop:
     """One property.
 
-    `replaces`: a change makes a new resource. `computed`: left out, it is whatever Docker says. `default`: filled in
-    by the check, unless it is what Docker takes an absent value for. `opaque`: a set whose change is shown as one.
-    `item` describes the elements of a list or set, `fields` those of an object.
+    `replaces`: a change makes a new resource. `computed`: left out, it is whatever Docker says. `default`: what the
+    check fills in, unless Docker takes an absent value for just that. `opaque`: a set whose change is shown as one.
+    `output`: only ever read back. `item` describes the elements of a list or set, `fields` those of an object.
     """
 
     kind: Kind
     replaces: bool = False
     required: bool = False
     computed: bool = False
-    default: Any = None
+    default: Value = None
     pattern: str = ""
     opaque: bool = False
+    output: bool = False
     item: "Prop | None" = None
     fields: "Mapping[str, Prop]" = field(default_factory=dict)
 
@@ -49,65 +54,57 @@ Spec = Mapping[str, Prop]
 TEXT = Prop(Kind.TEXT)
 
 
-def has_unknown(value: object) -> bool:
+def has_unknown(value: Value) -> bool:
     """Return whether a value is not known yet, or holds one that is not."""
     if isinstance(value, dict):
         return any(map(has_unknown, value.values()))
-    return any(map(has_unknown, value)) if isinstance(value, list) else value == UNKNOWN
+    return any(map(has_unknown, value)) if isinstance(value, list) else bool(value == UNKNOWN)
 
 
-def check(spec: Spec, news: Properties) -> tuple[Properties, list[Failure]]:
-    """Return the inputs with their defaults, and what is wrong as (property, reason)."""
-    inputs: Properties = {}
-    failures = list(_check_fields(spec, {k: v for k, v in news.items() if v is not None}, "", inputs))
-    return inputs, failures
-
-
-def _check_fields(spec: Spec, given: Properties, path: str, result: Properties) -> Iterator[Failure]:
-    for name in sorted(given.keys() - spec.keys() - {"__defaults"}):
-        yield path + name, "this property is not implemented by the offline docker provider; use the official plugin"
+def check(spec: Spec, given: Properties, path: str = "") -> tuple[Properties, list[Failure]]:
+    """Return inputs with their defaults, and everything that is wrong with them as (property, reason)."""
+    refused = sorted(name for name in given if name not in spec or spec[name].output)
+    failures = [(path + name, "the offline docker provider does not implement this property") for name in refused]
+    result: Properties = {name: prop.default for name, prop in spec.items() if prop.default}
     for name, prop in spec.items():
-        if name in given:
-            result[name], failures = _check_value(prop, given[name], path + name)
-            yield from failures
+        if given.get(name) is not None:
+            result[name] = given[name]
+            failures += _wrong(prop, path + name, result, name)
         elif prop.required:
-            yield path + name, "this property is required"
-        elif prop.default:
-            result[name] = prop.default
+            failures.append((path + name, "this property is required"))
+    return result, failures
 
 
-def _check_value(prop: Prop, value: Any, path: str) -> tuple[Any, list[Failure]]:
+def _wrong(prop: Prop, path: str, holder: Value, key: str | int) -> Iterator[Failure]:
+    """Check the value in `holder[key]`, which gets its defaults on the way."""
+    value: Value = holder[key]
     if value == UNKNOWN:
-        return value, []
-    shapes: dict[Kind, type] = {Kind.TEXT: str, Kind.WHOLE: int, Kind.FLAG: bool, Kind.LIST: list, Kind.SET: list}
-    if not isinstance(value, shapes.get(prop.kind, dict)) or (prop.kind is Kind.WHOLE and isinstance(value, bool)):
-        return value, [(path, f"this must be {prop.kind.value}")]
-    if prop.kind is Kind.TEXT and prop.pattern and not re.fullmatch(prop.pattern, value):
-        return value, [(path, f"this must match {prop.pattern}")]
-    if prop.kind is Kind.OBJECT:
-        result: Properties = {}
-        return result, list(_check_fields(prop.fields, value, f"{path}.", result))
-    if prop.item:
-        checked = [_check_value(prop.item, each, f"{path}[{index}]") for index, each in enumerate(value)]
-        return [each for each, _ in checked], [failure for _, failures in checked for failure in failures]
-    return value, []
+        return
+    if type(value) is not SHAPES.get(prop.kind, dict):
+        yield path, f"this must be {prop.kind.value}"
+    elif prop.pattern and not re.fullmatch(prop.pattern, value):
+        yield path, f"this must match {prop.pattern}"
+    elif prop.fields:
+        holder[key], failures = check(prop.fields, value, f"{path}.")
+        yield from failures
+    elif prop.item:
+        holder[key] = list(value)
+        for index in range(len(value)):
+            yield from _wrong(prop.item, f"{path}[{index}]", holder[key], index)
 
 
 def tidy(spec: Spec, inputs: Properties) -> Properties:
-    """Return inputs as a state holds them: without the engine's marks, and sets in an order of their own."""
-    return {name: tidy_value(prop, inputs[name]) for name, prop in spec.items() if inputs.get(name) is not None}
+    """Return inputs as a state holds them: what is declared only, sets in an order of their own."""
+    return {name: _tidy(prop, inputs[name]) for name, prop in spec.items() if inputs.get(name) is not None}
 
 
-def tidy_value(prop: Prop, value: Any) -> Any:
-    """Return one value as a state holds it."""
+def _tidy(prop: Prop, value: Value) -> Value:
     if isinstance(value, dict) and prop.fields:
         return tidy(prop.fields, value)
     if not isinstance(value, list) or not prop.item:
         return value
-    item = prop.item
-    items = [tidy_value(item, each) for each in value]
-    return sorted(items, key=lambda each: _sort_key(item, each)) if prop.kind is Kind.SET else items
-
-
-def _sort_key(item: Prop, value: Any) -> list[str]:
-    return [str(value.get(name, "")) for name in sorted(item.fields)] if isinstance(value, dict) else [str(value)]
+    names = sorted(prop.item.fields)
+    items = [_tidy(prop.item, each) for each in value]
+    if prop.kind is Kind.SET:
+        items.sort(key=lambda each: [str(each.get(name, "")) for name in names] if names else [str(each)])
+    return items

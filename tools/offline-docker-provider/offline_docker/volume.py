@@ -3,13 +3,12 @@
 import docker
 from docker.errors import NotFound
 
-from offline_docker import daemon
-from offline_docker.network import LABELS, label_map
-from offline_docker.schema import Kind, Prop, Properties, tidy
+from offline_docker.network import LABELS, NAME, label_map
+from offline_docker.schema import Properties, tidy
 
-SPEC = {"name": Prop(Kind.TEXT, replaces=True, required=True), "labels": LABELS}
+SPEC = {"name": NAME, "labels": LABELS}
 DEFAULTS: Properties = {}
-UNREAD = ("driver", "mountpoint")
+COMPUTED = ("driver", "mountpoint")
 
 
 def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Properties]:
@@ -24,15 +23,10 @@ def read(client: docker.APIClient, identifier: str, state: Properties) -> Proper
         found = client.inspect_volume(identifier)
     except NotFound:
         return None
-    return {
-        **tidy(SPEC, state),
-        "id": identifier,
-        "name": found["Name"],
-        "driver": found["Driver"],
-        "mountpoint": found["Mountpoint"],
-    }
+    known = {"name": found["Name"], "driver": found["Driver"], "mountpoint": found["Mountpoint"]}
+    return {**tidy(SPEC, state), **known, "id": identifier}
 
 
 def delete(client: docker.APIClient, identifier: str, _state: Properties) -> None:
-    """Remove the volume, once no container uses it."""
-    daemon.remove(lambda: client.remove_volume(identifier, force=True), "volume is in use")
+    """Remove the volume."""
+    client.remove_volume(identifier)
