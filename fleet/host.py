@@ -88,16 +88,22 @@ def connect() -> docker.DockerClient:
 
 def observe(api: DockerApi) -> Host:
     """List what carries the fleet's prefix, in two calls. Raises FleetError where the daemon does not answer."""
+    containers = observe_containers(api)
     try:
-        listed = api.containers(all=True, filters={"name": identity.PREFIX})
         volumes = api.volumes(filters={"name": identity.PREFIX})["Volumes"] or []
     except (DockerException, OSError) as error:
         raise FleetError(_unreachable(error)) from error
+    return Host(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
+
+
+def observe_containers(api: DockerApi) -> dict[str, Seen]:
+    """List the containers that carry the fleet's prefix, by name, in one call. Raises FleetError like `observe`."""
+    try:
+        listed = api.containers(all=True, filters={"name": identity.PREFIX})
+    except (DockerException, OSError) as error:
+        raise FleetError(_unreachable(error)) from error
     seen = [_seen(entry) for entry in listed]
-    return Host(
-        containers={each.name: each for each in seen if each.name.startswith(identity.PREFIX)},
-        volumes={volume["Name"]: volume["Labels"] or {} for volume in volumes},
-    )
+    return {each.name: each for each in seen if each.name.startswith(identity.PREFIX)}
 
 
 def _seen(entry: Mapping[str, Any]) -> Seen:
