@@ -16,6 +16,10 @@ MAX_ALIASED = 1_000_000
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
+class TooDeepError(yaml.MarkedYAMLError):
+    """A text is nested so deeply that reading on would only cost time: libyaml takes its square."""
+
+
 class Builder:
     """Turns the events of a text into a value and findings; with `locate`, also into marks.
 
@@ -74,24 +78,24 @@ class Builder:
         if event.anchor:
             self._anchors[event.anchor] = None
         if len(self._path) >= MAX_DEPTH:
-            self._note(f"is nested deeper than {MAX_DEPTH} levels", event.start_mark)
-            self._skip()
-            value = None
-        else:
-            value = self._mapping(event) if kind is yaml.MappingStartEvent else self._sequence(event)
+            raise TooDeepError(problem_mark=event.start_mark)
+        value = self._mapping(event) if kind is yaml.MappingStartEvent else self._sequence(event)
         if event.anchor:
             self._anchors[event.anchor] = (value, self._count - before + 1)
         return value
 
     def _skip(self) -> None:
-        """Pass over the rest of a list or mapping without recursion."""
-        open_collections = 1
-        while open_collections:
-            kind = self._next().__class__
+        """Pass over the rest of a list or mapping."""
+        depth = 1
+        while depth:
+            event = self._next()
+            kind = event.__class__
             if kind in {yaml.MappingStartEvent, yaml.SequenceStartEvent}:
-                open_collections += 1
+                depth += 1
             elif kind in {yaml.MappingEndEvent, yaml.SequenceEndEvent}:
-                open_collections -= 1
+                depth -= 1
+            if depth > MAX_DEPTH:
+                raise TooDeepError(problem_mark=event.start_mark)
 
     def _scalar(self, event: Any) -> str | int | float | bool | None:  # noqa: ANN401 - see _value
         text: str = event.value
@@ -132,8 +136,14 @@ class Builder:
         key_event = following()
         while key_event.__class__ is not yaml.MappingEndEvent:
             key = self._key(key_event)
-            path.append(key)
             value_event = following()
+            if key is None:
+                path.append("?")
+                self._value(value_event)
+                path.pop()
+                key_event = following()
+                continue
+            path.append(key)
             if key in found:
                 first = f", first in line {marks[key][0].line + 1}" if locate else ""
                 self._note(f"this key is here twice{first}", key_event.start_mark)
@@ -148,13 +158,12 @@ class Builder:
             self.marks[id(found)] = marks
         return found
 
-    def _key(self, event: Any) -> str:  # noqa: ANN401 - see _value
-        line = event.start_mark.line + 1
+    def _key(self, event: Any) -> str | None:  # noqa: ANN401 - see _value
         if event.__class__ is not yaml.ScalarEvent:
             self._note("a key must be a text", event.start_mark)
             if event.__class__ is not yaml.AliasEvent:
                 self._skip()
-            return f"<key of line {line}>"
+            return None
         text: str = event.value
         self._path.append(text)
         if text == "<<" and event.implicit[0]:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from fleet.problems import FleetError, Problem
-from fleet.registry.builder import Builder
+from fleet.registry.builder import MAX_DEPTH, Builder, TooDeepError
 from fleet.registry.source import Finding, Location, Place, Value, place_of
 
 
@@ -63,6 +63,10 @@ def parse(text: str, where: str) -> Document:
             builder = Builder(builder.text, locate=True)
             builder.read()
         return Document(builder.text, builder.value, builder.findings)
+    except TooDeepError as error:
+        place = place_of(error.problem_mark)
+        what = f"is nested deeper than {MAX_DEPTH} levels"
+        raise FleetError([Problem(f"{where}:{place.line}:{place.column}", what)]) from None
     except yaml.MarkedYAMLError as error:
         raise FleetError([_syntax_problem(error, text, where)]) from None
     except yaml.reader.ReaderError as error:

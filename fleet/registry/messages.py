@@ -2,6 +2,7 @@
 
 import re
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -22,10 +23,10 @@ _EXPECTED = {
     "tuple_type": "a list",
 }
 _BOUNDS = {"greater_than_equal": ("less than", "ge"), "less_than_equal": ("more than", "le")}
-_MISSING = {
-    "id": "; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
-    "name": "; a short name of a-z, 0-9 and -",
-    "families": "; write families: [] for none",
+_MISSING: Mapping[Location, str] = {
+    ("families", "id"): "; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
+    ("families", "name"): "; a short name of a-z, 0-9 and -",
+    ("families",): "; write families: [] for none",
 }
 _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 _LABEL_LENGTH = 40
@@ -54,7 +55,7 @@ def what(error: ErrorDetails, location: Location) -> str:
     """Return one of pydantic's findings in our words; `location` counts from the top of the file."""
     kind, found = error["type"], error["input"]
     if kind == "missing":
-        return f"is missing{_MISSING.get(str(location[-1]), '')}"
+        return f"is missing{_MISSING.get(location[::2], '')}"
     if kind == "extra_forbidden":
         return _unknown_key(location)
     if kind == "value_error":
@@ -62,8 +63,6 @@ def what(error: ErrorDetails, location: Location) -> str:
         return f"{value}{error['ctx']['error']}"
     if found is None:
         return "is empty; give it a value or remove the key"
-    if kind == "too_short":
-        return "is empty; name at least one"
     return f"{shown(found)} {_mismatch(error, location)}"
 
 

@@ -36,7 +36,9 @@ def _always_on(value: object) -> object:
     return value
 
 
-def _distinct(found: tuple[str, ...]) -> tuple[str, ...]:
+def _some(found: tuple[str, ...]) -> tuple[str, ...]:
+    if not found:
+        raise ValueError("is empty; name at least one")
     twice = sorted({item for item in found if found.count(item) > 1})
     if twice:
         raise ValueError(f"names {', '.join(map(repr, twice))} more than once")
@@ -142,8 +144,8 @@ class Resources(Model):
 class Window(Model):
     """A time of the week, in the family's time zone. One that ends before it starts runs over midnight."""
 
-    days: Annotated[tuple[Day, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)] = Field(
-        DAYS, description="Days on which the window opens."
+    days: Annotated[tuple[Day, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_some)] = (
+        Field(DAYS, description="Days on which the window opens.")
     )
     start: Clock = Field(alias="from", description="Opens at, `HH:MM` in quotes.")
     end: Clock = Field(alias="to", description="Closes at, `HH:MM` in quotes; `24:00` is the end of the day.")
@@ -188,9 +190,9 @@ class Shared(Model):
     members: Annotated[tuple[Member, ...], Field(strict=False)] = Field((), description="The people.")
     account: Account = Field(Account(), description="E-mail and phone of the account.")
     channels: Channels = Field(Channels(), description="The ways in to the agent.")
-    toolsets: Annotated[tuple[Toolset, ...], Field(strict=False, min_length=1), AfterValidator(_distinct)] = Field(
-        ("memory", "session_search", "skills", "todo", "cronjob", "web"), description="What the agent can do."
-    )
+    toolsets: Annotated[
+        tuple[Toolset, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_some)
+    ] = Field(("memory", "session_search", "skills", "todo", "cronjob", "web"), description="What the agent can do.")
     memory: Memory = Field(Memory(), description="Limits of the agent's memory files.")
     kanban: Kanban = Field(Kanban(), description="The agent's board of tasks.")
     dashboard: bool = Field(False, description="Run the Hermes dashboard inside the container.")

@@ -7,6 +7,9 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import yaml
 
+from fleet.problems import FleetError
+from fleet.registry import load_text
+
 _ZONES = ("Europe/London", "Europe/Madrid", "America/New_York", "Asia/Tokyo")
 
 
@@ -42,3 +45,12 @@ def write_registry(path: Path, count: int, defaults: Mapping[str, Any] | None = 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     path.write_text(yaml.dump(content, Dumper=dumper, sort_keys=False, allow_unicode=True), encoding="utf-8")
     return path
+
+
+def problems_of(text: str, plugins_dir: Path | None = None) -> list[str]:
+    """Return what is wrong with the text of a registry that stands in `families.yaml`, one line each."""
+    try:
+        load_text(text, Path("families.yaml"), plugins_dir)
+    except FleetError as error:
+        return [str(problem) for problem in error.problems]
+    return []
