@@ -176,10 +176,14 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
 def _inherited(document: Document, finding: Finding) -> Location | None:
     """Return where in the defaults the cause of a finding in a merged family stands, if it does."""
     location = finding.location
-    if location[:1] != ("families",) or finding.at == "around" or document.holds(location):
+    if location[:1] != ("families",) or document.holds(location):
         return None
     above: Location = ("defaults", *location[2:])
-    return above if document.holds(above) else None
+    if finding.at != "around":
+        return above if document.holds(above) else None
+    # A key can be missing from the defaults only inside their lists: no family adds to those.
+    in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
+    return above if in_list and document.holds(above[:-1]) else None
 
 
 def _name_at(document: Document, location: Location) -> object:

@@ -88,10 +88,15 @@ def timezones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
+@lru_cache(maxsize=256)
+def _near_timezone(value: str) -> str:
+    return suggestion(value, timezones())
+
+
 def timezone(value: str) -> str:
     """Return the name of an IANA time zone."""
     if value not in timezones():
-        raise ValueError(f"is not an IANA time zone{suggestion(value, timezones())}")
+        raise ValueError(f"is not an IANA time zone{_near_timezone(value)}")
     return value
 
 
