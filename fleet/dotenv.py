@@ -29,13 +29,14 @@ def ambiguous(value: str) -> bool:
 
     Beside python-dotenv Hermes has a smaller reader of its own, which looks for provider keys and knows no escapes.
     """
-    return quoted(value) not in {value, f'"{value}"'}
+    return "'" in value or quoted(value) not in {value, f'"{value}"'}
 
 
 def quoted(value: str) -> str:
     """Return a value as it stands behind `NAME=`; `unfit` tells which cannot."""
     if _ENTRY_NAME.search(value) is None and _PLAIN.fullmatch(value):
         return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-    escaped = _INTERPOLATION.sub("${:-$}", escaped)
+    escaped = _INTERPOLATION.sub("${:-$}", value).replace("\\", "\\\\").replace('"', '\\"')
+    if value.endswith("\\"):  # the quote after it would not end the value, however many there are
+        escaped = f"{escaped[:-2]}${{:-\\\\}}"
     return f'"{_ENTRY.sub("${:-=}", escaped) if _ENTRY_NAME.search(value) else escaped}"'

@@ -2,14 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from fleet import dotenv, scanner
+from fleet import dotenv, scanner, yaml_text
 from fleet.identity import API_PORT
 from fleet.keys import api_key_for
 from fleet.managed import MANAGED_KEYS
@@ -21,6 +20,7 @@ from fleet.settings import Settings
 
 __all__ = [
     "IDENTITY_MARKER",
+    "config_mask",
     "identity_problems",
     "provider_env_name",
     "render_config",
@@ -42,7 +42,9 @@ _NO_PROFILE_CAP = frozenset({"0.15"})
 DRAIN_TIMEOUT = 10
 
 _HEADER = "# Written by hermes-fleet at every start: changes made here are lost.\n"
-_WIDTH = 10_000
+
+# Families differ little in what they are rendered from, and YAML is slow to read.
+_CACHED = 4096
 
 
 def render_config(family: Family, settings: Settings) -> str:
@@ -57,25 +59,28 @@ def render_config(family: Family, settings: Settings) -> str:
         provider=llm,
         config_version=CONFIG_VERSIONS[settings.hermes_line],
         caps_profiles=settings.hermes_line not in _NO_PROFILE_CAP,
-        memory_char_limit=family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER),
+        memory_char_limit=family.memory.memory_char_limit,
         drain_timeout=DRAIN_TIMEOUT,
         api_port=API_PORT,
     )
-    base = yaml.safe_load(rendered)
+    base = _parsed(rendered)
+    # Our entry in the file counts too; the limit is set here because all else of a rendering is shared by families.
+    limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
+    base = _merged(base, {"memory": {"memory_char_limit": limit}})
     merged = _merged(base, family.config)
     changed = [path for path in MANAGED_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
         what = "is set by the fleet and cannot be changed here"
         raise FleetError([Problem(f"{family.name}: config.{path}", what) for path in changed])
-    text = _HEADER + yaml.safe_dump(merged, sort_keys=False, allow_unicode=True, width=_WIDTH)
-    if yaml.safe_load(text) != merged:
-        raise FleetError([Problem(f"{family.name}: config", "holds a value that does not survive being YAML")])
-    return text
+    try:
+        return _HEADER + yaml_text.block(merged)
+    except ValueError as error:
+        raise FleetError([Problem(f"{family.name}: config", str(error))]) from error
 
 
 def render_config_masked(family: Family, settings: Settings) -> str:
     """Return config.yaml fit to be shown in a preview: were a secret to stand in it, it would read `[secret]`."""
-    return _mask(settings).apply(render_config(family, settings))
+    return config_mask(settings).apply(render_config(family, settings))
 
 
 def render_identity(family: Family) -> str:
@@ -87,7 +92,7 @@ def render_identity(family: Family) -> str:
     problems = [Problem(f"{family.name}: {where}", what) for where, what in identity_problems(family)]
     if problems:
         raise FleetError(problems)
-    entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER)
+    entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
     blocked = scanner.findings(entry)
     if blocked:
         raise FleetError([Problem(family.name, _blocked("the identity block", blocked))])
@@ -167,7 +172,7 @@ def _environment() -> Environment:
         autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
         keep_trailing_newline=True,
     )
-    environment.filters |= {"yaml": _yaml, "line": _line, "dotenv": dotenv.quoted}
+    environment.filters |= {"yaml": yaml_text.flow, "line": _line, "dotenv": dotenv.quoted}
     return environment
 
 
@@ -176,10 +181,11 @@ def _template(name: str) -> Template:
     return _environment().get_template(name)
 
 
-def _yaml(value: object) -> str:
-    """Return a value as YAML on one line, quoted so that it stays one value wherever it stands."""
-    text = yaml.safe_dump(value, default_flow_style=True, default_style='"', allow_unicode=True, width=_WIDTH)
-    return str(text).strip()
+@lru_cache(_CACHED)
+def _parsed(rendered: str) -> dict[str, Any]:
+    """Return what a rendering holds. Not to be changed: families share it."""
+    parsed: dict[str, Any] = yaml_text.parse(rendered)
+    return parsed
 
 
 def _line(value: str) -> str:
@@ -200,7 +206,8 @@ def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML
     return config
 
 
-def _mask(settings: Settings) -> Mask:
+def config_mask(settings: Settings) -> Mask:
+    """Return the mask over the secrets that a stack's config holds."""
     masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
     channels = [value for entries in settings.channel_env.values() for value in entries.values()]
     return Mask([settings.llm_api_key, *masters, *settings.env.values(), *channels])
