@@ -4,6 +4,8 @@ import importlib.resources
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.support.pulumi_stack import PULUMI_HOME, ROOT, Provider
 
 OFFICIAL = "official"
@@ -20,8 +22,22 @@ def wanted_version() -> str:
 def find_providers() -> list[Provider]:
     """Return the installed providers, the official one first."""
     homes = {OFFICIAL: PULUMI_HOME, OFFLINE: OFFLINE_HOME}
-    return [Provider(name, home) for name, home in homes.items() if _plugin(home).is_file()]
+    return [Provider(name, home) for name, home in homes.items() if plugin_file(home).is_file()]
 
 
-def _plugin(home: Path) -> Path:
+def plugin_file(home: Path) -> Path:
+    """Return where a Pulumi home keeps the docker plugin that the SDK asks for."""
     return home / "plugins" / f"resource-docker-v{wanted_version()}" / "pulumi-resource-docker"
+
+
+def both_providers() -> list[Provider]:
+    """Return the official provider and the offline one; skip the test with the mending command where one is missing."""
+    found = find_providers()
+    missing = {OFFICIAL: "make setup", OFFLINE: "tools/offline-docker-provider/install.sh"}
+    for each in found:
+        del missing[each.name]
+    if missing:
+        pytest.skip(
+            "; ".join(f"no {name} docker provider, get it with: {command}" for name, command in missing.items())
+        )
+    return found

@@ -51,19 +51,23 @@ class Run:
 
 @dataclass
 class PulumiStack:
-    """A stack of the project in a state folder of its own. `name` starts with `test-`."""
+    """A stack of the project, or of another one, in a state folder of its own. `name` starts with `test-`."""
 
     folder: Path
     name: str
     provider: Provider
     docker_host: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    project: Path = ROOT
 
     def __post_init__(self) -> None:
         """Create the stack."""
         assert self.name.startswith("test-")
         (self.folder / "state").mkdir(parents=True, exist_ok=True)
         self.run("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", check=True)
+        # The CLI writes the new stack's file where the project keeps such files; a test keeps it to itself.
+        for made in (*self.project.glob(f"stacks/Pulumi.{self.name}.yaml"), *self.project.glob(self.config_file.name)):
+            shutil.move(made, self.config_file)
 
     @property
     def config_file(self) -> Path:
@@ -99,7 +103,7 @@ class PulumiStack:
         """Run a Pulumi command in the project's folder."""
         done = subprocess.run(
             self.command(*args),
-            cwd=ROOT,
+            cwd=self.project,
             env=self.env,
             text=True,
             stdin=subprocess.DEVNULL,
@@ -133,7 +137,7 @@ class PulumiStack:
     def state(self) -> dict[str, Any]:
         """Return the stack's state as exported, secrets encrypted."""
         out = subprocess.run(
-            self.command("stack", "export"), cwd=ROOT, env=self.env, text=True, capture_output=True, check=True
+            self.command("stack", "export"), cwd=self.project, env=self.env, text=True, capture_output=True, check=True
         ).stdout
         return dict(json.loads(out))
 
@@ -141,7 +145,7 @@ class PulumiStack:
         """Start a Pulumi command in a process group of its own and return it while it runs."""
         return subprocess.Popen(
             [*self.command(*args), "--config-file", str(self.config_file)],
-            cwd=ROOT,
+            cwd=self.project,
             env=self.env,
             text=True,
             stdin=subprocess.DEVNULL,

@@ -28,13 +28,19 @@ def top(path: str) -> str:
     return re.split(r"[.\[]", path, maxsplit=1)[0]
 
 
+def _left_out(prop: Prop, new: Value) -> bool:
+    """Return whether a computed property is left to Docker, as an unknown set is, and an empty one of objects."""
+    objects = prop.item is not None and bool(prop.item.fields)
+    return new is None or (prop.kind is Kind.SET and (new == UNKNOWN or (objects and not new)))
+
+
 def _compare(prop: Prop, path: str, old: Value, new: Value) -> Iterator[Change]:
-    if new is None and prop.computed:
+    if prop.computed and _left_out(prop, new):
         # A container whose start failed was never read back: what only Docker knows is missing in its state.
         if old is None and prop.kind is Kind.LIST:
             yield path, ADD
     elif new == UNKNOWN or (prop.item and not prop.item.fields and has_unknown(new)):
-        yield path, UPDATE if old else ADD
+        yield path, ADD if old is None or old == [] else UPDATE
     elif prop.kind is Kind.MAP:
         yield from _entries(path, old or {}, new or {})
     elif prop.kind in {Kind.TEXT, Kind.WHOLE, Kind.FLAG}:

@@ -23,6 +23,11 @@ def label_map(inputs: Properties) -> dict[str, str]:
     return {each["label"]: each["value"] for each in inputs.get("labels") or []}
 
 
+def label_list(found: Properties) -> list[Properties]:
+    """Return the labels of what Docker describes in the declared form."""
+    return [{"label": label, "value": value} for label, value in sorted((found["Labels"] or {}).items())]
+
+
 def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Properties]:
     """Create the network; a second one of its name is refused."""
     made = client.create_network(
@@ -32,18 +37,18 @@ def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Propertie
         labels=label_map(inputs),
         check_duplicate=True,
     )
-    return made["Id"], read(client, made["Id"], inputs) or {}
+    return made["Id"], {**(read(client, made["Id"], inputs) or {}), **tidy(SPEC, inputs)}
 
 
-def read(client: docker.APIClient, identifier: str, state: Properties) -> Properties | None:
-    """Return the network's state, None where it is gone. Labels are not read back, as with the official provider."""
+def read(client: docker.APIClient, identifier: str, _state: Properties) -> Properties | None:
+    """Return the network's state, None where it is gone."""
     try:
         found = client.inspect_network(identifier)
     except NotFound:
         return None
     subnets = [{"subnet": each.get("Subnet"), "gateway": each.get("Gateway")} for each in found["IPAM"]["Config"] or []]
     known = {"name": found["Name"], "driver": found["Driver"], "options": found["Options"], "scope": found["Scope"]}
-    return {**tidy(SPEC, state), **DEFAULTS, **known, "id": identifier, "ipamConfigs": subnets}
+    return {**DEFAULTS, **known, "labels": label_list(found), "id": identifier, "ipamConfigs": subnets}
 
 
 def delete(client: docker.APIClient, identifier: str, _state: Properties) -> None:

@@ -77,10 +77,11 @@ def check(spec: Spec, given: Properties, path: str = "") -> tuple[Properties, li
 
 def _wrong(prop: Prop, path: str, holder: Value, key: str | int) -> Iterator[Failure]:
     """Check the value in `holder[key]`, which gets its defaults on the way."""
-    value: Value = holder[key]
+    value = holder[key]
     if value == UNKNOWN:
         return
-    if type(value) is not SHAPES.get(prop.kind, dict):
+    shape: Value = type(value)
+    if shape is not SHAPES.get(prop.kind, dict):
         yield path, f"this must be {prop.kind.value}"
     elif prop.pattern and not re.fullmatch(prop.pattern, value):
         yield path, f"this must match {prop.pattern}"

@@ -3,7 +3,7 @@
 import docker
 from docker.errors import NotFound
 
-from offline_docker.network import LABELS, NAME, label_map
+from offline_docker.network import LABELS, NAME, label_list, label_map
 from offline_docker.schema import Properties, tidy
 
 SPEC = {"name": NAME, "labels": LABELS}
@@ -14,17 +14,17 @@ COMPUTED = ("driver", "mountpoint")
 def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Properties]:
     """Create the volume, or adopt the one of its name: a family that comes back finds its data."""
     name = client.create_volume(inputs["name"], labels=label_map(inputs))["Name"]
-    return name, read(client, name, inputs) or {}
+    return name, {**(read(client, name, inputs) or {}), **tidy(SPEC, inputs)}
 
 
-def read(client: docker.APIClient, identifier: str, state: Properties) -> Properties | None:
-    """Return the volume's state, None where it is gone. Labels are not read back, as with the official provider."""
+def read(client: docker.APIClient, identifier: str, _state: Properties) -> Properties | None:
+    """Return the volume's state, None where it is gone."""
     try:
         found = client.inspect_volume(identifier)
     except NotFound:
         return None
     known = {"name": found["Name"], "driver": found["Driver"], "mountpoint": found["Mountpoint"]}
-    return {**tidy(SPEC, state), **known, "id": identifier}
+    return {**known, "labels": label_list(found), "id": identifier}
 
 
 def delete(client: docker.APIClient, identifier: str, _state: Properties) -> None:
