@@ -6,7 +6,7 @@
 
 LOCAL=hermes-fleet/hermes-agent
 UPSTREAM="${HERMES_FLEET_UPSTREAM_IMAGE:-docker.io/nousresearch/hermes-agent:v2026.7.20}" # the release that is 0.19.0
-VERSION=0.19.0
+HERMES=0.19.0 # what the local image holds where nothing else is asked for
 PACKAGES=python3,python3-venv,tini,gosu,s6,execline,procps,curl,ca-certificates,tzdata
 LABEL=hermes.fleet.image/digest
 RECIPE="$ROOT/tools/image"
@@ -54,6 +54,7 @@ build_base() {
   apt_sources >"$SCRATCH/sources.list"
   local options=()
   mapfile -t options < <(apt_options)
+  # shellcheck disable=SC2016  # the hook gets the tree as its own $1
   run mmdebstrap mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/cache/ldconfig "$1"/var/log/*' \
@@ -87,7 +88,7 @@ fetch_wheels() {
 build_agent() {
   local version="$1" lock="$RECIPE/requirements-$1.lock"
   AGENT="hermes-fleet/agent:$version"
-  AGENT_DIGEST="$(printf '%s %s\n' "$BASE_DIGEST" "$(digest "$lock" "$RECIPE/Dockerfile.agent")" | sha256sum | cut -c1-64)"
+  AGENT_DIGEST="$(printf '%s %s\n' "$BASE_DIGEST" "$(grep -v '^ *#' "$lock" | cat - "$RECIPE/Dockerfile.agent" | sha256sum)" | sha256sum | cut -c1-64)"
   if is_current "$AGENT" "$AGENT_DIGEST"; then return; fi
   say "installing hermes-agent $version from PyPI into an image (some minutes)"
   local context="$SCRATCH/agent-$version"
@@ -97,6 +98,7 @@ build_agent() {
   run "agent-$version" env DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "BASE=$BASE" --label "$LABEL=$AGENT_DIGEST" \
     --tag "$AGENT" --file "$RECIPE/Dockerfile.agent" "$context"
   rm -rf "$context"
+  docker image prune --force --filter label=hermes.fleet.image/stage=install >/dev/null 2>&1 || true
 }
 
 build_variant() {
@@ -119,31 +121,36 @@ build() {
   scratch
   build_base
   local variant
-  for variant in "${@:-$VERSION}"; do build_variant "$variant"; done
+  for variant in "${@:-$HERMES}"; do build_variant "$variant"; done
 }
 
-# Upstream's published image where it can be pulled, the local one elsewhere. Decided once and then kept.
+# Upstream's published image where it can be pulled, the local one elsewhere. Decided once and then kept; an image that
+# the stack's config names is the operator's choice.
 pick() {
-  local chosen="$STATE/image" reference answer
-  if [ -f "$chosen" ]; then
-    read -r reference _ <"$chosen"
-    if docker image inspect "$reference" >/dev/null 2>&1; then
-      case "$reference" in "$LOCAL":*) build "${reference#"$LOCAL":}" ;; esac
-      return
-    fi
-  fi
+  local chosen="$STATE/image" reference='' configured answer
+  make_state
+  configured="$(sed -n 's/^ *hermes-fleet:image: *"\{0,1\}\([^" ]*\).*/\1/p' "$ROOT/stacks/Pulumi.dev.yaml" 2>/dev/null || true)"
+  if [ -f "$chosen" ]; then read -r reference _ <"$chosen"; fi
+  if [ -n "$configured" ] && [ "$configured" != "$reference" ]; then return; fi
+  case "$reference" in
+    "$LOCAL":*) build "${reference#"$LOCAL":}"; return ;;
+    ?*) if docker image inspect "$reference" >/dev/null 2>&1; then return; fi ;;
+  esac
   if docker image inspect "$UPSTREAM" >/dev/null 2>&1; then
     reference="$UPSTREAM"
     say "image: $reference (present)"
   elif say "image: trying to pull $UPSTREAM" && answer="$(timeout 1200 docker pull "$UPSTREAM" 2>&1 </dev/null)"; then
     reference="$UPSTREAM"
     say "image: $reference (pulled)"
+  elif [ "$reference" = "$UPSTREAM" ]; then
+    fail "the image of the fleet is no longer here, and cannot be pulled again" "docker pull $UPSTREAM" \
+      "$(printf '%s' "$answer" | tail -n1 | cut -c1-300)" "try again when the registry answers; the agents' data may be newer than another image"
   else
-    reference="$LOCAL:$VERSION"
+    reference="$LOCAL:$HERMES"
     say "image: $UPSTREAM cannot be pulled ($(printf '%s' "$answer" | tail -n1 | cut -c1-200)); using the local $reference with the real hermes-agent from PyPI"
-    build "$VERSION"
+    build "$HERMES"
   fi
-  printf '%s %s\n' "$reference" "${VERSION%.*}" >"$chosen.new"
+  (umask 077 && printf '%s %s\n' "$reference" "${HERMES%.*}" >"$chosen.new")
   mv "$chosen.new" "$chosen"
 }
 

@@ -1,11 +1,14 @@
 # Shared by the set-up scripts: how they speak, how they fail, where they keep things. Sourced, never run.
 # shellcheck shell=bash
-set -euo pipefail
+set -Eeuo pipefail
+trap 'printf "error: %s stopped at line %s: %s\n" "$0" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STATE="$ROOT/.state"  # of the dev stack: backend, passphrase, keys
 TOOLS="$ROOT/.tools"  # caches and half-made things; may be deleted at any time
 export ROOT STATE TOOLS
+# The docker command would follow its current context; the provider and docker-py only know DOCKER_HOST and the default.
+export DOCKER_CONTEXT=default
 
 say() { printf '==> %s\n' "$*"; }
 
@@ -47,6 +50,12 @@ scratch() {
   trap 'rm -rf "$SCRATCH"' EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
+}
+
+# The folder of the dev stack's state: its owner's alone.
+make_state() {
+  { mkdir -p "$STATE" && chmod 0700 "$STATE"; } 2>/dev/null || fail "cannot write to $STATE" "mkdir $STATE" "" \
+    "make the repository's folder writable, or free some disk space (df -h $ROOT)"
 }
 
 # apt_install WHY PACKAGE...: installs Debian packages, as root only; says the line to run otherwise.

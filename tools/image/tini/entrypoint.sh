@@ -25,6 +25,7 @@ if [ "$(id -u)" = 0 ]; then
   exec gosu hermes "$0" "$@"
 fi
 
+# shellcheck source=/dev/null
 . "$INSTALL_DIR/.venv/bin/activate"
 for name in cron sessions logs hooks memories skills skins plans workspace home; do
   mkdir -p "$HERMES_HOME/$name"

@@ -1,0 +1,81 @@
+# Every target sets up what it needs by itself; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+export PYTHON
+
+ENV := . .state/env
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: setup ## set everything up, then bring the stack dev up and print its families
+	@$(ENV) && pulumi up --yes --skip-preview
+	@$(ENV) && echo && python -m fleet list --live
+
+.PHONY: preview
+preview: setup ## show what `make up` would do, and to whom
+	@$(ENV) && pulumi preview --diff
+
+.PHONY: down
+down: setup ## remove the containers of the stack dev; the families' data stays
+	@$(ENV) && pulumi destroy --yes --skip-preview
+	@echo "==> the families' data volumes are still there: docker volume ls --filter name=hermes-user-"
+
+.PHONY: setup
+setup: ## only set up: Python, Pulumi, plugin, image, stack (no container)
+	@tools/python.sh
+	@tools/pulumi-cli.sh
+	@tools/docker-plugin.sh
+	@tools/docker.sh check
+	@tools/image.sh pick
+	@tools/stack.sh
+
+.PHONY: docker
+docker: ## install and start a Docker daemon (root on Debian or Ubuntu)
+	@tools/docker.sh start
+
+.PHONY: image
+image: ## build local images of the real hermes-agent (VARIANTS="0.19.0 0.15.1 0.19.0-s6 0.15.1-s6")
+	@tools/docker.sh check
+	@tools/image.sh build $(VARIANTS)
+
+.PHONY: plugin
+plugin: ## try again to download the official docker plugin
+	@tools/python.sh
+	@tools/pulumi-cli.sh
+	@tools/docker-plugin.sh again
+
+.PHONY: test
+test: ## set everything up, then run every test (ARGS="tests/unit -k name" runs some)
+	@tools/test.sh $(ARGS)
+
+.PHONY: check
+check: ## format, lint, types, shellcheck, schema freshness
+	@tools/check.sh
+
+.PHONY: bench
+bench: ## measure the fleet against bare programs; fails over the agreed ratios (ARGS are passed on)
+	@tools/python.sh dev
+	@tools/pulumi-cli.sh
+	@tools/docker-plugin.sh
+	@PATH="$(CURDIR)/.venv/bin:$$(cat .tools/pulumi-bin):$$PATH" python -m benchmarks $(ARGS)
+
+.PHONY: fmt
+fmt: ## format the code and mend what the linter can
+	@tools/python.sh dev
+	@.venv/bin/ruff format
+	@.venv/bin/ruff check --fix
+
+.PHONY: schema
+schema: ## write families.schema.json anew from the models
+	@tools/python.sh
+	@.venv/bin/python -m fleet schema --write
+
+.PHONY: lock
+lock: ## lock all requirements with hashes (ARGS=--upgrade takes newer ones)
+	@tools/python.sh dev
+	@tools/lock.sh $(ARGS)

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Pulumi's docker plugin, at the version that the installed SDK asks for: the installed one, else the official download,
+# else the offline stand-in of this repository, for the dev stack and tests only. Writes .tools/pulumi-plugin-home.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+HOME_DIR="${PULUMI_HOME:-$HOME/.pulumi}"
+OFFLINE="$ROOT/tools/offline-docker-provider/install.sh"
+CHOSEN="$TOOLS/pulumi-plugin-home" # the Pulumi home to use for the dev stack; empty: the user's own
+REFUSED="$TOOLS/docker-plugin-refused"
+
+# The stand-in lives in a Pulumi home of this repository; the official plugin is looked for in the user's own.
+if [ "$HOME_DIR" = "$TOOLS/pulumi-home" ]; then HOME_DIR="$HOME/.pulumi"; fi
+
+asked="$(echo "$ROOT"/.venv/lib/python3*/site-packages/pulumi_docker/pulumi-plugin.json)"
+[ -f "$asked" ] || fail "the Pulumi SDK for docker is not installed" "$asked" "no such file" "make setup"
+VERSION="$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$asked")"
+PLUGIN="$HOME_DIR/plugins/resource-docker-v$VERSION/pulumi-resource-docker"
+
+choose() {
+  printf '%s\n' "$1" >"$CHOSEN.new"
+  mv "$CHOSEN.new" "$CHOSEN"
+}
+
+mkdir -p "$TOOLS"
+if [ -x "$PLUGIN" ]; then
+  if [ ! -f "$CHOSEN" ] || [ -n "$(cat "$CHOSEN")" ]; then say "docker plugin $VERSION: the official one in $HOME_DIR/plugins"; fi
+  rm -f "$REFUSED"
+  choose ""
+  exit 0
+fi
+
+# A refused download is tried again after a day, not at every run. `make plugin` tries at once.
+answer=
+if [ "${1:-}" = again ] || [ -z "$(find "$REFUSED" -mtime -1 2>/dev/null)" ]; then
+  say "downloading the docker plugin $VERSION"
+  PULUMI="$(cat "$TOOLS/pulumi-bin" 2>/dev/null)/pulumi"
+  if answer="$(PULUMI_HOME="$HOME_DIR" PULUMI_SKIP_UPDATE_CHECK=true timeout 600 "$PULUMI" plugin install resource docker "$VERSION" 2>&1 </dev/null)" &&
+    [ -x "$PLUGIN" ]; then
+    rm -f "$REFUSED"
+    choose ""
+    say "docker plugin $VERSION: the official one, downloaded into $HOME_DIR/plugins"
+    exit 0
+  fi
+  printf '%s\n' "$answer" >"$REFUSED"
+else
+  answer="$(cat "$REFUSED") (a while ago; make plugin tries again)"
+fi
+
+if [ -f "$OFFLINE" ]; then
+  sh "$OFFLINE"
+  choose "$TOOLS/pulumi-home"
+  exit 0
+fi
+fail "there is no docker plugin $VERSION for Pulumi" "$PLUGIN
+pulumi plugin install resource docker $VERSION" "$(printf '%s' "$answer" | tail -n 3 | cut -c1-300)" \
+  "check the network, or copy the plugin's folder from another machine to ${PLUGIN%/*}"

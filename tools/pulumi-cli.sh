@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# The Pulumi CLI with its Python language host: what is installed if recent enough, else the official release, else
+# built from the pinned Go modules in tools/pulumi-cli. Writes the folder they are in to .tools/pulumi-bin.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+VERSION=3.258.0 # what is installed here where nothing is, and the oldest that will do
+RELEASES="${HERMES_FLEET_PULUMI_RELEASES:-https://get.pulumi.com/releases/sdk}"
+HOME_BIN="${PULUMI_HOME:-$HOME/.pulumi}/bin"
+OWN_BIN="$TOOLS/pulumi/bin"
+HOST=pulumi-language-python
+export PULUMI_SKIP_UPDATE_CHECK=true
+
+seen=() # what was found and why it will not do
+
+# usable FOLDER: whether there is a recent CLI in it, with the language host beside it.
+usable() {
+  local version
+  [ -x "$1/pulumi" ] || return 1
+  version="$("$1/pulumi" version 2>/dev/null)" || { seen+=("$1/pulumi does not run"); return 1; }
+  version="${version#v}"
+  version_at_least "${version%%[-+]*}" "$VERSION" || { seen+=("$1/pulumi is $version, older than $VERSION"); return 1; }
+  [ -x "$1/$HOST" ] || { seen+=("$1 has no $HOST beside the CLI"); return 1; }
+  FOUND="$version"
+}
+
+choose() {
+  mkdir -p "$TOOLS"
+  if [ "$(cat "$TOOLS/pulumi-bin" 2>/dev/null)" != "$1" ]; then
+    say "Pulumi CLI $FOUND from $1 ($2)"
+    printf '%s\n' "$1" >"$TOOLS/pulumi-bin.new"
+    mv "$TOOLS/pulumi-bin.new" "$TOOLS/pulumi-bin"
+  fi
+  exit 0
+}
+
+# install_from FOLDER HOW: puts the files of a complete FOLDER where they belong; the CLI last, so that it is never there alone.
+install_from() {
+  local file
+  if ! answer="$({ mkdir -p "$TARGET.new" && cp -p "$1"/* "$TARGET.new/"; } 2>&1)"; then
+    rm -rf "$TARGET.new"
+    fail "the Pulumi CLI could not be installed into $TARGET" "cp into $TARGET" "$(printf '%s' "$answer" | tail -n1)" \
+      "free disk space (df -h $(dirname "$TARGET"))"
+  fi
+  mkdir -p "$TARGET"
+  for file in "$TARGET.new"/*; do
+    if [ "${file##*/}" != pulumi ]; then mv "$file" "$TARGET/"; fi
+  done
+  mv "$TARGET.new/pulumi" "$TARGET/pulumi"
+  rmdir "$TARGET.new"
+  usable "$TARGET" || fail "the Pulumi CLI in $TARGET does not work" "$TARGET/pulumi version" "${seen[*]}" "remove $TARGET and try again"
+  choose "$TARGET" "$2"
+}
+
+# The official release, checked against its published checksum. Returns 1, with the reason in $answer, where it cannot be had.
+download() {
+  local arch archive
+  case "$(uname -s)-$(uname -m)" in
+    Linux-x86_64) arch=linux-x64 ;;
+    Linux-aarch64) arch=linux-arm64 ;;
+    *) answer="no official release for $(uname -s) on $(uname -m) is known here"; return 1 ;;
+  esac
+  have curl || { answer="curl is not installed"; return 1; }
+  archive="pulumi-v$VERSION-$arch.tar.gz"
+  say "downloading $RELEASES/$archive"
+  answer="$(curl --fail --silent --show-error --location --connect-timeout 10 --output "$SCRATCH/$archive" "$RELEASES/$archive" 2>&1)" || return 1
+  answer="$(curl --fail --silent --show-error --location --connect-timeout 10 --output "$SCRATCH/sums" \
+    "$RELEASES/pulumi-$VERSION-checksums.txt" 2>&1)" || return 1
+  grep " [ *]\?$archive\$" "$SCRATCH/sums" >"$SCRATCH/sum" || { answer="$archive is not among the published checksums"; return 1; }
+  (cd "$SCRATCH" && sha256sum --check --status sum) ||
+    fail "the downloaded Pulumi CLI is not the published one" "sha256sum --check" "$archive differs from its published checksum" \
+      "try again; if it stays so, something between here and $RELEASES alters downloads"
+  tar -xzf "$SCRATCH/$archive" -C "$SCRATCH" || { answer="$archive cannot be unpacked (df -h $SCRATCH)"; return 1; }
+  [ -x "$SCRATCH/pulumi/pulumi" ] && [ -x "$SCRATCH/pulumi/$HOST" ] || { answer="$archive does not hold pulumi and $HOST"; return 1; }
+}
+
+# Built from the Go module proxy alone. The language host left the SDK's module after v3.79.0, so it has a module of its own.
+build() {
+  local out="$SCRATCH/bin" module="$ROOT/tools/pulumi-cli" log="$SCRATCH/go.log" sdk
+  have go || { answer="Go is not installed"; return 1; }
+  say "building the Pulumi CLI from its pinned Go modules with $(go env GOVERSION 2>&1) (some minutes, once)"
+  mkdir -p "$out"
+  {
+    (cd "$module/language-python" && go build -mod=readonly -trimpath -o "$out/$HOST" "github.com/pulumi/pulumi/sdk/v3/python/cmd/$HOST") &&
+      (cd "$module" && go build -mod=readonly -trimpath -o "$out/pulumi" \
+        -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$VERSION" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi)
+  } >"$log" 2>&1 </dev/null || { answer="$(tail_of "$log")"; return 1; }
+  sdk="$(cd "$module" && go list -mod=readonly -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)"
+  install -m 0755 "$sdk/python/cmd/$HOST-exec" "$sdk/python/dist/pulumi-resource-pulumi-python" "$out/" ||
+    { answer="the downloaded module in $sdk is not complete (go clean -modcache)"; return 1; }
+}
+
+if have pulumi; then
+  on_path="$(dirname "$(command -v pulumi)")"
+  if usable "$on_path"; then choose "$on_path" "on PATH"; fi
+fi
+if usable "$HOME_BIN"; then choose "$HOME_BIN" "in Pulumi's home"; fi
+if usable "$OWN_BIN"; then choose "$OWN_BIN" "in .tools"; fi
+
+scratch
+# Pulumi's home is used where no CLI is in it; an old one there is somebody's, and stays.
+TARGET="$HOME_BIN"
+if [ -e "$HOME_BIN/pulumi" ]; then TARGET="$OWN_BIN"; fi
+mkdir -p "$(dirname "$TARGET")" 2>/dev/null && [ -w "$(dirname "$TARGET")" ] || TARGET="$OWN_BIN"
+for note in ${seen[@]+"${seen[@]}"}; do say "not used: $note"; done
+
+answer=
+if download; then install_from "$SCRATCH/pulumi" "official release"; fi
+downloaded="$answer"
+say "the official release cannot be had: $(printf '%s' "$downloaded" | tail -n1)"
+if build; then install_from "$SCRATCH/bin" "built from the pinned Go modules"; fi
+fail "there is no Pulumi CLI of version $VERSION or later with a Python language host" \
+  "PATH, $HOME_BIN, $OWN_BIN${seen[*]:+ (${seen[*]})}
+download from $RELEASES
+go build in tools/pulumi-cli" \
+  "download: $downloaded
+build: $answer" \
+  "install Pulumi (https://www.pulumi.com/docs/install), or Go 1.26 with access to a module proxy (https://go.dev/doc/install),
+or free disk space where it says so (df -h); then run this again"

@@ -1,0 +1,177 @@
+#!/usr/bin/env bash
+# The stack `dev` on an embedded default: its state, passphrase and master key in .state/, its config in stacks/Pulumi.dev.yaml.
+# Heals what a killed run left, and changes no value that is already set, except llmApiKey where $LLM_API_KEY is another one.
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+STACK_FILE="$ROOT/stacks/Pulumi.dev.yaml"
+STATE_FILE="$STATE/backend/.pulumi/stacks/hermes-fleet/dev.json"
+PASSPHRASE="$STATE/passphrase"
+MASTER_KEY="$STATE/master-key"
+PYTHON="$ROOT/.venv/bin/python"
+umask 077
+
+# secret_file FILE [COMMAND...]: puts a command's output into a file that only its owner can read, at once or not at all.
+secret_file() {
+  local file="$1"
+  shift
+  if "$@" >"$file.new" && [ -s "$file.new" ]; then
+    mv "$file.new" "$file"
+  else
+    rm -f "$file.new"
+    fail "$file could not be written" "" "" "free disk space (df -h $STATE)"
+  fi
+}
+
+random() { "$PYTHON" -c 'import secrets; print(secrets.token_hex(32))'; }
+
+# Quietly; what Pulumi says is shown where it fails.
+pulumi_quietly() {
+  local out
+  out="$(cd "$ROOT" && pulumi "$@" --non-interactive 2>&1)" ||
+    fail "Pulumi cannot work with the stack dev" "pulumi $*" "$(printf '%s' "$out" | tail -n 6)" \
+      "where it speaks of a passphrase: the one in .state/passphrase is not the one that stacks/Pulumi.dev.yaml was made with"
+}
+
+write_env() {
+  local name
+  {
+    echo '# For plain pulumi commands on the stack dev:  . .state/env'
+    printf 'export PULUMI_BACKEND_URL=%q\n' "file://$STATE/backend"
+    printf 'export PULUMI_CONFIG_PASSPHRASE_FILE=%q\n' "$PASSPHRASE"
+    echo 'unset PULUMI_CONFIG_PASSPHRASE'
+    echo 'export PULUMI_STACK=dev'
+    echo 'export PULUMI_SKIP_UPDATE_CHECK=true'
+    echo 'export DOCKER_CONTEXT=default # the one that the provider knows'
+    if [ -n "$PLUGIN_HOME" ]; then
+      printf 'export PULUMI_HOME=%q # holds the offline docker provider\n' "$PLUGIN_HOME"
+      echo 'export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true'
+    fi
+    for name in "$PULUMI_BIN" "$ROOT/.venv/bin"; do
+      # shellcheck disable=SC2016  # expanded where the file is sourced
+      printf 'case "$PATH:" in %q:*) ;; *) PATH=%q:"$PATH" ;; esac\n' "$name" "$name"
+    done
+    echo 'export PATH'
+  } >"$STATE/env.new"
+  mv "$STATE/env.new" "$STATE/env"
+}
+
+write_reaper_env() {
+  local registry
+  registry="$(printf '%s' "$CONFIG" | "$PYTHON" -c 'import json, sys
+print(json.load(sys.stdin).get("hermes-fleet:registry", {}).get("value") or "families.yaml")')"
+  case "$registry" in /*) ;; *) registry="$ROOT/$registry" ;; esac
+  PYTHONPATH="$ROOT" secret_file "$STATE/reaper-key" "$PYTHON" -c 'import json, sys
+from fleet.keys import reaper_key
+print(reaper_key(json.load(sys.stdin)["hermes-fleet:masterKey"]["value"]))' < <(printf '%s' "$CONFIG")
+  [ -f "$STATE/admin-token" ] || secret_file "$STATE/admin-token" random
+  {
+    echo 'HERMES_FLEET_STACK=dev'
+    printf 'HERMES_FLEET_REGISTRY=%s\n' "$registry"
+    printf 'HERMES_FLEET_REAPER_KEY_FILE=%s\n' "$STATE/reaper-key"
+    printf 'HERMES_FLEET_ADMIN_TOKEN_FILE=%s\n' "$STATE/admin-token"
+    printf 'HERMES_FLEET_DB=%s\n' "$STATE/reaper.db"
+  } >"$STATE/reaper.env.new"
+  mv "$STATE/reaper.env.new" "$STATE/reaper.env"
+}
+
+# Only a Pulumi that is surely dead is cleared away: its lock, then the operations it left unfinished.
+heal() {
+  local said unfinished
+  said="$("$PYTHON" "$ROOT/tools/stack_state.py" lock "$STATE/backend")" ||
+    fail "another Pulumi is working on the stack dev" "$STATE/backend/.pulumi/locks" "locked by $said" \
+      "wait for it; if it is dead (it ran on another host): . .state/env && pulumi cancel --yes"
+  if [ -n "$said" ]; then
+    say "$said"
+    wait_for_orphans
+  fi
+  if ! grep -q '"pending_operations"' "$STATE_FILE" 2>/dev/null; then return; fi
+  unfinished="$("$PYTHON" "$ROOT/tools/stack_state.py" pending "$STATE_FILE")"
+  if [ -z "$unfinished" ]; then return; fi
+  say "forgetting what a killed run left unfinished: ${unfinished//$'\n'/, }"
+  (cd "$ROOT" && pulumi stack export) >"$SCRATCH/exported.json"
+  "$PYTHON" "$ROOT/tools/stack_state.py" drop-pending <"$SCRATCH/exported.json" >"$SCRATCH/import.json"
+  pulumi_quietly stack import --file "$SCRATCH/import.json"
+}
+
+# The language host and the provider of a killed Pulumi live on for some seconds, and may still be at work.
+wait_for_orphans() {
+  local left file
+  for ((left = 60; left > 0; left--)); do
+    for file in /proc/[0-9]*/comm; do
+      if grep -q '^pulumi-' "$file" 2>/dev/null && grep -qz "^PULUMI_BACKEND_URL=file://$STATE/backend$" "${file%comm}environ" 2>/dev/null; then
+        sleep 0.25
+        continue 2
+      fi
+    done
+    return 0
+  done
+  say "a provider of the killed Pulumi is still running; going on"
+}
+
+# A digest of all that `configure` depends on.
+inputs() {
+  {
+    cat "$STACK_FILE" "$PASSPHRASE"
+    cat "$STATE/image" 2>/dev/null || true
+    printf '%s' "${LLM_API_KEY:-}"
+  } | sha256sum
+}
+
+configure() {
+  local missing key reference line
+  # --json blinds secrets unless asked; this goes to a variable, never to a file or an argument.
+  CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets 2>"$SCRATCH/config.log")" ||
+    fail "the config of the stack dev cannot be read" "pulumi config" "$(tail_of "$SCRATCH/config.log")" \
+      "if the passphrase in .state/passphrase is lost: remove stacks/Pulumi.dev.yaml, then make up"
+  missing="$(printf '%s' "$CONFIG" | "$PYTHON" "$ROOT/tools/stack_state.py" wanted)"
+  if [ -z "$missing" ]; then return; fi
+  for key in $missing; do
+    case "$key" in
+      masterKey)
+        [ -f "$MASTER_KEY" ] || secret_file "$MASTER_KEY" random
+        pulumi_quietly config set --secret hermes-fleet:masterKey <"$MASTER_KEY" ;;
+      llmApiKey)
+        pulumi_quietly config set --secret hermes-fleet:llmApiKey < <(printf '%s' "$LLM_API_KEY")
+        say "llmApiKey: set from \$LLM_API_KEY" ;;
+      placeholder)
+        pulumi_quietly config set --secret hermes-fleet:llmApiKey < <(printf 'placeholder-until-LLM_API_KEY-is-set')
+        say "llmApiKey: a placeholder, because \$LLM_API_KEY is not set. The agents start, but cannot think until: LLM_API_KEY=… make up" ;;
+      image | hermesLine)
+        [ -f "$STATE/image" ] || fail "no image is chosen yet" "$STATE/image" "no such file" "make up, or: pulumi config set hermes-fleet:$key VALUE"
+        read -r reference line <"$STATE/image"
+        if [ "$key" = hermesLine ]; then reference="$line"; fi
+        pulumi_quietly config set "hermes-fleet:$key" "$reference" ;;
+    esac
+  done
+  CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets)"
+}
+
+make_state
+scratch
+PULUMI_BIN="$(cat "$TOOLS/pulumi-bin")"
+PLUGIN_HOME="$(cat "$TOOLS/pulumi-plugin-home")"
+mkdir -p "$STATE/backend"
+if [ ! -f "$PASSPHRASE" ]; then
+  if grep -q '^encryptionsalt:' "$STACK_FILE" 2>/dev/null; then
+    fail "the secrets in stacks/Pulumi.dev.yaml were encrypted with a passphrase that is gone" "$PASSPHRASE" "no such file" \
+      "put that passphrase back there; or remove stacks/Pulumi.dev.yaml to start anew (the families' volumes stay)"
+  fi
+  secret_file "$PASSPHRASE" random
+fi
+write_env
+# shellcheck source=/dev/null
+. "$STATE/env"
+heal
+if [ ! -f "$STACK_FILE" ]; then
+  cp "$ROOT/stacks/dev.example.yaml" "$STACK_FILE.new"
+  mv "$STACK_FILE.new" "$STACK_FILE"
+fi
+if [ ! -f "$STATE_FILE" ]; then
+  say "making the stack dev; its state is in .state/backend"
+  pulumi_quietly stack init dev --secrets-provider passphrase
+fi
+# Pulumi takes a second to open its secrets, so it is only asked when something changed. The passphrase salts the digest.
+if [ "$(cat "$STATE/configured" 2>/dev/null)" = "$(inputs)" ] && [ -f "$STATE/reaper.env" ]; then exit 0; fi
+configure
+write_reaper_env
+inputs >"$STATE/configured"
