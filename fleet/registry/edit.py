@@ -13,6 +13,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from fleet.problems import FleetError, Problem
+from fleet.registry.checks import memory_text
 from fleet.registry.loader import Registry, load_text
 from fleet.registry.messages import what
 from fleet.registry.models import Family
@@ -63,17 +64,26 @@ def _new_family(registry: Registry, display_name: str) -> dict[str, str]:
     except ValidationError as error:
         problems = [Problem("display_name", what(detail, detail["loc"])) for detail in error.errors()]
         raise FleetError(problems) from None
+    blocked = [Problem("display_name", finding.what) for finding in memory_text([values])]
+    if blocked:
+        raise FleetError(blocked)
     return values
 
 
 def _verified(after: str, registry: Registry, values: dict[str, str], path: Path) -> Family:
     """Return the new family as the changed text holds it, once nothing else in it has changed."""
-    *others, family = load_text(after, path).families
-    found = {"name": family.name, "id": str(family.id), "display_name": family.display_name}
-    if tuple(others) != registry.families or found != values:
+    try:
+        found = load_text(after, path).families
+    except FleetError:
+        found = ()
+    if [_stated(family) for family in found[-1:]] != [values] or found[:-1] != registry.families:
         entry = "".join(f"\n  {key}: {value!r}" for key, value in values.items())
         raise FleetError([Problem(display_path(path), f"has no clear place for an entry; add it by hand:{entry}")])
-    return family
+    return found[-1]
+
+
+def _stated(family: Family) -> dict[str, str]:
+    return {"name": family.name, "id": str(family.id), "display_name": family.display_name}
 
 
 @contextmanager

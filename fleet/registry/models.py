@@ -70,6 +70,17 @@ Toolset = Annotated[
     WithJsonSchema({"anyOf": [{"enum": sorted(TOOLSETS)}, _form(values.MCP_TOOLSET)]}),
 ]
 
+EnvEntries = Annotated[
+    Mapping[Annotated[str, AfterValidator(values.env_name)], Annotated[str, AfterValidator(values.env_value)]],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "propertyNames": {"pattern": values.ENV_NAME},
+            "additionalProperties": {"type": "string"},
+        }
+    ),
+]
+
 
 class Model(BaseModel):
     """What all parts of the registry share: frozen, strict, and no unknown keys."""
@@ -194,22 +205,20 @@ class Shared(Model):
         tuple[Toolset, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_some)
     ] = Field(("memory", "session_search", "skills", "todo", "cronjob", "web"), description="What the agent can do.")
     memory: Memory = Field(Memory(), description="Limits of the agent's memory files.")
-    kanban: Kanban = Field(Kanban(), description="The agent's board of tasks.")
+    kanban: Kanban = Field(Kanban(), description="How the agent's board spreads tasks over profiles.")
     dashboard: bool = Field(False, description="Run the Hermes dashboard inside the container.")
     supervise: bool = Field(True, description="Let s6 images supervise the gateway.")
     image: Annotated[str, AfterValidator(values.image), WithJsonSchema(_form(values.IMAGE))] | None = Field(
         None, description="An image of the family's own instead of the stack's."
     )
     resources: Resources = Field(Resources(), description="Memory and processors of the container.")
-    env: Mapping[Annotated[str, AfterValidator(values.env_name)], Annotated[str, AfterValidator(values.env_value)]] = (
-        Field({}, description="More entries for the agent's `.env`; not for secrets.")
-    )
+    env: EnvEntries = Field({}, description="More entries for the agent's `.env`; not for secrets.")
     config: Mapping[str, JsonValue] = Field({}, description="Merged over the rendered `config.yaml`.")
     canary: bool = Field(False, description="Goes first in a roll.")
     state: Literal["active", "suspended"] = Field(
         "active", description="`suspended`: declared, kept stopped, out of every gate."
     )
-    sleep: Sleep = Field(Sleep(), description="When the reaper may stop the container.")
+    sleep: Sleep = Field(Sleep(), description="The family's rules of sleep.")
 
 
 class Family(Shared):

@@ -53,7 +53,7 @@ def _entry(before: str, fields: list[str], families: _List, *, spaced: bool) -> 
 def _scalar(text: str) -> str:
     """Return a text for YAML, without quotes only where it is plainly a text."""
     try:
-        if re.fullmatch(r"[a-z0-9-]+", text) and isinstance(plain(text), str):
+        if re.fullmatch(r"[a-z0-9][a-z0-9-]*", text) and isinstance(plain(text), str):
             return text
     except AmbiguousError:
         pass

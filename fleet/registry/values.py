@@ -18,7 +18,7 @@ SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
 UUID_FORM = r"^(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32})$"
 LANGUAGE = r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$"
 EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
-PHONE = r"^\+[0-9](?:[ ()./-]?[0-9]){5,16}$"
+PHONE = r"^\+[0-9](?:[ ()./-]{0,2}[0-9]){5,16}$"
 E164 = r"^\+[1-9][0-9]{6,14}$"
 IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
 PROFILE = r"^[a-z0-9][a-z0-9_-]{0,63}$"
@@ -116,6 +116,8 @@ def text(value: str) -> str:
         raise ValueError("has nothing but blanks")
     if len(value) > TEXT_LENGTH:
         raise ValueError(f"is longer than {TEXT_LENGTH} characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("has half a character (a lone surrogate) in it")
     return value
 
 

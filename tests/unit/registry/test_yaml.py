@@ -62,6 +62,7 @@ def test_what_readers_may_take_for_something_else_must_be_quoted(text: str) -> N
 
 
 @given(VALUES)
+@settings(deadline=None)
 def test_all_that_yaml_can_hold_is_read_as_it_was_written(value: Any) -> None:
     """What a YAML writer puts down, quoted, comes back the same: any text, key and nesting."""
     text = yaml.dump({"value": value}, Dumper=yaml.SafeDumper, allow_unicode=True, default_style='"')
@@ -88,13 +89,14 @@ def loads_or_says_why(text: str) -> None:
 
 
 @given(SNIPPETS)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_no_text_breaks_the_loader(text: str) -> None:
     """Whatever stands in the file, it loads, or fails with problems that have a place and one line each."""
     loads_or_says_why(text)
 
 
 @given(st.dictionaries(st.sampled_from(["defaults", "families", "x"]), VALUES), VALUES)
+@settings(deadline=None)
 def test_no_value_in_no_place_breaks_the_loader(top: dict[str, Any], value: Any) -> None:
     """Values of any kind in the place of any other are problems, never crashes."""
     keys = ["name", "id", "members", "channels", "env", "config", "account", "sleep", "toolsets"]
