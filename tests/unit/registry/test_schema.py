@@ -82,7 +82,7 @@ def test_the_sample_shows_every_key() -> None:
 
 def test_the_sample_still_loads_with_its_comments_uncommented() -> None:
     """What the comments show is right: every commented key can be turned on as it stands."""
-    lines = [re.sub(r"^( *)# ( *[a-z_]+:(?: |$))", r"\1\2", line) for line in SAMPLE.read_text().splitlines()]
+    lines = [re.sub(r"^( *)# ( *(?:- )?[a-z_]+:(?: |$))", r"\1\2", line) for line in SAMPLE.read_text().splitlines()]
     text = "\n".join(lines)
     assert "\n  kanban:\n" in text
     assert problems_of(text) == []

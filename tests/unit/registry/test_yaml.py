@@ -1,7 +1,7 @@
 """YAML is read without surprises: nothing it may contain is lost, guessed at, or allowed to do harm."""
 
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any
 
 import pytest
@@ -109,10 +109,10 @@ def test_no_value_in_no_place_breaks_the_loader(top: dict[str, Any], value: Any)
 )
 def test_deep_nesting_is_refused_and_cheap(text: str) -> None:
     """Nesting that would overflow a stack ends in a message."""
-    started = perf_counter()
+    started = process_time()
     with pytest.raises(FleetError, match="is nested deeper than 50 levels"):
         load_text(text, Path("families.yaml"))
-    assert perf_counter() - started < 10
+    assert process_time() - started < 10
 
 
 def test_a_value_may_be_given_by_an_alias() -> None:
@@ -126,10 +126,10 @@ def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
     """The values that aliases stand for are counted, so that a billion of them is refused at once."""
     layers = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
-    started = perf_counter()
+    started = process_time()
     with pytest.raises(FleetError, match="the aliases stand for over 1000000 values"):
         load_text("families: []\n" + "\n".join(layers), Path("f"))
-    assert perf_counter() - started < 10
+    assert process_time() - started < 10
 
 
 def test_it_works_without_libyaml_too(monkeypatch: pytest.MonkeyPatch) -> None:
