@@ -4,7 +4,7 @@ import contextlib
 import secrets
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -37,7 +37,6 @@ class FleetUnderTest:
     hermes_line: str = "0.19"
     families: list[dict[str, Any]] = field(default_factory=list)
     defaults: dict[str, Any] = field(default_factory=dict)
-    llm: Mapping[str, str] = field(default_factory=dict)
     stack: PulumiStack = field(init=False)
     _ids: set[str] = field(default_factory=set)
 
@@ -58,7 +57,6 @@ class FleetUnderTest:
                 "rollout.stop_grace": "10",
                 "rollout.preflight": "false",
                 "health.interval": "1",
-                **{f"llm.{key}": value for key, value in self.llm.items()},
             },
             {"llmApiKey": LLM_KEY, "masterKey": MASTER_KEY},
         )

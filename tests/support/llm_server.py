@@ -4,6 +4,7 @@ It knows which keys it accepts, remembers which it saw, and answers every chat a
 """
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -39,9 +40,20 @@ class LlmServer:
         self.requests: list[Request] = []
         self._accepted: frozenset[str] | None = None
         self._lock = threading.Lock()
+        self._more: list[ThreadingHTTPServer] = []
         self._server = ThreadingHTTPServer((host, port), type("Handler", (_Handler,), {"llm": self}))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    def also_on(self, listening: socket.socket) -> None:
+        """Serve on one more socket that listens already, one inside a container's network for instance."""
+        handler = self._server.RequestHandlerClass
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listening
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.2}, daemon=True).start()
+        self._more.append(server)
 
     def __enter__(self) -> Self:
         """Start to serve."""
@@ -53,6 +65,9 @@ class LlmServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        for server in self._more:
+            server.shutdown()
+            server.server_close()
 
     @property
     def port(self) -> int:

@@ -4,8 +4,10 @@ It boots through the real `boot.sh` and answers the real `health.sh`. Files in t
 `sick` (never healthy), `crash` (exits at once), `slow` (seconds until it is healthy).
 """
 
+import hashlib
 import io
 import shutil
+import subprocess
 import tarfile
 
 import docker
@@ -84,13 +86,20 @@ _APPLETS = [
 ]
 
 
+# As upstream's image has curl. busybox' own wget is called without -T, which some static builds of it crash on.
+_CURL = """#!/bin/sh
+while [ $# -gt 1 ]; do shift; done
+exec wget -q -O - "$1"
+"""
+
+
 def busybox() -> str | None:
     """Return the path of a static busybox, or None."""
     return shutil.which("busybox")
 
 
-def build(client: docker.DockerClient, tag: str = "1") -> str:
-    """Import the image and return its reference; different tags are different images."""
+def build(client: docker.DockerClient, variant: str = "1") -> str:
+    """Import the image unless it is there, and return its reference; variants are different images."""
     path = busybox()
     assert path, "install it with: apt-get install busybox-static"
     buffer = io.BytesIO()
@@ -98,17 +107,22 @@ def build(client: docker.DockerClient, tag: str = "1") -> str:
         for folder in ("bin", "usr/bin", "tmp", "etc", "opt/data", "opt/hermes/docker", "proc", "sys", "dev"):
             _folder(tar, folder)
         tar.add(path, "bin/busybox")
-        for applet in _APPLETS:
+        for applet in subprocess.check_output([path, "--list"], text=True).split():
+            if applet == "busybox":
+                continue
             link = tarfile.TarInfo(f"bin/{applet}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
             tar.addfile(link)
         _file(tar, "usr/bin/tini", _TINI)
         _file(tar, "opt/hermes/docker/entrypoint.sh", _ENTRYPOINT)
+        _file(tar, "usr/bin/curl", _CURL)
         _file(tar, "etc/passwd", "root:x:0:0::/:/bin/sh\nhermes:x:10000:10000::/opt/data:/bin/sh\n", 0o644)
         _file(tar, "etc/group", "root:x:0:\nhermes:x:10000:\n", 0o644)
-        _file(tar, "etc/stub-tag", f"{tag}\n", 0o644)
-    reference = f"{IMAGE}:{tag}"
-    client.api.import_image_from_data(buffer.getvalue(), repository=IMAGE, tag=tag)
+        _file(tar, "etc/stub-variant", f"{variant}\n", 0o644)
+    content = buffer.getvalue()
+    reference = f"{IMAGE}:{hashlib.sha256(content).hexdigest()[:12]}"
+    if not client.images.list(name=reference):
+        client.api.import_image_from_data(content, repository=IMAGE, tag=reference.rpartition(":")[2])
     return reference
 
 

@@ -1,0 +1,59 @@
+"""Fleets of the real hermes-agent, and the LLM provider they talk to."""
+
+import os
+from collections.abc import Iterator
+
+import docker
+import pytest
+from docker.errors import ImageNotFound
+
+from tests.support.agents import AgentFleet
+from tests.support.llm_server import LlmServer
+from tests.support.pulumi_stack import Provider
+
+LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_root() -> None:
+    """Skip where volumes and network namespaces cannot be looked into."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to look into volumes; run: sudo make test")
+
+
+def image_or_skip(client: docker.DockerClient, image: str) -> str:
+    """Return an image that is on the host, or skip."""
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        pytest.skip(f"no image {image}; build it with: make image")
+    return image
+
+
+@pytest.fixture(scope="module")
+def llm() -> Iterator[LlmServer]:
+    """Yield an LLM provider on loopback."""
+    with LlmServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module", params=["0.19", "0.15"])
+def agents(
+    request: pytest.FixtureRequest,
+    docker_client: docker.DockerClient,
+    provider: Provider,
+    llm: LlmServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[AgentFleet]:
+    """Yield a fleet of two real agents, up and healthy, for each Hermes line."""
+    image = image_or_skip(docker_client, LINES[request.param])
+    llm.accept()
+    fleet = AgentFleet(docker_client, tmp_path_factory.mktemp("agents"), provider, image, request.param, llm=llm)
+    try:
+        fleet.defaults = {"timezone": "Europe/Berlin", "channels": {"sudo_chat": True}}
+        fleet.declare("ash", "birch")
+        fleet.up()
+        fleet.connect_all()
+        yield fleet
+    finally:
+        fleet.clean()

@@ -1,0 +1,64 @@
+"""A fleet that was started by hand, as a provisioner did it, is taken over with its data."""
+
+import subprocess
+import sys
+
+import pytest
+
+from fleet import identity
+from tests.e2e.conftest import LINES, image_or_skip
+from tests.support.agents import AgentFleet
+from tests.support.fleet import family
+from tests.support.llm_server import LlmServer
+from tests.support.pulumi_stack import ROOT, Provider
+
+SEED = "mkdir -p /opt/data/memories; echo 'We live by the sea.' > /opt/data/memories/MEMORY.md"
+START = "exec /usr/bin/tini -g -- /opt/hermes/docker/entrypoint.sh gateway run"
+
+
+def fleet_command(agents: AgentFleet, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m fleet`."""
+    command = [sys.executable, "-m", "fleet", *words, "--registry", str(agents.registry)]
+    return subprocess.run(command, cwd=ROOT, text=True, capture_output=True, check=False)
+
+
+def test_a_hand_started_fleet_is_adopted_with_its_data(
+    docker_client: object, provider: Provider, llm: LlmServer, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """`up` refuses the stranger, `adopt` stops and removes it by ID, the next `up` declares it on its volume."""
+    image = image_or_skip(docker_client, LINES["0.19"])  # type: ignore[arg-type]
+    agents = AgentFleet(docker_client, tmp_path_factory.mktemp("adopt"), provider, image, llm=llm)  # type: ignore[arg-type]
+    try:
+        agents.families = [family("ash")]
+        agents.write()
+        name = identity.container_name(agents.id("ash"))
+        agents.client.containers.run(
+            image,
+            ["-c", f"{SEED}; {START}"],
+            entrypoint="/bin/sh",
+            name=name,
+            detach=True,
+            volumes={
+                f"{name}-data": {"bind": "/opt/data"},
+                str(ROOT / "plugins"): {"bind": "/opt/data/plugins", "mode": "ro"},
+            },
+        )
+        refused = agents.up(code=None)
+        assert refused.code != 0
+        assert "python -m fleet adopt" in refused.text
+        assert agents.state("ash") == "running"
+
+        dry = fleet_command(agents, "adopt", "--dry-run")
+        assert (dry.returncode, agents.state("ash")) == (0, "running")
+        assert "would stop and remove" in dry.stdout
+        assert fleet_command(agents, "adopt").returncode == 0
+        assert agents.state("ash") == "gone"
+
+        said = agents.up().text
+        assert "was there before, without this stack's labels; its data is used" in said
+        agents.start("ash")
+        memory = (agents.data("ash") / "memories" / "MEMORY.md").read_text()
+        assert memory.endswith("\n§\nWe live by the sea.") or "We live by the sea." in memory
+        assert agents.call("ash", "/v1/models")[0] == 200
+    finally:
+        agents.clean()

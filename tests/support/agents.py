@@ -1,0 +1,109 @@
+"""A fleet of real agents under test: what a client, a curious neighbour and a forensic eye can do with them."""
+
+import json
+import sqlite3
+import urllib.error
+import urllib.request
+from dataclasses import dataclass, field
+from typing import Any
+
+from docker.models.containers import Container
+
+from fleet.keys import api_key_for
+from tests.support.fleet import FleetUnderTest
+from tests.support.llm_server import MODEL, LlmServer
+from tests.support.netns import listen_inside
+from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY
+
+
+@dataclass
+class AgentFleet(FleetUnderTest):
+    """Real agents whose LLM provider is a test server, at the same loopback address inside and outside."""
+
+    llm: LlmServer = field(kw_only=True)
+    llm_key: str = LLM_KEY
+
+    def __post_init__(self) -> None:
+        """Create the stack with times that a real agent's boot needs, and the preflight on."""
+        super().__post_init__()
+        self.stack.configure(
+            {
+                "llm.base_url": self.llm.url,
+                "llm.model": MODEL,
+                "llm.context_length": "128000",
+                "rollout.health_timeout": "90",
+                "rollout.stop_grace": "25",
+                "rollout.preflight": "true",
+                "health.interval": "2",
+            }
+        )
+
+    def connect(self, name: str) -> None:
+        """Let a running agent reach the LLM provider; each boot needs it again."""
+        container = self.container(name)
+        self.llm.also_on(listen_inside(container.attrs["State"]["Pid"], self.llm.port))
+
+    def connect_all(self) -> None:
+        """Connect every running agent."""
+        for entry in self.families:
+            if self.state(entry["name"]) == "running":
+                self.connect(entry["name"])
+
+    def start(self, name: str) -> None:
+        """Start a sleeping agent and wait until it is healthy."""
+        self.container(name).start()
+        self.wait_healthy(name, seconds=90)
+        self.connect(name)
+
+    def restart(self, name: str) -> None:
+        """Stop an agent with grace and start it again."""
+        self.container(name).stop(timeout=30)
+        self.start(name)
+
+    def url(self, name: str) -> str:
+        """Return where an agent's API is published on loopback."""
+        ports = self.container(name).attrs["NetworkSettings"]["Ports"]["8642/tcp"]
+        assert [port["HostIp"] for port in ports] == ["127.0.0.1"]
+        return f"http://127.0.0.1:{ports[0]['HostPort']}"
+
+    def key(self, name: str) -> str:
+        """Return the API key that belongs to a family."""
+        return api_key_for(MASTER_KEY, self.id(name))
+
+    def call(
+        self, name: str, path: str, *, key: str | None = None, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """Call an agent's API and return status and JSON answer; the family's own key unless another is given."""
+        request = urllib.request.Request(
+            self.url(name) + path,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Authorization": f"Bearer {self.key(name) if key is None else key}",
+                "Content-Type": "application/json",
+                **(headers or {}),
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                return answer.status, json.loads(answer.read() or b"null")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"null")
+
+    def chat(self, name: str, text: str, **headers: str) -> str:
+        """Say something to an agent and return its answer."""
+        body = {"model": "hermes-agent", "messages": [{"role": "user", "content": text}]}
+        named = {header.replace("_", "-"): value for header, value in headers.items()}
+        status, answer = self.call(name, "/v1/chat/completions", body=body, headers=named)
+        assert status == 200, answer
+        return str(answer["choices"][0]["message"]["content"])
+
+    def messages(self, name: str) -> list[tuple[str, str]]:
+        """Return (role, content) of every message in a family's state.db, oldest first."""
+        with sqlite3.connect(f"file:{self.data(name) / 'state.db'}?mode=ro", uri=True) as database:
+            return list(database.execute("SELECT role, content FROM messages ORDER BY timestamp"))
+
+
+def execute(container: Container, *command: str, user: str = "root") -> tuple[int, str]:
+    """Run a command inside a container and return its exit code and output."""
+    done = container.exec_run(list(command), user=user)
+    return int(done.exit_code), bytes(done.output).decode(errors="replace")  # type: ignore[arg-type]
