@@ -13,7 +13,7 @@ help: ## list the targets
 
 .PHONY: up
 up: setup ## set everything up, then bring the stack dev up and print its families
-	@$(ENV) && pulumi up --yes --skip-preview
+	@$(ENV) && pulumi up --yes --skip-preview --suppress-outputs
 	@$(ENV) && echo && python -m fleet list --live
 
 .PHONY: preview

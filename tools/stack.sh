@@ -41,7 +41,7 @@ write_env() {
     echo 'unset PULUMI_CONFIG_PASSPHRASE'
     echo 'export PULUMI_STACK=dev'
     echo 'export PULUMI_SKIP_UPDATE_CHECK=true'
-    echo 'export DOCKER_CONTEXT=default # the one that the provider knows'
+    echo 'unset DOCKER_CONTEXT # the provider only knows DOCKER_HOST and the default'
     if [ -n "$PLUGIN_HOME" ]; then
       printf 'export PULUMI_HOME=%q # holds the offline docker provider\n' "$PLUGIN_HOME"
       echo 'export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true'
