@@ -18,7 +18,7 @@ from fleet.settings import Llm
 TIMEOUT_SECONDS = 10
 
 # The set-up of the dev stack announces this value where no key was given; asking a provider about it is no use.
-PLACEHOLDER_KEY = "placeholder-set-LLM_API_KEY"
+PLACEHOLDER_KEY = "placeholder-until-LLM_API_KEY-is-set"
 
 # The providers' public API roots, as their own references give them, for stacks that set no base_url.
 _BASE_URLS = {
