@@ -96,6 +96,11 @@ def test_the_whole_configuration_of_a_family(line: str, version: int) -> None:
         "kanban": caps if line == "0.19" else caps | {"max_in_progress": 2},
         "terminal": {"backend": "local"},
         "agent": {"restart_drain_timeout": 10},
+        "onboarding": {
+            "seen": dict.fromkeys(
+                ("busy_input_prompt", "openclaw_residue_cleanup", "profile_build_offered", "tool_progress_prompt"), True
+            )
+        },
         "plugins": {"enabled": ["sudo_chat", "twilio_whatsapp"]},
         "platforms": {
             "api_server": {"enabled": True, "extra": {"host": "0.0.0.0", "port": 8642}},  # noqa: S104 - in a container
