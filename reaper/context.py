@@ -1,0 +1,111 @@
+"""What every part of the reaper works with: settings, families, store, containers, clocks and counters."""
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from fleet import keys
+from fleet.activity import Activity
+from fleet.host import Seen
+from fleet.masking import MASK, Mask
+from fleet.registry import Family
+from reaper.clock import Clock
+from reaper.decide import MISSING, RUNNING, STRANGER, Facts
+from reaper.engine import DockerEngine, Engine, owned
+from reaper.families import Families
+from reaper.metrics import Meters
+from reaper.settings import ReaperSettings, load_settings
+from reaper.store import Row, Store
+
+# The reaper does not know an agent's keys, so that its logs are masked by what keys look like, too.
+_KEY_LIKE = re.compile(
+    r"(?i)(\b(?:[a-z0-9_]*(?:key|token|secret|password)|authorization|bearer)\b['\"]?\s*[:=]?\s*(?:bearer\s+)?)"
+    r"['\"]?[^\s'\"]{8,}|\bsk-[\w/+=-]{8,}|\b[0-9a-f]{64}\b"
+)
+
+
+@dataclass
+class Context:
+    """The parts of one reaper."""
+
+    settings: ReaperSettings
+    families: Families
+    store: Store
+    engine: Engine
+    clock: Clock = field(default_factory=Clock)
+    meters: Meters = field(default_factory=Meters)
+
+    def owns(self, name: str, labels: dict[str, str], family: Family) -> bool:
+        """Tell whether a container is this stack's and this family's."""
+        return owned(labels, name, self.settings.stack) == family.id
+
+    def mask(self, text: str) -> str:
+        """Return a text without the keys that the reaper knows, and without what looks like a key."""
+        masters = [key for key in (self.settings.reaper_key, self.settings.previous_key) if key]
+        known = [*masters, self.settings.admin_token]
+        known += [keys.heartbeat_token_for(m, family.id) for m in masters for family in self.families.by_id().values()]
+        return _KEY_LIKE.sub(lambda match: f"{match[1] or ''}{MASK}", Mask(known).apply(text))
+
+
+def make_context(root: Path, *, dry_run: bool = False, settings: ReaperSettings | None = None) -> Context:
+    """Return a reaper's parts for the settings below `root`; with `dry_run` its store is read-only."""
+    settings = settings or load_settings(root)
+    clock = Clock()
+    store = Store(settings.database, clock, read_only=dry_run)
+    return Context(settings, Families(settings.registry), store, DockerEngine(), clock)
+
+
+def state_of(seen: Seen | None, stack: str) -> str:
+    """Return Docker's state of the container under a family's name, `missing`, or `stranger`."""
+    if seen is None:
+        return MISSING
+    return seen.state if owned(seen.labels, seen.name, stack) else STRANGER
+
+
+def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
+    """Return what a listing and the store tell about a family. How long it is up is asked only of candidates."""
+    healthy = seen is not None and ("(healthy)" in seen.status or row.healthy_id == seen.id)
+    return Facts(
+        state=state_of(seen, stack),
+        healthy_once=healthy,
+        up_since=0.0,
+        heartbeat=row.heartbeat,
+        touched=row.touched,
+        woken=row.woken,
+        human=row.human,
+        grace_since=grace_since,
+        unread_since=row.unread_since,
+        cron_next=row.cron_next if seen is not None and row.cron_of == seen.id else None,
+        cron_woken=row.cron_woken,
+        leased=leased,
+    )
+
+
+def with_reading(facts: Facts, up_since: float | None, activity: Activity | None, *, healthy: bool) -> Facts:
+    """Return facts with what the container and its agent themselves say."""
+    return replace(facts, up_since=up_since, activity=activity, healthy_once=facts.healthy_once or healthy)
+
+
+def as_inputs(facts: Facts) -> dict[str, Any]:
+    """Return facts for the ledger."""
+    return asdict(facts)
+
+
+def life(state: str) -> str:
+    """Return what a container's state means for a family: `awake`, `asleep`, or the state itself."""
+    if state == RUNNING:
+        return "awake"
+    return state if state in {MISSING, STRANGER, "restarting", "paused"} else "asleep"
+
+
+def last_life(row: Row) -> tuple[float, str] | None:
+    """Return the newest sign of life of a family and which signal it was."""
+    named = [
+        (row.heartbeat, "heartbeat"),
+        (row.touched, "request"),
+        (row.woken, "wake"),
+        (row.human, "person"),
+        (row.message, "message"),
+    ]
+    return max(((at, name) for at, name in named if at is not None), default=None)

@@ -1,0 +1,101 @@
+"""`python -m reaper run`: sweeps for ever and serves HTTP, in one process."""
+
+import asyncio
+import logging
+import signal
+import threading
+
+import uvicorn
+
+from fleet.problems import FleetError
+from reaper import guard
+from reaper.context import Context
+from reaper.http import is_loopback, make_app
+from reaper.sweep import Sweeper
+from reaper.wake import Waker
+
+log = logging.getLogger("reaper")
+
+_VOLUMES_SECONDS = 3600.0
+
+
+def rehearse(context: Context) -> None:
+    """Sweep until SIGTERM or SIGINT, doing nothing but saying what would be done; HTTP is not served."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    sweeper = Sweeper(context, Waker(context), dry_run=True)
+    while not ended.is_set():
+        for outcome in sweeper.sweep().outcomes.values():
+            if outcome.done:
+                log.info("%s: %s: %s", outcome.family.name, outcome.done, outcome.decision.reason.text)
+        ended.wait(context.settings.sweep_every)
+
+
+def run(context: Context, *, behind_tls: bool) -> None:
+    """Serve until SIGTERM or SIGINT. Raises FleetError where the address would put plain HTTP on a network."""
+    settings = context.settings
+    if not is_loopback(settings.host) and not behind_tls:
+        raise FleetError(
+            f"HERMES_FLEET_LISTEN: {settings.host} is not a loopback address, and tokens could be read on the way; "
+            "listen on 127.0.0.1, or say --behind-tls where a proxy in front speaks TLS"
+        )
+    waker = Waker(context)
+    sweeper = Sweeper(context, waker)
+    ended = threading.Event()
+    threads = [
+        threading.Thread(target=_sweep_for_ever, args=(context, sweeper, ended), name="sweep", daemon=True),
+        threading.Thread(target=_measure_for_ever, args=(context, ended), name="volumes", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    config = uvicorn.Config(
+        make_app(context, waker),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        proxy_headers=False,
+        timeout_graceful_shutdown=5,
+        **guard.limits(),
+    )
+    log.info("listening on %s:%d, sweeping every %d s", settings.host, settings.port, settings.sweep_every)
+    try:
+        asyncio.run(_serve(uvicorn.Server(config)))
+    finally:
+        ended.set()
+        threads[0].join(timeout=5)
+        context.store.close()
+
+
+async def _serve(server: uvicorn.Server) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+    await server.serve()
+    if not server.started:
+        raise FleetError(f"{server.config.host}:{server.config.port} cannot be listened on; is another reaper running?")
+
+
+def _sweep_for_ever(context: Context, sweeper: Sweeper, ended: threading.Event) -> None:
+    resumed = False
+    while not ended.is_set():
+        began = context.clock.monotonic()
+        try:
+            report = sweeper.sweep(resumed=resumed, wait=False)
+            # A first look that failed did not begin the grace that everyone gets after a restart.
+            resumed = resumed or report.problem is None
+        except Exception:
+            log.exception("a sweep failed; nobody was stopped by it")
+        ended.wait(max(1.0, context.settings.sweep_every - (context.clock.monotonic() - began)))
+
+
+def _measure_for_ever(context: Context, ended: threading.Event) -> None:
+    while not ended.is_set():
+        try:
+            context.meters.set_volumes(context.engine.volume_sizes())
+        except FleetError as error:
+            log.info("volumes are not measured: %s", error)
+        ended.wait(_VOLUMES_SECONDS)

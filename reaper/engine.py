@@ -1,0 +1,187 @@
+"""The few things the reaper does with containers, behind a small protocol, and how plain Docker does them."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any, Protocol
+from uuid import UUID
+
+import docker
+from docker.errors import APIError, DockerException, NotFound
+
+from fleet import activity, identity
+from fleet.activity import Activity, CronReading
+from fleet.host import Seen, observe_containers
+from fleet.problems import FleetError
+
+_CALL_SECONDS = 20
+_PROBE_SECONDS = activity.PROBE_SECONDS + 1
+
+
+class GoneError(FleetError):
+    """There is no such container any more."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """One container, looked at closely. Times are epoch seconds, None where Docker has none that can be read."""
+
+    id: str
+    name: str
+    state: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    healthy: bool = False
+    created: float | None = None
+    started: float | None = None
+    port: int | None = None
+    error: str = ""
+
+
+class Engine(Protocol):
+    """What the reaper needs of whatever runs containers. Every call raises FleetError where it fails."""
+
+    def list(self) -> dict[str, Seen]:
+        """Return the containers that carry the fleet's prefix, by name, in one call."""
+
+    def inspect(self, name_or_id: str) -> Inspected:
+        """Return one container. Raises GoneError."""
+
+    def activity(self, container_id: str) -> Activity:
+        """Ask the agent in a running container what it does. What cannot be read is said, not raised."""
+
+    def next_run(self, container_id: str) -> CronReading:
+        """Read from a stopped agent's files when its next job is due."""
+
+    def start(self, container_id: str) -> None:
+        """Start a container."""
+
+    def stop(self, container_id: str, grace: int) -> None:
+        """Stop a container, with that many seconds to drain, and wait until it is stopped."""
+
+    def remove(self, container_id: str) -> None:
+        """Remove a stopped container and keep its volumes."""
+
+    def logs(self, container_id: str, lines: int) -> str:
+        """Return the last log lines."""
+
+    def volume_sizes(self) -> Mapping[str, int]:
+        """Return the bytes in each of the fleet's volumes, by name."""
+
+
+def owned(labels: Mapping[str, str], name: str, stack: str) -> UUID | None:
+    """Return the family of a container that this stack made, told by name and labels together; else None."""
+    family_id = identity.family_id_from_name(name)
+    return family_id if family_id and identity.owned_by(labels, stack, family_id) else None
+
+
+def parse_time(text: object) -> float | None:
+    """Return one of Docker's times in epoch seconds; None for the zero time and for whatever is not a time."""
+    if not isinstance(text, str) or text.startswith("0001-"):
+        return None
+    try:
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+class DockerEngine:
+    """Plain Docker through the API that `DOCKER_HOST` names."""
+
+    @cached_property
+    def _api(self) -> docker.APIClient:
+        return _client(_CALL_SECONDS)
+
+    @cached_property
+    def _probing(self) -> docker.APIClient:
+        return _client(_PROBE_SECONDS)
+
+    def list(self) -> dict[str, Seen]:
+        """Return the containers that carry the fleet's prefix, by name, in one call."""
+        return observe_containers(self._api)
+
+    def inspect(self, name_or_id: str) -> Inspected:
+        """Return one container. Raises GoneError."""
+        with _told(name_or_id):
+            return inspected(self._api.inspect_container(name_or_id))
+
+    def activity(self, container_id: str) -> Activity:
+        """Ask the agent in a running container what it does."""
+        try:
+            return activity.read_activity(self._probing, container_id)
+        except FleetError as error:
+            return activity.nothing_read(0.0, str(error))
+
+    def next_run(self, container_id: str) -> CronReading:
+        """Read from a stopped agent's files when its next job is due."""
+        try:
+            return activity.read_cron(self._api, container_id)
+        except FleetError as error:
+            return CronReading(unread=str(error))
+
+    def start(self, container_id: str) -> None:
+        """Start a container; one that runs already is no error."""
+        with _told(container_id):
+            self._api.start(container_id)
+
+    def stop(self, container_id: str, grace: int) -> None:
+        """Stop a container, with that many seconds to drain, and wait until it is stopped."""
+        with _told(container_id):
+            self._api.stop(container_id, timeout=grace)
+
+    def remove(self, container_id: str) -> None:
+        """Remove a stopped container and keep its volumes."""
+        with _told(container_id):
+            self._api.remove_container(container_id, v=False, force=False)
+
+    def logs(self, container_id: str, lines: int) -> str:
+        """Return the last log lines."""
+        with _told(container_id):
+            raw: bytes = self._api.logs(container_id, tail=lines)
+            return raw.decode("utf-8", "replace")
+
+    def volume_sizes(self) -> Mapping[str, int]:
+        """Return the bytes in each of the fleet's volumes, by name. Docker walks through all files for it."""
+        with _told("the volumes' sizes"):
+            volumes = self._api.df().get("Volumes") or []
+        sizes = {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in volumes}
+        return {name: size for name, size in sizes.items() if name.startswith(identity.PREFIX) and size >= 0}
+
+
+def inspected(attributes: Mapping[str, Any]) -> Inspected:
+    """Return what matters of Docker's answer about one container."""
+    state: Mapping[str, Any] = attributes.get("State") or {}
+    published = ((attributes.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{identity.API_PORT}/tcp") or []
+    return Inspected(
+        id=attributes["Id"],
+        name=str(attributes.get("Name", "")).removeprefix("/"),
+        state=state.get("Status", ""),
+        labels=(attributes.get("Config") or {}).get("Labels") or {},
+        healthy=(state.get("Health") or {}).get("Status") == "healthy",
+        created=parse_time(attributes.get("Created")),
+        started=parse_time(state.get("StartedAt")),
+        port=next((int(entry["HostPort"]) for entry in published if entry.get("HostPort")), None),
+        error=state.get("Error") or "",
+    )
+
+
+def _client(seconds: int) -> docker.APIClient:
+    try:
+        return docker.from_env(timeout=seconds).api
+    except DockerException as error:
+        raise FleetError(f"docker: no daemon answers ({error})") from error
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NotFound as error:
+        raise GoneError(f"{what}: there is no such container") from error
+    except APIError as error:
+        raise FleetError(f"{what}: {error.explanation or error}") from error
+    except (DockerException, OSError) as error:
+        raise FleetError(f"docker: {what}: {error}") from error

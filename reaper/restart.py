@@ -1,0 +1,109 @@
+"""Restarts every awake family, in waves, each wave only once the one before it is healthy.
+
+A restart keeps the container, and with it the credentials it was created with. New ones need `pulumi up`.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from fleet import identity
+from fleet.host import Seen
+from fleet.problems import FleetError
+from fleet.registry import Family
+from reaper.context import Context, state_of
+from reaper.decide import RUNNING
+from reaper.engine import GoneError
+from reaper.health import healthy
+from reaper.store import Entry, StoreError
+
+NEW_CREDENTIALS = "a restart keeps the credentials that containers were created with; new ones need: pulumi up"
+
+_PATIENCE = 30
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Restarted:
+    """One family's restart; `problem` says why it failed."""
+
+    name: str
+    wave: int
+    ms: int = 0
+    problem: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return dict(vars(self))
+
+
+def plan_waves(context: Context) -> list[list[tuple[Family, Seen]]]:
+    """Return the awake families in the waves they would be restarted in, canaries first."""
+    listed = context.engine.list()
+    awake = []
+    for family in context.families.current().families:
+        seen = listed.get(identity.container_name(family.id))
+        if seen and family.state != "suspended" and state_of(seen, context.settings.stack) == RUNNING:
+            awake.append((family, seen))
+    canaries = [entry for entry in awake if entry[0].canary]
+    rest = [entry for entry in awake if not entry[0].canary]
+    size = context.settings.wave_size
+    return [wave for wave in (canaries, *(rest[at : at + size] for at in range(0, len(rest), size))) if wave]
+
+
+def restart_waves(context: Context, say: Callable[[Restarted], None] = lambda _: None) -> list[Restarted]:
+    """Restart all awake families and return how each went; a family that fails ends it with its wave."""
+    results: list[Restarted] = []
+    for number, wave in enumerate(plan_waves(context)):
+        with ThreadPoolExecutor(len(wave), "restart") as pool:
+            for result in pool.map(partial(_restart, context, number), wave):
+                results.append(result)
+                say(result)
+        if any(result.problem for result in results):
+            break
+    return results
+
+
+def _restart(context: Context, wave: int, entry: tuple[Family, Seen]) -> Restarted:
+    family, seen = entry
+    settings, clock = context.settings, context.clock
+    began = clock.monotonic()
+    held = settings.stop_grace + _PATIENCE + settings.health_timeout
+    try:
+        lease = context.store.acquire(family.id, "restart", held)
+        if lease is None:
+            return Restarted(family.name, wave, problem="somebody is starting or stopping it; run this again")
+        try:
+            context.engine.stop(seen.id, settings.stop_grace)
+            context.engine.start(seen.id)
+            _wait_healthy(context, family, seen.id)
+        finally:
+            context.store.release(lease)
+        ms = round((clock.monotonic() - began) * 1000)
+        text = f"restarted by hand, healthy after {ms} ms"
+        context.store.mark(family.id, "woken", clock.now())
+        context.store.append([Entry(clock.now(), family.id, "restart", "restart", text, seen.id)])
+    except GoneError:
+        return Restarted(family.name, wave, problem="its container was replaced meanwhile, which restarted it too")
+    except (FleetError, StoreError) as error:
+        return Restarted(family.name, wave, problem=context.mask(str(error)))
+    return Restarted(family.name, wave, ms)
+
+
+def _wait_healthy(context: Context, family: Family, container_id: str) -> None:
+    deadline = context.clock.monotonic() + context.settings.health_timeout
+    for port in _ports(context, container_id):
+        if port and healthy(context.settings.url_host, port):
+            return
+        if context.clock.monotonic() > deadline:
+            seconds = context.settings.health_timeout
+            raise FleetError(f"{family.name} did not answer /health within {seconds} s after its restart")
+        context.clock.sleep(_POLL_SECONDS)
+
+
+def _ports(context: Context, container_id: str) -> Iterator[int | None]:
+    """Yield the published port again and again: it changes with every start."""
+    while True:
+        yield context.engine.inspect(container_id).port

@@ -1,0 +1,43 @@
+"""When sleeping families have their next job, read from their files where no agent was asked just before it stopped."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from fleet import identity
+from fleet.host import Seen
+from fleet.registry import Family
+from reaper.context import Context, life, state_of
+from reaper.store import Row
+
+log = logging.getLogger("reaper")
+
+_READS = 50
+
+
+def read_schedules(
+    context: Context, families: Mapping[UUID, Family], listed: Mapping[str, Seen], rows: dict[UUID, Row]
+) -> None:
+    """Read the schedules of sleepers that have no fresh record, and put them into `rows` and the store.
+
+    A record is fresh if it was read from this very container, and the container did not run since: a stop by anybody
+    else is seen here as a family that was awake at the last look.
+    """
+    stale = []
+    for id_, family in families.items():
+        seen = listed.get(identity.container_name(id_))
+        row = rows.get(id_, Row())
+        if seen is None or life(state_of(seen, context.settings.stack)) != "asleep":
+            continue
+        if row.cron_of != seen.id or row.state != "asleep" or row.cron_unread:
+            stale.append((bool(row.cron_unread), family, seen))
+    stale.sort(key=lambda entry: entry[0])
+    for _, family, seen in stale[:_READS]:
+        reading = context.engine.next_run(seen.id)
+        known = rows.get(family.id, Row())
+        rows[family.id] = replace(known, cron_next=reading.next_run, cron_of=seen.id, cron_unread=reading.unread)
+        context.store.note(family.id, cron_next=reading.next_run, cron_of=seen.id, cron_unread=reading.unread)
+        if reading.unread and not known.cron_unread:
+            log.warning("%s: its schedule cannot be read: %s", family.name, reading.unread)
+    context.meters.cron_unread.set(sum(bool(row.cron_unread) for row in rows.values()))

@@ -1,0 +1,339 @@
+"""What the reaper remembers, in one SQLite file that several processes share.
+
+Signals and what was seen of each family, leases that expire by themselves, and an append-only ledger of decisions.
+Nothing in it is needed to keep a family awake. A store that fails raises StoreError; whoever gets one stops nobody.
+Heartbeats that could not be written are held in memory and written later.
+"""
+
+import contextlib
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from reaper.clock import Beat, Clock, boot_id
+from reaper.schema import LEDGER_COLUMNS, SCHEMA, SIGNALS
+
+_Result = TypeVar("_Result")
+
+_BUSY_SECONDS = 2.0
+_LONGEST_LEASE = 900.0
+_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+class StoreError(Exception):
+    """The store cannot be read or written now."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is remembered of one family; times are epoch seconds.
+
+    `message` is the newest message of any source, `human` of a person. `cron_next` was read from container `cron_of`;
+    `cron_woken` is the run it was last started for. `reason` and `text` are the last decision's.
+    """
+
+    heartbeat: float | None = None
+    touched: float | None = None
+    woken: float | None = None
+    human: float | None = None
+    message: float | None = None
+    unread_since: float | None = None
+    healthy_id: str | None = None
+    cron_next: float | None = None
+    cron_of: str | None = None
+    cron_unread: str | None = None
+    cron_woken: float | None = None
+    state: str | None = None
+    state_since: float | None = None
+    reason: str | None = None
+    text: str | None = None
+
+
+_COLUMNS = tuple(entry.name for entry in fields(Row))
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A right to act that ends by itself."""
+
+    key: str
+    owner: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger. `inputs` are the facts that the decision was made from."""
+
+    at: float
+    family: UUID
+    action: str
+    reason: str
+    text: str
+    container: str = ""
+    inputs: Mapping[str, Any] | None = None
+
+
+class Store:
+    """The SQLite file at `path`. With `read_only` nothing is ever written, nor is a missing file created."""
+
+    def __init__(self, path: Path, clock: Clock | None = None, *, read_only: bool = False) -> None:
+        """Remember where; the file is opened when it is first needed, and again after a failure."""
+        self.path = path
+        self._clock = clock or Clock()
+        self._read_only = read_only
+        self._lock = threading.RLock()
+        self._database: sqlite3.Connection | None = None
+        self._inode = 0
+        self._held: dict[tuple[UUID, str], float] = {}
+        self._trouble: str | None = None
+
+    def take_trouble(self) -> str | None:
+        """Return why the store failed since this was last asked, or None."""
+        with self._lock:
+            trouble, self._trouble = self._trouble, None
+        return trouble
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+            self._database = None
+
+    # -- families
+
+    def rows(self) -> dict[UUID, Row]:
+        """Return everything that is remembered, by family."""
+        found = self._read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
+        rows = {UUID(values[0]): Row(*values[1:]) for values in found}
+        for (family, name), at in list(self._held.items()):
+            row = rows.get(family, Row())
+            known: float | None = getattr(row, name)
+            rows[family] = _replaced(row, {name: max(at, known or at)})
+        return rows
+
+    def row(self, family: UUID) -> Row:
+        """Return what is remembered of one family."""
+        found = self._read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
+        row = Row(*found[0]) if found else Row()
+        held = {name: at for (of, name), at in list(self._held.items()) if of == family}
+        return _replaced(row, {name: max(at, getattr(row, name) or at) for name, at in held.items()})
+
+    def note(self, family: UUID, **values: float | str | None) -> None:
+        """Set some of what is remembered of a family."""
+        self._write(lambda database: _upsert(database, family, values))
+
+    def note_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
+        """Set some of what is remembered of many families, in one transaction."""
+
+        def write(database: sqlite3.Connection) -> None:
+            for family, of in values.items():
+                _upsert(database, family, of)
+
+        if values:
+            self._write(write)
+
+    def mark(self, family: UUID, signal: str, at: float) -> Lease | None:
+        """Write down a sign of life, then return the lease that somebody holds on the family, or None.
+
+        One transaction: whoever takes a lease afterwards sees the sign. Never raises; what cannot be written is held.
+        """
+        if signal not in SIGNALS:
+            raise ValueError(f"{signal} is not a signal")
+        key = str(family)
+
+        def write(database: sqlite3.Connection) -> Lease | None:
+            _upsert(database, family, {signal: at})
+            return self._holder(database, key)
+
+        try:
+            return self._write(write)
+        except StoreError:
+            with self._lock:
+                self._held[family, signal] = at
+            return None
+
+    def clamp(self, now: float) -> None:
+        """Move signs of life that lie in the future to now: the clock was set back."""
+        columns = ", ".join(f"{name} = min({name}, :now)" for name in (*SIGNALS, "human", "message", "state_since"))
+        statement = f"UPDATE families SET {columns}, unread_since = min(unread_since, :now)"  # noqa: S608 - our names
+        self._write(lambda database: database.execute(statement, {"now": now}))
+
+    # -- leases
+
+    def acquire(self, key: UUID | str, purpose: str, seconds: float) -> Lease | None:
+        """Take the lease on a key for that long, or return None where somebody holds it."""
+        lease = Lease(str(key), uuid4().hex, purpose)
+
+        def write(database: sqlite3.Connection) -> Lease | None:
+            if self._holder(database, lease.key):
+                return None
+            until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
+            values = (lease.key, lease.owner, purpose, until, boot_id())
+            database.execute(
+                "INSERT OR REPLACE INTO leases (key, owner, purpose, until, boot) VALUES (?,?,?,?,?)", values
+            )
+            return lease
+
+        return self._write(write)
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold a lease for that much longer; False where it is lost."""
+        until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
+        values = (until, lease.key, lease.owner, self._clock.boot())
+        statement = "UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?"
+        return bool(self._write(lambda database: database.execute(statement, values).rowcount))
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back. Never raises: one that cannot be given back expires."""
+        values = (lease.key, lease.owner)
+        with contextlib.suppress(StoreError):
+            self._write(lambda database: database.execute("DELETE FROM leases WHERE key = ? AND owner = ?", values))
+
+    def holders(self) -> dict[str, str]:
+        """Return the purpose of every lease that is held, by key."""
+        found = self._read("SELECT key, purpose, until, boot FROM leases", ())
+        return {key: purpose for key, purpose, until, boot in found if self._valid(until, boot)}
+
+    def _holder(self, database: sqlite3.Connection, key: str) -> Lease | None:
+        found = database.execute("SELECT owner, purpose, until, boot FROM leases WHERE key = ?", (key,)).fetchone()
+        return Lease(key, found[0], found[1]) if found and self._valid(found[2], found[3]) else None
+
+    def _valid(self, until: float, boot: str) -> bool:
+        left = until - self._clock.boot()
+        return boot == boot_id() and 0 < left <= _LONGEST_LEASE
+
+    # -- ledger and clock
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add lines to the ledger."""
+        values = [
+            (e.at, str(e.family), e.action, e.reason, e.text, e.container, json.dumps(e.inputs) if e.inputs else None)
+            for e in entries
+        ]
+        statement = f"INSERT INTO ledger ({LEDGER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - our own names
+        if values:
+            self._write(lambda database: database.executemany(statement, values))
+
+    def ledger(self, family: UUID | None, since: float, limit: int = 10_000) -> list[Entry]:
+        """Return the newest lines of the ledger since a time, oldest first; of all families where none is named."""
+        condition = "AND family = ?" if family else ""
+        order = f"WHERE at >= ? {condition} ORDER BY id DESC LIMIT ?"
+        values = (since, *((str(family),) if family else ()), limit)
+        found = self._read(f"SELECT {LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
+        return [
+            Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
+        ]
+
+    def rotate(self, before: float) -> int:
+        """Drop lines of the ledger that are older, and return how many."""
+        delete = "DELETE FROM ledger WHERE at < ?"
+        return int(self._write(lambda database: database.execute(delete, (before,)).rowcount))
+
+    def beat(self) -> Beat | None:
+        """Return the clocks of the last look."""
+        found = self._read("SELECT value FROM meta WHERE key = 'beat'", ())
+        return Beat(**json.loads(found[0][0])) if found else None
+
+    def set_beat(self, beat: Beat) -> None:
+        """Write down the clocks of this look."""
+        value = json.dumps(vars(beat))
+        statement = "INSERT OR REPLACE INTO meta (key, value) VALUES ('beat', ?)"
+        self._write(lambda database: database.execute(statement, (value,)))
+
+    # -- the file
+
+    def _read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        with self._open() as database:
+            return database.execute(statement, values).fetchall() if database else []
+
+    def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        with self._open() as database:
+            if database is None or self._read_only:
+                raise StoreError(f"{self.path} is open for reading only")
+            database.execute("BEGIN IMMEDIATE")
+            for (family, name), at in self._held.items():
+                _upsert(database, family, {name: at})
+            result = write(database)
+            database.execute("COMMIT")
+            self._held.clear()
+            return result
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection | None]:
+        """Hand out the open database; None where there is none to read. Every failure closes it."""
+        with self._lock:
+            try:
+                yield self._connection()
+            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
+                self._fail(error)
+                raise StoreError(f"{self.path}: {error}") from error
+            except BaseException:
+                self.close()  # rolls back what was begun
+                raise
+
+    def _connection(self) -> sqlite3.Connection | None:
+        if self._database is not None and self._file() != self._inode:
+            self.close()  # somebody moved the file away
+        if self._database is None:
+            if self._read_only and not self.path.exists():
+                return None
+            mode = "ro" if self._read_only else "rwc"
+            if not self._read_only:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+            uri = f"{self.path.resolve().as_uri()}?mode={mode}"
+            database = sqlite3.connect(
+                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            self._database, self._inode = database, self._file()
+            if not self._read_only:
+                database.executescript(SCHEMA)
+        return self._database
+
+    def _file(self) -> int:
+        return self.path.stat().st_ino if self.path.exists() else 0
+
+    def _fail(self, error: Exception) -> None:
+        self._trouble = f"{self.path}: {error}"
+        same_file = self._file() == self._inode
+        with contextlib.suppress(sqlite3.Error):
+            self.close()
+        self._database = None
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN and same_file:
+            self._set_aside()
+
+    def _set_aside(self) -> None:
+        """Move a corrupt file away, so that the next use begins a new one."""
+        if self._read_only:
+            return
+        aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():.0f}")
+        with contextlib.suppress(OSError):
+            self.path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+
+
+def _upsert(database: sqlite3.Connection, family: UUID, values: Mapping[str, Any]) -> None:
+    unknown = set(values) - set(_COLUMNS)
+    if unknown:
+        raise LookupError(f"not columns: {sorted(unknown)}")
+    names = ", ".join(values)
+    marks = ", ".join("?" for _ in values)
+    updates = ", ".join(
+        f"{name} = max(excluded.{name}, coalesce({name}, 0))" if name in SIGNALS else f"{name} = excluded.{name}"
+        for name in values
+    )
+    statement = f"INSERT INTO families (id, {names}) VALUES (?, {marks}) ON CONFLICT (id) DO UPDATE SET {updates}"  # noqa: S608
+    database.execute(statement, (str(family), *values.values()))
+
+
+def _replaced(row: Row, values: Mapping[str, Any]) -> Row:
+    return Row(**{**vars(row), **values})

@@ -1,0 +1,193 @@
+"""A reaper under test: a fake engine with agents that do as told, clocks that a test turns, a store in a folder."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import yaml
+
+from fleet import identity
+from fleet.activity import Activity, CronReading
+from fleet.host import Seen
+from fleet.problems import FleetError  # noqa: TC001 - raised as values, too
+from reaper.clock import Clock
+from reaper.context import Context
+from reaper.engine import GoneError, Inspected
+from reaper.families import Families
+from reaper.settings import ReaperSettings
+from reaper.store import Store
+
+STACK = "test-unit"
+REAPER_KEY = "7ea9" * 16
+ADMIN_TOKEN = "ad317" * 8
+
+
+@dataclass
+class Hands:
+    """Clocks that stand still until a test turns them."""
+
+    wall: float = 1_800_000_000.0
+    steady: float = 1000.0
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for every clock."""
+        self.wall += seconds
+        self.steady += seconds
+
+    def clock(self) -> Clock:
+        """Return the clocks; whoever sleeps makes time pass."""
+        return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time)
+
+
+@dataclass
+class Box:
+    """One container of the fake engine."""
+
+    id: str
+    name: str
+    labels: dict[str, str]
+    state: str = "running"
+    healthy: bool = True
+    created: float = 0.0
+    started: float = 0.0
+    port: int | None = None
+    activity: Activity = field(default_factory=lambda: Activity(0.0))
+    next_run: CronReading = field(default_factory=CronReading)
+
+
+class FakeEngine:
+    """Containers in memory. `fail` maps a call's name to what it raises; `calls` holds (call, container name)."""
+
+    def __init__(self, hands: Hands) -> None:
+        """Begin with nothing."""
+        self.hands = hands
+        self.boxes: dict[str, Box] = {}
+        self.calls: list[tuple[str, str]] = []
+        self.fail: dict[str, FleetError] = {}
+        self.before: dict[str, Any] = {}
+        self.lock = threading.Lock()
+
+    def add(self, family_id: UUID, **values: Any) -> Box:
+        """Add a family's container, up and healthy for a day, with an agent that does nothing."""
+        labels = identity.family_labels(STACK, "any", family_id)
+        name = identity.container_name(family_id)
+        started = self.hands.wall - 86_400
+        box = Box(f"{family_id.hex:0>64}", name, labels, created=started, started=started)
+        for key, value in values.items():
+            setattr(box, key, value)
+        self.boxes[box.name] = box
+        return box
+
+    def did(self, call: str) -> list[str]:
+        """Return the names of the containers that saw a call."""
+        return [name for done, name in self.calls if done == call]
+
+    def _called(self, call: str, of: str) -> Box:
+        hook = self.before.get(call)
+        if hook:
+            hook()
+        with self.lock:
+            box = next((box for box in self.boxes.values() if of in {box.id, box.name}), None)
+            self.calls.append((call, box.name if box else of))
+        if call in self.fail:
+            raise self.fail[call]
+        if box is None:
+            raise GoneError(f"{of}: there is no such container")
+        return box
+
+    def list(self) -> dict[str, Seen]:
+        """Answer like Docker's listing."""
+        self.calls.append(("list", ""))
+        if "list" in self.fail:
+            raise self.fail["list"]
+        return {
+            name: Seen(
+                box.id, name, box.state, dict(box.labels), f"Up ({'healthy' if box.healthy else 'unhealthy'})", box.port
+            )
+            for name, box in self.boxes.items()
+        }
+
+    def inspect(self, name_or_id: str) -> Inspected:
+        """Answer like Docker's inspect."""
+        box = self._called("inspect", name_or_id)
+        healthy = box.healthy and box.state == "running"
+        return Inspected(box.id, box.name, box.state, dict(box.labels), healthy, box.created, box.started, box.port)
+
+    def activity(self, container_id: str) -> Activity:
+        """Answer what the agent was told to be doing."""
+        return replace(self._called("activity", container_id).activity, read_at=self.hands.wall)
+
+    def next_run(self, container_id: str) -> CronReading:
+        """Answer the schedule."""
+        return self._called("next_run", container_id).next_run
+
+    def start(self, container_id: str) -> None:
+        """Start a container."""
+        box = self._called("start", container_id)
+        box.state, box.started = "running", self.hands.wall
+
+    def stop(self, container_id: str, grace: int) -> None:
+        """Stop a container."""
+        assert grace > 0
+        self._called("stop", container_id).state = "exited"
+
+    def remove(self, container_id: str) -> None:
+        """Remove a container."""
+        box = self._called("remove", container_id)
+        assert box.state != "running"
+        del self.boxes[box.name]
+
+    def logs(self, container_id: str, lines: int) -> str:
+        """Answer a log with a secret in it."""
+        self._called("logs", container_id)
+        return f"booting\nAPI_SERVER_KEY=planted-secret-0001\nlast of {lines} lines"
+
+    def volume_sizes(self) -> Mapping[str, int]:
+        """Answer one size for each container."""
+        return {f"{name}-data": 1000 for name in self.boxes}
+
+
+@dataclass
+class ReaperUnderTest:
+    """A reaper over the fake engine; `families` are registry entries."""
+
+    folder: Path
+    hands: Hands
+    engine: FakeEngine
+    context: Context
+
+    def box(self, name: str) -> Box:
+        """Return a family's container."""
+        family = self.context.families.find(name)
+        assert family
+        return self.engine.boxes[identity.container_name(family.id)]
+
+
+def write_registry(folder: Path, entries: list[dict[str, Any]]) -> Path:
+    """Write a registry and return its path."""
+    path = folder / "families.yaml"
+    path.write_text(yaml.safe_dump({"families": entries}), encoding="utf-8")
+    return path
+
+
+def make_reaper(folder: Path, entries: list[dict[str, Any]], **settings: Any) -> ReaperUnderTest:
+    """Return a reaper whose families all have a container that has been up and idle for a day."""
+    hands = Hands()
+    engine = FakeEngine(hands)
+    values: dict[str, Any] = {
+        "stack": STACK,
+        "registry": write_registry(folder, entries),
+        "database": folder / "reaper.db",
+        "reaper_key": REAPER_KEY,
+        "admin_token": ADMIN_TOKEN,
+        **settings,
+    }
+    made = ReaperSettings(**values)
+    clock = hands.clock()
+    context = Context(made, Families(made.registry), Store(made.database, clock), engine, clock)
+    for family in context.families.current().families:
+        engine.add(family.id)
+    return ReaperUnderTest(folder, hands, engine, context)

@@ -1,0 +1,214 @@
+"""How a family is woken: once, and with errors that say what is the matter."""
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fleet.problems import FleetError
+from reaper.clock import Clock
+from reaper.library import ensure_runtime, restart_all_runtimes
+from reaper.orphans import orphans
+from reaper.store import Store
+from reaper.wake import NotProvisionedError, SuspendedError, TimedOutError, UnknownError, Waker
+from tests.support.fleet import family
+from tests.support.reaper import Box, ReaperUnderTest, make_reaper
+
+
+@pytest.fixture
+def asleep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUnderTest:
+    """Let the family ash sleep, and answer as soon as it runs."""
+    box = reaper.box("ash")
+    box.state, box.port = "exited", 4711
+    monkeypatch.setattr("reaper.wake.healthy", lambda _, port: port == 4711)
+    monkeypatch.setattr("reaper.restart.healthy", lambda _, port: port == 4711)
+    return reaper
+
+
+def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
+    """The answer says where it is, that it was woken, and how long that took; the lease is given back."""
+    runtime = ensure_runtime("ash", context=asleep.context)
+    assert (runtime.name, runtime.state, runtime.url, runtime.woken) == ("ash", "awake", "http://127.0.0.1:4711", True)
+    assert asleep.engine.did("start") == [asleep.box("ash").name]
+    assert asleep.context.store.holders() == {}
+    again = ensure_runtime("ash", context=asleep.context)
+    assert (again.woken, asleep.engine.did("start")) == (False, [asleep.box("ash").name])
+
+
+def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
+    """Callers with stores of their own, like processes have, share one start and all get the agent."""
+    slow = threading.Event()
+    settings = asleep.context.settings
+    asleep.engine.before["start"] = lambda: slow.wait(0.1)
+    found: list[Any] = []
+
+    def call() -> None:
+        own = replace(asleep.context, clock=Clock(), store=Store(settings.database))
+        found.append(Waker(own).ensure(own.families.current().get("ash")))
+
+    threads = [threading.Thread(target=call) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(asleep.engine.did("start")) == 1
+    assert len(found) == 20
+    assert {runtime.url for runtime in found} == {"http://127.0.0.1:4711"}
+
+
+def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unknown, suspended, not provisioned and timed out are told apart; a log is shown without its secrets."""
+    monkeypatch.setattr("reaper.wake.healthy", lambda *_: False)
+    reaper = make_reaper(tmp_path, [family("ash"), family("birch", state="suspended"), family("cedar")])
+    with pytest.raises(UnknownError, match="'oak' is not in"):
+        ensure_runtime("oak", context=reaper.context)
+    with pytest.raises(SuspendedError, match="state: active"):
+        ensure_runtime("birch", context=reaper.context)
+    del reaper.engine.boxes[reaper.box("cedar").name]
+    with pytest.raises(NotProvisionedError, match="pulumi up"):
+        ensure_runtime("cedar", context=reaper.context)
+    with pytest.raises(TimedOutError) as caught:
+        ensure_runtime("ash", context=reaper.context)
+    assert "did not answer /health within 120 s" in str(caught.value)
+    assert "last of 30 lines" in str(caught.value)
+    assert "planted-secret-0001" not in str(caught.value)
+
+
+def test_a_stop_under_way_is_waited_for(asleep: ReaperUnderTest) -> None:
+    """A family that somebody is stopping is not handed out; it is started again once the stop is through."""
+    box, ash = asleep.box("ash"), asleep.context.families.current().get("ash")
+    box.state = "running"
+    lease = asleep.context.store.acquire(ash.id, "stop", 60)
+    assert lease
+    looks: list[str] = []
+
+    def stopping() -> None:
+        looks.append(box.state)
+        if len(looks) == 5:
+            box.state = "exited"
+            asleep.context.store.release(lease)
+
+    asleep.engine.before["inspect"] = stopping
+    runtime = ensure_runtime("ash", context=asleep.context)
+    assert runtime.woken
+    assert len(looks) > 5
+
+
+def test_a_lease_that_nobody_gave_back_expires(asleep: ReaperUnderTest) -> None:
+    """A reaper that was killed holds nobody up for longer than its lease."""
+    ash = asleep.context.families.current().get("ash")
+    assert asleep.context.store.acquire(ash.id, "stop", 60)
+    assert ensure_runtime("ash", context=asleep.context).woken
+    assert 59 <= asleep.hands.steady - 1000 < 70
+
+
+def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnderTest) -> None:
+    """The name outlives the container: the caller gets the new one."""
+    ash = asleep.context.families.current().get("ash")
+    old = asleep.box("ash")
+    old.port = 1
+
+    def roll() -> None:
+        if asleep.hands.steady > 1002 and asleep.engine.boxes.get(old.name) is old:
+            del asleep.engine.boxes[old.name]
+        elif asleep.hands.steady > 1008 and old.name not in asleep.engine.boxes:
+            asleep.engine.add(ash.id, id="e" * 64, port=4711)
+
+    asleep.engine.before["inspect"] = roll
+    runtime = ensure_runtime("ash", context=asleep.context)
+    assert runtime.url == "http://127.0.0.1:4711"
+
+
+def test_a_container_in_the_making_is_not_started(asleep: ReaperUnderTest) -> None:
+    """Its files may not be written yet; whoever creates it starts it, or it is started a moment later."""
+    box = asleep.box("ash")
+    box.state, box.created = "created", asleep.hands.wall
+    ensure_runtime("ash", context=asleep.context)
+    assert asleep.hands.steady - 1000 >= 5
+
+
+def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Awake-safe: without leases a family is still started, and the heartbeat is not lost."""
+    ash = asleep.context.families.current().get("ash")
+    (asleep.folder / "broken").mkdir()
+    monkeypatch.setattr(asleep.context.store, "path", asleep.folder / "broken")
+    assert ensure_runtime("ash", context=asleep.context).woken
+    monkeypatch.setattr(asleep.context.store, "path", asleep.folder / "reaper.db")
+    assert asleep.context.store.row(ash.id).touched is not None
+
+
+def test_a_heartbeat_never_waits(asleep: ReaperUnderTest) -> None:
+    """It is answered at once; the family is woken in the background."""
+    waker, ash = Waker(asleep.context), asleep.context.families.current().get("ash")
+    assert waker.nudge(ash).state == "waking"
+    waker.wait()
+    assert waker.nudge(ash).state == "awake"
+    assert asleep.context.store.row(ash.id).heartbeat == asleep.hands.wall
+
+
+def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many families that wake at once boot one after the other, across all callers."""
+    reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
+    booting: set[str] = set()
+    most: list[int] = []
+
+    def boot(box: Box) -> None:
+        booting.add(box.name)
+        most.append(len(booting))
+
+    start = reaper.engine.start
+
+    def start_and_boot(id_: str) -> None:
+        start(id_)
+        boot(_by_id(reaper, id_))
+
+    monkeypatch.setattr(reaper.engine, "start", start_and_boot)
+
+    def health(_: str, port: int) -> bool:
+        name = next(box.name for box in reaper.engine.boxes.values() if box.port == port)
+        booting.discard(name)
+        return True
+
+    monkeypatch.setattr("reaper.wake.healthy", health)
+    for at, box in enumerate(reaper.engine.boxes.values()):
+        box.state, box.port = "exited", 5000 + at
+    waker = Waker(reaper.context)
+    for each in reaper.context.families.current().families:
+        waker.ensure_later(each, signal="woken", reason="heartbeat")
+    waker.wait()
+    assert max(most) <= 2
+    assert len(reaper.engine.did("start")) == 6
+
+
+def _by_id(reaper: ReaperUnderTest, id_: str) -> Box:
+    return next(box for box in reaper.engine.boxes.values() if box.id == id_)
+
+
+def test_restart_goes_in_waves_and_halts(asleep: ReaperUnderTest) -> None:
+    """Awake families are stopped and started; a family that does not come back ends it."""
+    asleep.box("birch").port = 4711
+    results = restart_all_runtimes(context=asleep.context)
+    assert [(result.name, result.problem) for result in results] == [("birch", None)]
+    assert asleep.engine.did("stop") == asleep.engine.did("start") == [asleep.box("birch").name]
+    asleep.box("birch").port = 1
+    (result,) = restart_all_runtimes(context=asleep.context)
+    assert result.problem
+    assert "did not answer /health" in result.problem
+
+
+def test_orphans_are_listed_and_removed_only_when_told_to(reaper: ReaperUnderTest) -> None:
+    """Dry unless told otherwise; a zero time is left alone, and one failure does not stop the rest."""
+    for name, created in (("usr_1", 5.0), ("usr_2", None), ("usr_3", 7.0)):
+        box = Box(id=name, name=f"hermes-user-{name}", labels={}, created=created or 0.0)
+        reaper.engine.boxes[box.name] = box
+        if created is None:
+            object.__setattr__(box, "created", None)
+    assert [orphan.done[:5] for orphan in orphans(reaper.context, remove=False)] == ["would", "left ", "would"]
+    assert reaper.engine.did("stop") == []
+    reaper.engine.fail["stop"] = FleetError("no")
+    assert [orphan.failed for orphan in orphans(reaper.context, remove=True)] == [True, False, True]
+    reaper.engine.fail.clear()
+    list(orphans(reaper.context, remove=True))
+    assert [name for name in reaper.engine.boxes if "usr_" in name] == ["hermes-user-usr_2"]
