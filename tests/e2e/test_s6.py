@@ -1,0 +1,72 @@
+"""The s6 era of upstream's image: the same boot script, supervision by s6, profiles whose gateways come back."""
+
+import time
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from tests.e2e.conftest import image_or_skip
+from tests.support.agents import AgentFleet, execute
+from tests.support.llm_server import LlmServer
+from tests.support.pulumi_stack import Provider
+
+IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}
+HERMES = "/opt/hermes/.venv/bin/hermes"
+AGENT = "10000"
+
+
+@pytest.fixture(scope="module", params=IMAGES)
+def agents(
+    request: pytest.FixtureRequest,
+    docker_client: docker.DockerClient,
+    provider: Provider,
+    llm: LlmServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[AgentFleet]:
+    """Yield a fleet of one real agent under s6, for each Hermes line."""
+    image = image_or_skip(docker_client, IMAGES[request.param])
+    fleet = AgentFleet(docker_client, tmp_path_factory.mktemp("s6"), provider, image, request.param, llm=llm)
+    try:
+        fleet.declare("ash")
+        fleet.up()
+        fleet.connect_all()
+        yield fleet
+    finally:
+        fleet.clean()
+
+
+def service_is_up(agents: AgentFleet, profile: str) -> bool:
+    """Tell whether s6 runs the gateway of a profile."""
+    code, said = execute(agents.container("ash"), "/command/s6-svstat", f"/run/service/gateway-{profile}")
+    return code == 0 and said.startswith("up")
+
+
+def test_the_agent_is_supervised_and_answers(agents: AgentFleet) -> None:
+    """PID 1 is s6, a chat is answered, and the capabilities it was declared with are enough."""
+    assert execute(agents.container("ash"), "cat", "/proc/1/comm")[1].strip() == "s6-svscan"
+    agents.llm.reply = "Under supervision."
+    assert "Under supervision." in agents.chat("ash", "Hello?")
+    assert agents.preview("--expect-no-changes").changed == {}
+
+
+def test_a_profiles_gateway_comes_back_after_a_restart(agents: AgentFleet) -> None:
+    """A gateway that ran when the container stopped runs again; one that did not stays down. State is kept."""
+    container = agents.container("ash")
+    for profile in ("coder", "idler"):
+        code, said = execute(container, "env", "HOME=/opt/data", HERMES, "profile", "create", profile, user=AGENT)
+        assert code == 0, said
+    folder = agents.data("ash") / "profiles"
+    for profile, state in (("coder", "running"), ("idler", "stopped")):
+        file = folder / profile / "gateway_state.json"
+        file.write_text(f'{{"gateway_state": "{state}"}}')
+    agents.restart("ash")
+    deadline = time.monotonic() + 30
+    while not service_is_up(agents, "coder"):
+        assert time.monotonic() < deadline, agents.container("ash").logs().decode()
+        time.sleep(0.5)
+    assert not service_is_up(agents, "idler")
+    env = (folder / "coder" / ".env").read_text()
+    assert agents.llm_key in env
+    assert "API_SERVER_KEY" not in env, "the profile's gateway would take the port of the family's own"
+    assert agents.call("ash", "/v1/models")[0] == 200
