@@ -1,0 +1,289 @@
+"""The HTTP API over a real socket: tokens, answers and limits."""
+
+import asyncio
+import contextlib
+import hmac
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import uvicorn
+
+from fleet import keys
+from fleet.problems import FleetError
+from reaper import daemon, guard
+from reaper.http import make_app
+from reaper.wake import Waker
+from tests.support.fleet import family
+from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, ReaperUnderTest, make_reaper
+
+
+@dataclass
+class Served:
+    """A reaper that is served on a port of this machine."""
+
+    reaper: ReaperUnderTest
+    port: int
+    client: httpx.Client
+
+    def token(self, name: str, key: str = REAPER_KEY) -> str:
+        """Return a family's own token."""
+        return keys.heartbeat_token_for(key, self.reaper.context.families.current().get(name).id)
+
+    def ask(self, method: str, path: str, token: str | None = None, **values: Any) -> httpx.Response:
+        """Ask once."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        headers |= values.pop("headers", {})
+        return self.client.request(method, path, headers=headers, **values)
+
+
+@contextlib.contextmanager
+def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
+    """Serve a reaper as the daemon does."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        app = make_app(reaper.context, Waker(reaper.context))
+        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **guard.limits())
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        port = listener.getsockname()[1]
+        # A context of its own for TLS takes longer to load than all requests of a test.
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20) as client:  # noqa: S501
+            yield Served(reaper, port, client)
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """Serve three families: ash awake, birch suspended, cedar without a container."""
+    monkeypatch.setattr("reaper.wake.healthy", lambda *_: True)
+    entries = [
+        family("ash", display_name="<script>alert(1)</script>"),
+        family("birch", state="suspended"),
+        family("cedar"),
+    ]
+    reaper = make_reaper(tmp_path, entries, previous_key="0" * 64)
+    reaper.box("ash").port = 4711
+    del reaper.engine.boxes[reaper.box("cedar").name]
+    with serving(reaper) as found:
+        yield found
+
+
+def test_a_familys_token_opens_that_family_alone(served: Served) -> None:
+    """Heartbeat and ensure answer the family's own token, the one of the master key before, and the admin's."""
+    for token in (served.token("ash"), served.token("ash", "0" * 64), ADMIN_TOKEN):
+        answer = served.ask("POST", "/v1/families/ash/ensure", token)
+        assert answer.status_code == 200
+        assert {
+            "name": "ash",
+            "state": "awake",
+            "url": "http://127.0.0.1:4711",
+            "woken": False,
+        }.items() <= answer.json().items()
+        assert set(answer.json()) == {"name", "state", "url", "woken", "ms"}
+    beat = served.ask("POST", "/v1/families/ash/heartbeat", served.token("ash"), json={"battery": 5})
+    assert beat.json()["state"] == "awake"
+    ash = served.reaper.context.families.current().get("ash").id
+    assert served.reaper.context.store.row(ash).heartbeat == served.reaper.hands.wall
+    assert served.ask("POST", f"/v1/families/{ash}/ensure", served.token("ash")).status_code == 200
+
+
+def test_every_refusal_is_the_same_401(served: Served) -> None:
+    """Wrong, missing and another family's token, and an unknown family: not one byte tells them apart."""
+    answers = [
+        served.ask("POST", f"/v1/families/{name}/{route}", token)
+        for route in ("ensure", "heartbeat")
+        for name, token in (
+            ("ash", None),
+            ("ash", "f" * 64),
+            ("ash", served.token("cedar")),
+            ("oak", served.token("ash")),
+            ("oak", None),
+            (str(uuid4()), "f" * 64),
+            ("birch", "f" * 64),
+            ("x" * 500, "f" * 64),
+        )
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.content for answer in answers}) == 1
+    headers = [{k: v for k, v in answer.headers.items() if k != "date"} for answer in answers]
+    assert all(header == headers[0] for header in headers)
+    assert headers[0]["www-authenticate"] == "Bearer"
+
+
+def test_an_unknown_family_takes_as_much_work_as_a_wrong_token(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many keys are derived and compared for a family that does not exist: the time tells nothing."""
+    work: list[str] = []
+    derive, compare = keys.heartbeat_token_for, hmac.compare_digest
+
+    def derived(key: str, family_id: UUID) -> str:
+        work.append("derived")
+        return derive(key, family_id)
+
+    def compared(one: bytes, other: bytes) -> bool:
+        work.append("compared")
+        return compare(one, other)
+
+    monkeypatch.setattr("reaper.auth.keys.heartbeat_token_for", derived)
+    monkeypatch.setattr("reaper.auth.hmac.compare_digest", compared)
+    done = []
+    for name, token in (("ash", "f" * 64), ("oak", "f" * 64), ("oak", None), ("ash", None)):
+        work.clear()
+        assert served.ask("POST", f"/v1/families/{name}/ensure", token).status_code == 401
+        done.append(tuple(work))
+    assert done == [("derived", "derived", "compared", "compared", "compared")] * 4
+
+
+def test_states_have_statuses(served: Served) -> None:
+    """409 suspended, 404 not provisioned, 503 timed out, 404 for an operator who asks for an unknown family."""
+    for route in ("ensure", "heartbeat"):
+        assert served.ask("POST", f"/v1/families/birch/{route}", served.token("birch")).status_code == 409
+        answer = served.ask("POST", f"/v1/families/cedar/{route}", served.token("cedar"))
+        assert answer.status_code == 404
+        assert "pulumi up" in answer.json()["error"]
+    assert served.ask("POST", "/v1/families/oak/ensure", ADMIN_TOKEN).status_code == 404
+
+
+def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that does not come up is named, with its log, without its secrets."""
+    monkeypatch.setattr("reaper.wake.healthy", lambda *_: False)
+    answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
+    assert answer.status_code == 503
+    assert "planted-secret" not in answer.text
+
+
+def test_a_daemon_that_is_away_is_503(served: Served) -> None:
+    """The answer says so, and nothing else about the host."""
+    served.reaper.engine.fail["inspect"] = served.reaper.engine.fail["list"] = FleetError("unix:///secret/path")
+    for method, path in (("POST", "/v1/families/ash/heartbeat"), ("GET", "/v1/families"), ("GET", "/")):
+        answer = served.ask(method, path, ADMIN_TOKEN)
+        assert answer.status_code == 503
+        assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["/v1/families", "/v1/families/ash", "/metrics", "/"])
+def test_the_operators_routes_want_the_operators_token(served: Served, path: str) -> None:
+    """A family's token does not open them; nor does this machine, unless the operator says so."""
+    assert served.ask("GET", path).status_code == 401
+    assert served.ask("GET", path, served.token("ash")).status_code == 401
+    assert served.ask("GET", path, ADMIN_TOKEN).status_code == 200
+    context = served.reaper.context
+    context.settings = replace(context.settings, open_status=True)
+    assert served.ask("GET", path).status_code == 200
+    assert served.ask("GET", path, "wrong").status_code == 401
+    assert served.ask("GET", path, headers={"Host": "rebound.example"}).status_code == 401
+    assert served.ask("GET", path, headers={"X-Forwarded-For": "198.51.100.7"}).status_code == 401
+
+
+def test_the_page_escapes_everything(served: Served) -> None:
+    """A family's name is text on the page, and the page may not run anything."""
+    answer = served.ask("GET", "/", ADMIN_TOKEN)
+    assert "<script>alert" not in answer.text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "suspended" in answer.text
+
+
+def test_metrics_and_health(served: Served) -> None:
+    """Metrics are in Prometheus' form; the health route says ok to anybody, and nothing else."""
+    served.ask("POST", "/v1/families/ash/heartbeat", served.token("ash"))
+    assert "hermes_reaper_heartbeats_total 1.0" in served.ask("GET", "/metrics", ADMIN_TOKEN).text
+    assert served.ask("GET", "/healthz").text == "ok\n"
+
+
+def test_no_answer_holds_a_key(served: Served) -> None:
+    """Neither the reaper's key nor any token is in what operators are shown."""
+    for path in ("/v1/families", "/v1/families/ash", "/metrics", "/"):
+        text = served.ask("GET", path, ADMIN_TOKEN).text
+        assert not any(secret in text for secret in (REAPER_KEY, ADMIN_TOKEN, served.token("ash")))
+
+
+def test_bodies_are_bounded(served: Served) -> None:
+    """A large body is refused, said in advance or not; a small one, JSON or not, is read away."""
+    url, token = "/v1/families/ash/heartbeat", served.token("ash")
+    assert served.ask("POST", url, token, content=b"x" * 5000).status_code == 413
+    assert served.ask("POST", url, token, content=iter([b"x" * 3000, b"x" * 3000])).status_code == 413
+    assert served.ask("POST", url, token, content=b"{not json").status_code == 200
+
+
+def test_requests_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One family that hammers is told to wait; another is not."""
+    monkeypatch.setattr("reaper.http._BURST", 5.0)
+    monkeypatch.setattr("reaper.http._PER_SECOND", 0.1)
+    with serving(make_reaper(tmp_path, [family("ash"), family("birch")])) as served:
+        answers = [served.ask("POST", "/v1/families/birch/heartbeat", ADMIN_TOKEN) for _ in range(7)]
+        other = served.ask("POST", "/v1/families/ash/heartbeat", ADMIN_TOKEN)
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
+    assert answers[-1].status_code == 429
+    assert answers[-1].headers["retry-after"]
+    assert other.status_code == 200
+
+
+def test_malformed_requests_are_answered(served: Served) -> None:
+    """What is not HTTP, and a header without end, gets a 400 and the door."""
+    for raw in (b"\x16\x03\x01\x02\x00 hello\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+            with contextlib.suppress(OSError):
+                connection.sendall(raw)
+            with contextlib.suppress(ConnectionResetError):
+                answer = connection.recv(1000)
+                assert not answer or answer.startswith(b"HTTP/1.1 400")
+    assert served.ask("GET", "/healthz").status_code == 200
+
+
+def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Headers and bodies that drip are cut off; a request that takes the server long is not."""
+    monkeypatch.setattr(guard, "REQUEST_SECONDS", 1.0)
+    token = served.token("ash").encode()
+    body = b"POST /v1/families/ash/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
+    for raw in (b"GET / HTTP/1.1\r\nX-Slow: ", b"", body + b"\r\nContent-Length: 100\r\n\r\nx"):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=8) as connection:
+            connection.sendall(raw)
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1000) == b""
+    served.reaper.engine.before["inspect"] = lambda: time.sleep(3)
+    assert served.ask("POST", "/v1/families/ash/ensure", served.token("ash")).status_code == 200
+
+
+def test_plain_http_stays_on_this_machine(tmp_path: Path) -> None:
+    """Another address than loopback is refused unless a proxy speaks TLS in front."""
+    reaper = make_reaper(tmp_path, [family("ash")], host="0.0.0.0")  # noqa: S104 - this is what is refused
+    with pytest.raises(FleetError, match="--behind-tls"):
+        daemon.run(reaper.context, behind_tls=False)
+
+
+def test_many_callers_share_one_start(served: Served) -> None:
+    """Fifty requests at a time for a family that sleeps: one start, fifty answers."""
+    box = served.reaper.box("ash")
+    box.state = "exited"
+    served.reaper.engine.before["start"] = lambda: time.sleep(0.3)
+    found: list[int] = []
+
+    def call() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+        connection.request(
+            "POST", "/v1/families/ash/ensure", headers={"Authorization": f"Bearer {served.token('ash')}"}
+        )
+        found.append(connection.getresponse().status)
+        connection.close()
+
+    threads = [threading.Thread(target=call) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [200] * 50
+    assert served.reaper.engine.did("start") == [box.name]
