@@ -88,11 +88,13 @@ def visible_inputs(args: FamilyRuntimeArgs) -> dict[str, Any]:
     }
 
 
-def _uploads(args: FamilyRuntimeArgs) -> list[docker.ContainerUploadArgsDict]:
-    return [
-        {"file": each.file, "content": pulumi.Output.secret(each.content), "permissions": each.mode}
+def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUploadArgsDict]]:
+    """Return the files as one secret: the SDK's work grows with the square of how many outputs there are."""
+    found: list[docker.ContainerUploadArgsDict] = [
+        {"file": each.file, "content": each.content, "permissions": each.mode}
         for each in uploads(args.files, args.scripts)
     ]
+    return pulumi.Output.secret(found)
 
 
 def _labels(labels: Mapping[str, str]) -> list[docker.VolumeLabelArgsDict]:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fleet.problems import FleetError, Problem
 from fleet.registry import Family
-from fleet.rendering import render_config, render_config_masked, render_env, render_identity
+from fleet.rendering import config_mask, render_config, render_env, render_identity
 from fleet.settings import Settings
 
 FLEET = "/opt/fleet"
@@ -39,11 +39,13 @@ def render_all(families: Iterable[Family], settings: Settings) -> dict[UUID, Fam
     """Render every family's files. Raises FleetError with the problems of all families, each of them once."""
     rendered: dict[UUID, FamilyFiles] = {}
     problems: dict[Problem, None] = {}
+    mask = config_mask(settings)
     for family in families:
         try:
+            config = render_config(family, settings)
             rendered[family.id] = FamilyFiles(
-                config=render_config(family, settings),
-                masked_config=render_config_masked(family, settings),
+                config=config,
+                masked_config=mask.apply(config),
                 identity=render_identity(family),
                 env=render_env(family, settings),
             )
