@@ -43,9 +43,9 @@ apt_options() {
 
 build_base() {
   is_debian || fail "the local image is built from a Debian or Ubuntu machine's own packages" "" "this machine is neither" \
-    "set the image to one you can pull: pulumi config set image REFERENCE"
+    "set the image to one you can pull: pulumi config set hermes-fleet:image REFERENCE"
   # shellcheck source=/dev/null
-  . /etc/os-release
+  . "${OS_RELEASE:-/etc/os-release}"
   BASE="hermes-fleet/base:$VERSION_CODENAME"
   BASE_DIGEST="$(printf '%s %s %s\n' "$PACKAGES" "$VERSION_CODENAME" "$(dpkg --print-architecture)" | sha256sum | cut -c1-64)"
   if is_current "$BASE" "$BASE_DIGEST"; then return; fi
@@ -106,8 +106,6 @@ build_variant() {
   version="${variant%-s6}"
   layout=tini
   if [ "$variant" != "$version" ]; then layout=s6; fi
-  [ -f "$RECIPE/requirements-$version.lock" ] ||
-    fail "no image variant is called '$variant'" "" "" "use one of: 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6"
   build_agent "$version"
   while IFS= read -r file; do files+=("$file"); done < <(find "$RECIPE/$layout" -type f | LC_ALL=C sort)
   wanted="$(printf '%s %s\n' "$AGENT_DIGEST" "$(digest "$RECIPE/Dockerfile.$layout" "${files[@]}")" | sha256sum | cut -c1-64)"
@@ -118,9 +116,13 @@ build_variant() {
 }
 
 build() {
+  local variant
+  for variant in "${@:-$HERMES}"; do
+    [ -f "$RECIPE/requirements-${variant%-s6}.lock" ] ||
+      fail "no image variant is called '$variant'" "" "" "use some of: 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6"
+  done
   scratch
   build_base
-  local variant
   for variant in "${@:-$HERMES}"; do build_variant "$variant"; done
 }
 

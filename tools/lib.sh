@@ -28,7 +28,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # The last lines of a log, short enough for an error message.
 tail_of() { tail -n "${2:-5}" "$1" 2>/dev/null | cut -c1-300; }
 
-is_root() { [ "${HERMES_FLEET_UID:-$(id -u)}" = 0 ]; }
+is_root() { [ "$(id -u)" = 0 ]; }
 
 # True on Debian, Ubuntu and what calls itself their like.
 is_debian() {

@@ -1,0 +1,115 @@
+"""A machine that has just what a test gives it: set-up scripts in a copy of the repository, on a PATH of stand-ins."""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+COPIED = (
+    "tools/*.sh",
+    "tools/*.py",
+    "tools/image/**/*",
+    "tools/pulumi-cli/**/*",
+    "stacks/*.example.yaml",
+    "Pulumi.yaml",
+    "Makefile",
+)
+# What every Debian machine has.
+PLAIN = (
+    "awk basename bash cat chmod cp curl cut date df dirname echo env find grep gzip head install ln ls make mkdir"
+    " mktemp mv nohup od printf ps rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout touch tr true uname"
+    " uniq wc xargs"
+)
+DEBIAN = "ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='Debian GNU/Linux 12 (bookworm)'\n"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a script ended: its exit code and what it printed."""
+
+    code: int
+    said: str
+    complained: str
+
+
+class Machine:
+    """The machine. `repository` is the copy, `home` an empty home; `commands` are all that is on PATH."""
+
+    def __init__(self, folder: Path) -> None:
+        """Lay it out in an empty folder: Debian, not root, no Docker, no Go, no Python."""
+        self.repository = folder / "repository"
+        self.home = folder / "home"
+        self.commands = folder / "bin"
+        self.calls = folder / "calls"
+        for made in (self.repository, self.home, self.commands):
+            made.mkdir()
+        for pattern in COPIED:
+            for file in ROOT.glob(pattern):
+                target = self.repository / file.relative_to(ROOT)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if file.is_file():
+                    shutil.copy2(file, target)
+        for name in PLAIN.split():
+            found = shutil.which(name)
+            if found:
+                (self.commands / name).symlink_to(found)
+        self.os_release = folder / "os-release"
+        self.os_release.write_text(DEBIAN)
+        self.command("apt-get", "exit 0")
+        self.user(1000)
+
+    def command(self, name: str, script: str, folder: Path | None = None) -> Path:
+        """Put a stand-in on PATH, or into another folder. It notes its arguments before it runs `script`."""
+        file = (folder or self.commands) / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.write_text(f'#!/bin/bash\necho "{name} $*" >>"{self.calls}"\n{script}\n')
+        file.chmod(0o755)
+        return file
+
+    def user(self, number: int) -> None:
+        """Let the scripts run as this user, as far as they can tell."""
+        self.command("id", f'case "$*" in -un) echo somebody ;; *) echo {number} ;; esac')
+
+    def lacks(self, *names: str) -> None:
+        """Take commands away."""
+        for name in names:
+            (self.commands / name).unlink(missing_ok=True)
+
+    def called(self, name: str) -> list[str]:
+        """Return the arguments of each call of a stand-in."""
+        lines = self.calls.read_text().splitlines() if self.calls.exists() else []
+        return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
+
+    def run(self, *words: str, **environment: str) -> Answer:
+        """Run a script of the repository to its end."""
+        env = {
+            "PATH": str(self.commands),
+            "HOME": str(self.home),
+            "OS_RELEASE": str(self.os_release),
+            "LC_ALL": "C.UTF-8",
+            **{name: os.environ[name] for name in ("TMPDIR",) if name in os.environ},
+            **environment,
+        }
+        done = subprocess.run(
+            ["/bin/bash", *words],
+            cwd=self.repository,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def leftovers(self) -> list[str]:
+        """Return what is lying around half made."""
+        places = (self.repository, self.home)
+        return sorted(
+            str(file.relative_to(place))
+            for place in places
+            for file in place.rglob("*")
+            if file.name.startswith("tmp.") or file.name.endswith(".new")
+        )

@@ -1,0 +1,94 @@
+import pytest
+
+from tests.support.machine import Machine
+
+DENIED = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
+NOBODY = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+
+
+def test_a_running_daemon_is_used_without_a_word(machine: Machine) -> None:
+    """A daemon that answers needs nothing."""
+    machine.command("docker", "echo 20.10.24+dfsg1")
+    answer = machine.run("tools/docker.sh", "check")
+    assert (answer.code, answer.said, answer.complained) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("user", "debian", "mend"),
+    [(0, True, "make docker"), (1000, True, "sudo apt-get install --yes docker.io"), (1000, False, "docs.docker.com")],
+)
+def test_no_daemon_names_the_line_for_this_machine(machine: Machine, user: int, debian: bool, mend: str) -> None:
+    """What to do about a missing daemon depends on who asks, and where."""
+    machine.user(user)
+    if not debian:
+        machine.os_release.write_text("ID=fedora\n")
+    answer = machine.run("tools/docker.sh", "check")
+    assert answer.code == 1
+    assert "no Docker daemon is running" in answer.complained
+    assert "the docker command is not installed" in answer.complained
+    assert mend in answer.complained.partition("mend:")[2]
+
+
+def test_a_denied_socket_is_not_taken_for_a_stopped_daemon(machine: Machine) -> None:
+    """Who may not talk to the daemon is told so, by `check` and by `start`, and nothing is installed."""
+    machine.command("docker", f"echo '{DENIED}' >&2; exit 1")
+    machine.command("dockerd", "exit 0")
+    for user, verb in ((1000, "check"), (1000, "start"), (0, "start")):
+        machine.user(user)
+        answer = machine.run("tools/docker.sh", verb)
+        assert answer.code == 1
+        assert "may not talk to the Docker daemon" in answer.complained
+        assert "sudo usermod -aG docker somebody" in answer.complained
+    assert machine.called("apt-get") == []
+    assert machine.called("dockerd") == []
+
+
+def test_a_daemon_elsewhere_is_named(machine: Machine) -> None:
+    """With DOCKER_HOST set, that address is what did not answer; nothing is started here."""
+    machine.user(0)
+    machine.command("docker", f"echo '{NOBODY}' >&2; exit 1")
+    answer = machine.run("tools/docker.sh", "start", DOCKER_HOST="tcp://127.0.0.1:9")
+    assert answer.code == 1
+    assert "tcp://127.0.0.1:9" in answer.complained
+    assert "unset DOCKER_HOST" in answer.complained
+    assert machine.called("apt-get") == []
+
+
+def test_an_old_daemon_is_refused(machine: Machine) -> None:
+    """A daemon from before 20.10 is told apart from none."""
+    machine.command("docker", "echo 19.03.15")
+    answer = machine.run("tools/docker.sh", "check")
+    assert answer.code == 1
+    assert "too old" in answer.complained
+    assert "19.03.15" in answer.complained
+
+
+def test_only_root_installs(machine: Machine) -> None:
+    """Somebody else gets the line to run, and nothing happens."""
+    answer = machine.run("tools/docker.sh", "start")
+    assert answer.code == 1
+    assert "sudo apt-get install --yes docker.io" in answer.complained
+    assert machine.called("apt-get") == []
+
+
+def test_root_installs_and_a_failed_install_is_shown(machine: Machine) -> None:
+    """What the package manager answered is part of the message."""
+    machine.user(0)
+    machine.command("apt-cache", "exit 1")
+    machine.command("apt-get", 'case "$*" in *docker.io*) echo "E: No space left on device" >&2; exit 100 ;; esac')
+    answer = machine.run("tools/docker.sh", "start")
+    assert answer.code == 1
+    assert "No space left on device" in answer.complained
+    assert any("docker.io" in call for call in machine.called("apt-get"))
+
+
+def test_a_daemon_that_dies_shows_its_last_words(machine: Machine) -> None:
+    """The daemon's own error is in the message, and where its log is."""
+    machine.user(0)
+    machine.command("docker", f"echo '{NOBODY}' >&2; exit 1")
+    for name in ("dockerd", "systemctl"):
+        machine.command(name, "echo 'failed to start daemon: no space left on device' >&2; exit 1")
+    answer = machine.run("tools/docker.sh", "start")
+    assert answer.code == 1
+    assert "no space left on device" in answer.complained
+    assert (machine.repository / ".state").stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,78 @@
+import pytest
+
+from tests.support.machine import Machine
+
+UPSTREAM = "registry.example/hermes-agent:v1"
+
+
+def pick(machine: Machine) -> str:
+    """Return what was written down as the choice."""
+    return (machine.repository / ".state/image").read_text().strip()
+
+
+def test_upstreams_image_is_taken_where_it_can_be_pulled(machine: Machine) -> None:
+    """The published image wins; the choice is kept."""
+    machine.command("docker", '[ "$1" = pull ]')
+    answer = machine.run("tools/image.sh", "pick", HERMES_FLEET_UPSTREAM_IMAGE=UPSTREAM)
+    assert answer.code == 0, answer.complained
+    assert f"{UPSTREAM} (pulled)" in answer.said
+    assert pick(machine) == f"{UPSTREAM} 0.19"
+    machine.command("docker", '[ "$1" = image ]')
+    again = machine.run("tools/image.sh", "pick", HERMES_FLEET_UPSTREAM_IMAGE=UPSTREAM)
+    assert (again.code, again.said) == (0, "")
+    assert (machine.repository / ".state/image").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_fleet_on_upstreams_image_is_not_moved_to_another(machine: Machine) -> None:
+    """Once chosen, an image that can no longer be had is an error: the agents' data may not go back."""
+    machine.command("docker", '[ "$1" = pull ]')
+    machine.run("tools/image.sh", "pick", HERMES_FLEET_UPSTREAM_IMAGE=UPSTREAM)
+    machine.command("docker", "echo 'dial tcp: no such host' >&2; exit 1")
+    answer = machine.run("tools/image.sh", "pick", HERMES_FLEET_UPSTREAM_IMAGE=UPSTREAM)
+    assert answer.code == 1
+    assert "no such host" in answer.complained
+    assert pick(machine) == f"{UPSTREAM} 0.19"
+
+
+@pytest.mark.parametrize("line", ["  hermes-fleet:image: own/agent:1\n", '  hermes-fleet:image: "own/agent:1"\n'])
+def test_an_image_in_the_config_is_the_operators_choice(machine: Machine, line: str) -> None:
+    """Nothing is pulled or built for a stack that names its image."""
+    (machine.repository / "stacks/Pulumi.dev.yaml").write_text(f"config:\n{line}")
+    machine.command("docker", "exit 1")
+    answer = machine.run("tools/image.sh", "pick")
+    assert answer.code == 0, answer.complained
+    assert machine.called("docker") == []
+    assert not (machine.repository / ".state/image").exists()
+
+
+def test_without_registry_or_packages_the_way_out_is_named(machine: Machine) -> None:
+    """A machine that is no Debian cannot build the local image; it is told to name one."""
+    machine.os_release.write_text("ID=fedora\n")
+    machine.command("docker", "echo 'dial tcp: no such host' >&2; exit 1")
+    answer = machine.run("tools/image.sh", "pick", HERMES_FLEET_UPSTREAM_IMAGE=UPSTREAM)
+    assert answer.code == 1
+    assert f"{UPSTREAM} cannot be pulled" in answer.said
+    assert "pulumi config set hermes-fleet:image" in answer.complained
+    assert not (machine.repository / ".state/image").exists()
+    assert machine.leftovers() == []
+
+
+def test_a_base_on_a_full_disk(machine: Machine) -> None:
+    """What the builder answered is shown, nothing is imported, and nothing is left."""
+    machine.command("docker", '[ "$1" = import ]')
+    machine.command("dpkg", "echo amd64")
+    machine.command("apt-config", "exit 0")
+    machine.command("mmdebstrap", "echo 'E: tar: Cannot write: No space left on device' >&2; exit 1")
+    answer = machine.run("tools/image.sh", "build")
+    assert answer.code == 1
+    assert "No space left on device" in answer.complained
+    assert not [call for call in machine.called("docker") if call.startswith("import")]
+    assert machine.leftovers() == []
+
+
+def test_an_unknown_variant_is_refused(machine: Machine) -> None:
+    """The variants that there are, are named; nothing is built."""
+    answer = machine.run("tools/image.sh", "build", "0.19.0", "0.99.0")
+    assert answer.code == 1
+    assert "no image variant is called '0.99.0'" in answer.complained
+    assert "0.15.1-s6" in answer.complained

@@ -1,0 +1,152 @@
+import hashlib
+import platform
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.machine import Machine
+
+HOST = "pulumi-language-python"
+RECENT = "echo v3.270.1"
+
+
+def install(machine: Machine, folder: Path, script: str = RECENT, *, host: bool = True) -> None:
+    """Put a CLI into a folder, with or without its language host."""
+    machine.command("pulumi", script, folder)
+    if host:
+        machine.command(HOST, "exit 0", folder)
+
+
+def chosen(machine: Machine) -> str:
+    """Return the folder that was written down."""
+    return (machine.repository / ".tools/pulumi-bin").read_text().strip()
+
+
+def offline(machine: Machine) -> None:
+    """Let every download fail."""
+    machine.command("curl", "echo 'curl: (6) Could not resolve host: get.pulumi.com' >&2; exit 6")
+
+
+def release(machine: Machine, folder: Path, *, sums: str | None = None) -> str:
+    """Publish a release in a folder and return its address."""
+    arch = {"x86_64": "x64", "aarch64": "arm64"}[platform.machine()]
+    built = folder / "pulumi"
+    install(machine, built, "echo v3.258.0")
+    archive = folder / f"pulumi-v3.258.0-linux-{arch}.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(built, "pulumi")
+    digest = sums or hashlib.sha256(archive.read_bytes()).hexdigest()
+    (folder / "pulumi-3.258.0-checksums.txt").write_text(f"{'1' * 64}  other.tar.gz\n{digest}  {archive.name}\n")
+    return folder.as_uri()
+
+
+def test_a_recent_cli_on_path_wins(machine: Machine) -> None:
+    """The CLI that the user has is the one that is used, and it is said once."""
+    install(machine, machine.commands)
+    install(machine, machine.home / ".pulumi/bin")
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 0
+    assert f"Pulumi CLI 3.270.1 from {machine.commands} (on PATH)" in answer.said
+    assert chosen(machine) == str(machine.commands)
+    assert machine.run("tools/pulumi-cli.sh").said == ""
+
+
+@pytest.mark.parametrize(
+    ("script", "host", "why"),
+    [
+        ("echo v3.257.9", True, "is 3.257.9, older than 3.258.0"),
+        (RECENT, False, f"has no {HOST} beside the CLI"),
+        ("exit 1", True, "does not run"),
+    ],
+)
+def test_what_will_not_do_is_passed_over_and_named(machine: Machine, script: str, host: bool, why: str) -> None:
+    """An old or incomplete CLI is neither used nor replaced; one in Pulumi's home is, where it is good."""
+    install(machine, machine.commands, script, host=host)
+    offline(machine)
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 1
+    assert why in answer.complained
+    install(machine, machine.home / ".pulumi/bin")
+    assert "(in Pulumi's home)" in machine.run("tools/pulumi-cli.sh").said
+
+
+def test_no_go_and_no_download(machine: Machine) -> None:
+    """Everything that was tried is named with its answer, and nothing is left."""
+    offline(machine)
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 1
+    assert "Could not resolve host: get.pulumi.com" in answer.complained
+    assert "build: Go is not installed" in answer.complained
+    assert "https://www.pulumi.com/docs/install" in answer.complained
+    assert machine.leftovers() == []
+    assert not (machine.home / ".pulumi").exists() or not list((machine.home / ".pulumi").iterdir())
+    assert not (machine.repository / ".tools/pulumi-bin").exists()
+
+
+def test_the_official_release_is_checked_and_installed(machine: Machine, tmp_path: Path) -> None:
+    """A release whose checksum is the published one lands in Pulumi's home."""
+    address = release(machine, tmp_path / "release")
+    answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
+    assert answer.code == 0, answer.complained
+    assert "(official release)" in answer.said
+    assert chosen(machine) == str(machine.home / ".pulumi/bin")
+    assert (machine.home / ".pulumi/bin" / HOST).exists()
+    assert machine.leftovers() == []
+
+
+def test_an_altered_release_is_refused(machine: Machine, tmp_path: Path) -> None:
+    """A download that differs from its published checksum stops everything; nothing else is tried."""
+    address = release(machine, tmp_path / "release", sums="2" * 64)
+    machine.command("go", "exit 0")
+    answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
+    assert answer.code == 1
+    assert "differs from its published checksum" in answer.complained
+    assert machine.called("go") == []
+    assert not (machine.home / ".pulumi/bin").exists()
+    assert machine.leftovers() == []
+
+
+def test_it_is_built_where_go_is_present(machine: Machine, tmp_path: Path) -> None:
+    """The pinned modules give the CLI, its language host, and the two files beside it."""
+    offline(machine)
+    sdk = tmp_path / "sdk"
+    for name in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
+        machine.command(Path(name).name, "exit 0", (sdk / name).parent)
+    machine.command(
+        "go",
+        'case "$*" in\n'
+        "  'env GOVERSION') echo go1.26.8 ;;\n"
+        f"  list*) echo {sdk} ;;\n"
+        '  build*) while [ "$1" != -o ]; do shift; done; printf "#!/bin/sh\\necho v3.258.0" >"$2"; chmod 755 "$2" ;;\n'
+        "esac",
+    )
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 0, answer.complained
+    assert "(built from the pinned Go modules)" in answer.said
+    files = sorted(file.name for file in (machine.home / ".pulumi/bin").iterdir())
+    assert files == ["pulumi", HOST, f"{HOST}-exec", "pulumi-resource-pulumi-python"]
+    assert machine.leftovers() == []
+
+
+def test_a_build_on_a_full_disk(machine: Machine) -> None:
+    """The compiler's last words are in the message, and nothing is left."""
+    offline(machine)
+    machine.command(
+        "go", 'case "$*" in build*) echo "write /tmp/go-build: no space left on device" >&2; exit 1 ;; esac'
+    )
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 1
+    assert "no space left on device" in answer.complained
+    assert "df -h" in answer.complained
+    assert machine.leftovers() == []
+
+
+def test_an_old_cli_in_pulumis_home_stays(machine: Machine, tmp_path: Path) -> None:
+    """What other projects may rely on is not replaced; ours goes into the repository's ignored folder."""
+    install(machine, machine.home / ".pulumi/bin", "echo v3.100.0")
+    address = release(machine, tmp_path / "release")
+    answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
+    assert answer.code == 0, answer.complained
+    assert chosen(machine) == str(machine.repository / ".tools/pulumi/bin")
+    assert "v3.100.0" in (machine.home / ".pulumi/bin/pulumi").read_text()

@@ -1,0 +1,153 @@
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from fleet.keys import reaper_key
+from tests.support.machine import ROOT, Machine
+
+KEY = "sk-PLANTED/llm+key"
+PULUMI = r"""
+case "$*" in
+  config\ --json*) cat "$REMEMBERED" 2>/dev/null || echo '{}' ;;
+  stack\ init*)
+    mkdir -p "$BACKEND/.pulumi/stacks/hermes-fleet"; echo '{}' >"$BACKEND/.pulumi/stacks/hermes-fleet/dev.json"
+    echo 'encryptionsalt: v1:x' >>"$STACK_FILE" ;;
+  config\ set\ --secret*) cat >"$SECRETS/${4#hermes-fleet:}" </dev/stdin
+    printf '{"hermes-fleet:masterKey": {"value": "%s"}}' "$(cat "$SECRETS/masterKey")" >"$REMEMBERED" ;;
+esac
+"""
+
+
+@pytest.fixture
+def ready(machine: Machine, tmp_path: Path) -> Machine:
+    """Return a machine on which all but the stack is set up."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    places = {
+        "REMEMBERED": tmp_path / "config.json",
+        "BACKEND": machine.repository / ".state/backend",
+        "STACK_FILE": machine.repository / "stacks/Pulumi.dev.yaml",
+        "SECRETS": secrets,
+    }
+    assignments = "\n".join(f"{name}='{path}'" for name, path in places.items())
+    machine.command("pulumi", f"{assignments}\n{PULUMI}")
+    tools = machine.repository / ".tools"
+    tools.mkdir()
+    (tools / "pulumi-bin").write_text(f"{machine.commands}\n")
+    (tools / "pulumi-plugin-home").write_text("\n")
+    python = machine.repository / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    (machine.repository / "fleet").symlink_to(ROOT / "fleet")
+    (machine.repository / ".state").mkdir()
+    (machine.repository / ".state/image").write_text("hermes-fleet/hermes-agent:0.19.0 0.19\n")
+    return machine
+
+
+def secret(machine: Machine, key: str) -> str:
+    """Return what Pulumi was told over its standard input."""
+    return (machine.repository.parent / "secrets" / key).read_text().strip()
+
+
+def test_a_stack_from_nothing(ready: Machine) -> None:
+    """State, passphrase, keys and config are made, for their owner's eyes alone, and no secret is an argument."""
+    answer = ready.run("tools/stack.sh", LLM_API_KEY=KEY)
+    assert answer.code == 0, answer.complained
+    state = ready.repository / ".state"
+    assert state.stat().st_mode & 0o777 == 0o700
+    files = [file for file in state.rglob("*") if file.is_file() and file.name != "image"]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+    assert {file.name for file in files} >= {
+        "passphrase",
+        "master-key",
+        "env",
+        "reaper.env",
+        "reaper-key",
+        "admin-token",
+    }
+    calls = "\n".join(ready.called("pulumi"))
+    for value in (KEY, secret(ready, "masterKey"), (state / "passphrase").read_text().strip()):
+        assert value not in calls
+        assert value not in answer.said + answer.complained
+    assert "config set hermes-fleet:image hermes-fleet/hermes-agent:0.19.0 --non-interactive" in calls
+    assert "config set hermes-fleet:hermesLine 0.19 --non-interactive" in calls
+    assert secret(ready, "llmApiKey") == KEY
+    assert len(bytes.fromhex(secret(ready, "masterKey"))) == 32
+    assert (state / "reaper-key").read_text().strip() == reaper_key(secret(ready, "masterKey"))
+    assert ready.leftovers() == []
+
+
+def test_the_second_run_asks_pulumi_nothing(ready: Machine) -> None:
+    """Where nothing changed, no command of Pulumi is run; another LLM key is noticed."""
+    ready.run("tools/stack.sh", LLM_API_KEY=KEY)
+    ready.calls.unlink()
+    again = ready.run("tools/stack.sh", LLM_API_KEY=KEY)
+    assert (again.code, again.said, ready.called("pulumi")) == (0, "", [])
+    ready.run("tools/stack.sh", LLM_API_KEY="sk-another")
+    assert secret(ready, "llmApiKey") == "sk-another"
+
+
+def test_a_placeholder_is_announced(ready: Machine) -> None:
+    """Without a key the agents still start, and it is said what they lack."""
+    answer = ready.run("tools/stack.sh")
+    assert answer.code == 0
+    assert "llmApiKey: a placeholder" in answer.said
+    assert secret(ready, "llmApiKey").startswith("placeholder")
+
+
+def test_the_environment_for_plain_pulumi(ready: Machine) -> None:
+    """Sourcing .state/env leads plain commands to the stack, whatever the shell held before."""
+    ready.run("tools/stack.sh")
+    names = "$PULUMI_BACKEND_URL|$PULUMI_STACK|${PULUMI_CONFIG_PASSPHRASE-unset}|$PULUMI_HOME|$PATH"
+    answer = ready.run(
+        "-c", f'source .state/env; echo "{names}"', PULUMI_CONFIG_PASSPHRASE="of another stack", PULUMI_HOME=""
+    )
+    url, stack, passphrase, home, path = answer.said.strip().split("|")
+    assert url == f"file://{ready.repository}/.state/backend"
+    assert (stack, passphrase, home) == ("dev", "unset", "")
+    assert path.startswith(f"{ready.repository}/.venv/bin:")
+
+
+def test_the_offline_provider_has_a_home_of_its_own(ready: Machine) -> None:
+    """With the stand-in, plain commands use its Pulumi home and download nothing."""
+    (ready.repository / ".tools/pulumi-plugin-home").write_text("/somewhere\n")
+    ready.run("tools/stack.sh")
+    env = (ready.repository / ".state/env").read_text()
+    assert "export PULUMI_HOME=/somewhere" in env
+    assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true" in env
+
+
+def test_a_lost_passphrase_is_not_replaced(ready: Machine) -> None:
+    """A stack file whose secrets nobody can open any more is named, and left as it is."""
+    file = ready.repository / "stacks/Pulumi.dev.yaml"
+    file.write_text("encryptionsalt: v1:old\n")
+    answer = ready.run("tools/stack.sh")
+    assert answer.code == 1
+    assert "a passphrase that is gone" in answer.complained
+    assert "remove stacks/Pulumi.dev.yaml" in answer.complained
+    assert not (ready.repository / ".state/passphrase").exists()
+    assert file.read_text() == "encryptionsalt: v1:old\n"
+
+
+def test_another_pulumi_at_work_is_waited_for_by_the_user(ready: Machine) -> None:
+    """A lock that may be alive stops the set-up and names its owner."""
+    ready.run("tools/stack.sh")
+    lock = ready.repository / ".state/backend/.pulumi/locks/organization/hermes-fleet/dev/1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(f'{{"pid": 4711, "hostname": "not-{socket.gethostname()}", "timestamp": "now"}}')
+    answer = ready.run("tools/stack.sh")
+    assert answer.code == 1
+    assert "process 4711 on not-" in answer.complained
+    assert "pulumi cancel" in answer.complained
+    assert lock.exists()
+
+
+def test_what_pulumi_answers_is_shown(ready: Machine) -> None:
+    """A command that fails is named with its answer."""
+    ready.command("pulumi", "echo 'error: disk quota exceeded' >&2; exit 1")
+    answer = ready.run("tools/stack.sh")
+    assert answer.code == 1
+    assert "pulumi stack init dev" in answer.complained
+    assert "disk quota exceeded" in answer.complained
