@@ -8,13 +8,14 @@ import importlib.util
 import json
 import math
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path, PurePosixPath
 from types import ModuleType
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Literal, Protocol, cast
 
 from docker.errors import DockerException, NotFound
 
@@ -71,12 +72,20 @@ class CronReading:
     unread: str | None = None
 
 
+class Stream(Protocol):
+    """What a process in a container prints, as (stdout, stderr); closing it unblocks whoever reads."""
+
+    def __iter__(self) -> Iterator[tuple[bytes | None, bytes | None]]: ...  # noqa: D105
+
+    def close(self) -> None: ...  # noqa: D102
+
+
 class ActivityApi(Protocol):
     """The calls of docker-py's `APIClient` that reading a family's activity takes."""
 
     def exec_create(self, container: str, cmd: list[str], *, user: str) -> dict[str, Any]: ...  # noqa: D102
 
-    def exec_start(self, exec_id: str, *, stream: bool, demux: bool) -> Iterable[tuple[bytes | None, bytes | None]]: ...  # noqa: D102
+    def exec_start(self, exec_id: str, *, stream: Literal[True], demux: Literal[True]) -> "Stream": ...  # noqa: D102
 
     def get_archive(self, container: str, path: str) -> tuple[Iterable[bytes], Mapping[str, Any]]: ...  # noqa: D102
 
@@ -89,7 +98,7 @@ def nothing_read(now: float, reason: str) -> Activity:
 def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float] = time.time) -> Activity:
     """Run the probe in a running container. Never raises: what fails is in `unread`.
 
-    `api` must give up on a silent connection by itself (its timeout); the probe ends itself in its container.
+    `api` must not wait longer than a few seconds for an answer; the probe ends itself in its container.
     """
     try:
         started = api.exec_create(container_id, list(COMMAND), user=AGENT_USER)
@@ -100,16 +109,28 @@ def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float
     return parse_probe(output, clock())
 
 
-def _limited(stream: Iterable[tuple[bytes | None, bytes | None]]) -> bytes:
-    deadline = time.monotonic() + PROBE_SECONDS
+def _limited(stream: Stream) -> bytes:
+    late = threading.Event()
+
+    def cut_off() -> None:
+        late.set()
+        stream.close()
+
+    watchdog = threading.Timer(PROBE_SECONDS, cut_off)
+    watchdog.daemon = True
+    watchdog.start()
     output, noise = bytearray(), bytearray()
-    for out, err in stream:
-        output += out or b""
-        noise += err or b""
-        if len(output) + len(noise) > PROBE_BYTES:
-            raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
-        if time.monotonic() > deadline:
-            raise FleetError(f"it took longer than {PROBE_SECONDS} s")
+    try:
+        for out, err in stream:
+            output += out or b""
+            noise += err or b""
+            if len(output) + len(noise) > PROBE_BYTES:
+                stream.close()
+                raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
+    finally:
+        watchdog.cancel()
+    if late.is_set():
+        raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
         said = noise.decode("utf-8", "replace").strip()
         raise FleetError(said.splitlines()[-1] if said else "it printed nothing")
