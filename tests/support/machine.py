@@ -18,9 +18,9 @@ COPIED = (
 )
 # What every Debian machine has.
 PLAIN = (
-    "awk basename bash cat chmod cp curl cut date df dirname echo env find grep gzip head install ln ls make mkdir"
-    " mktemp mv nohup od printf ps rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout touch tr true uname"
-    " uniq wc xargs"
+    "awk basename bash cat chmod cp curl cut date df dirname echo env find grep gzip head install ln ls make"
+    " mkdir mktemp mv nohup od printf ps rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout"
+    " touch tr true uname uniq wc xargs"
 )
 DEBIAN = "ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='Debian GNU/Linux 12 (bookworm)'\n"
 
