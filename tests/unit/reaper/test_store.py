@@ -1,0 +1,162 @@
+"""What the store keeps, and what it does when it cannot."""
+
+import sqlite3
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+
+from reaper.store import Entry, Row, Store, StoreError
+from tests.support.reaper import Hands
+
+FAMILY = UUID(int=7)
+
+
+@pytest.fixture
+def hands() -> Hands:
+    """Return clocks that a test turns."""
+    return Hands()
+
+
+@pytest.fixture
+def store(tmp_path: Path, hands: Hands) -> Store:
+    """Return an empty store."""
+    return Store(tmp_path / "deep" / "reaper.db", hands.clock())
+
+
+def test_only_the_owner_may_read_it(store: Store) -> None:
+    """The file is created with its folder, for its owner alone, in WAL mode."""
+    store.note(FAMILY, text="x")
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    with sqlite3.connect(store.path) as database:
+        assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_signs_of_life_only_move_forward(store: Store) -> None:
+    """A late writer does not turn a family's clock back; only a clamp after a clock that jumped does."""
+    store.mark(FAMILY, "heartbeat", 100.0)
+    store.mark(FAMILY, "heartbeat", 90.0)
+    assert store.row(FAMILY) == Row(heartbeat=100.0)
+    store.clamp(50.0)
+    assert store.rows() == {FAMILY: Row(heartbeat=50.0)}
+
+
+def test_a_lease_has_one_holder_and_an_end(store: Store, hands: Hands) -> None:
+    """Held by one, given back by its holder alone, and gone by itself."""
+    other = Store(store.path, hands.clock())
+    lease = store.acquire(FAMILY, "stop", 60)
+    assert lease
+    assert other.acquire(FAMILY, "wake", 60) is None
+    assert other.mark(FAMILY, "heartbeat", 1.0) == lease
+    hands.pass_time(61)
+    taken = other.acquire(FAMILY, "wake", 60)
+    assert taken
+    assert not store.renew(lease, 60)
+    store.release(lease)
+    assert store.holders() == {str(FAMILY): "wake"}
+    other.release(taken)
+    assert store.holders() == {}
+
+
+def test_a_lease_survives_a_clock_that_is_set(store: Store, hands: Hands) -> None:
+    """Leases end by the time since boot, which nobody can set."""
+    assert store.acquire(FAMILY, "stop", 60)
+    hands.wall += 100_000
+    assert store.holders() == {str(FAMILY): "stop"}
+
+
+def test_a_lease_of_another_boot_is_over(store: Store, hands: Hands) -> None:
+    """After a reboot time begins anew; a lease from before holds nobody up."""
+    assert store.acquire(FAMILY, "stop", 60)
+    with sqlite3.connect(store.path) as database:
+        database.execute("UPDATE leases SET boot = 'another'")
+    lease = store.acquire(FAMILY, "wake", 60)
+    assert lease
+    store.release(lease)
+    assert store.acquire(FAMILY, "stop", 60)
+    hands.steady -= 900  # as far ahead as no lease can end
+    assert store.acquire(FAMILY, "wake", 60)
+
+
+def test_the_ledger_is_kept_in_order_and_rotated(store: Store) -> None:
+    """Lines come back oldest first, the newest of too many, and leave by age."""
+    entries = [Entry(float(at), FAMILY, "keep", "never", str(at), "c", {"n": at}) for at in range(5)]
+    store.append(entries)
+    store.append([Entry(9.0, uuid4(), "keep", "never", "other")])
+    assert store.ledger(FAMILY, 0.0) == entries
+    assert store.ledger(FAMILY, 2.0, 2) == entries[3:]
+    assert store.rotate(3.0) == 3
+    assert [entry.text for entry in store.ledger(None, 0.0)] == ["3", "4", "other"]
+
+
+def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While somebody blocks the file nothing is lost: it is seen at once, and written when the file is free."""
+    monkeypatch.setattr("reaper.store._BUSY_SECONDS", 0.05)
+    store.note(FAMILY, text="x")
+    store.close()
+    with sqlite3.connect(store.path, isolation_level=None) as blocker:
+        blocker.execute("BEGIN IMMEDIATE")
+        assert store.mark(FAMILY, "heartbeat", 5.0) is None
+        with pytest.raises(StoreError, match="locked"):
+            store.acquire(FAMILY, "stop", 60)
+        blocker.execute("COMMIT")
+    assert store.row(FAMILY).heartbeat == 5.0
+    assert store.take_trouble()
+    store.note(FAMILY, text="y")
+    assert Store(store.path).row(FAMILY) == Row(heartbeat=5.0, text="y")
+    assert store.take_trouble() is None
+
+
+def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
+    """Nothing is written half; when there is room again, everything goes on."""
+    store.note(FAMILY, text="x")
+    connection = store._connection()
+    assert connection
+    connection.execute("PRAGMA max_page_count = 1")
+    with pytest.raises(StoreError, match="full"):
+        store.append([Entry(1.0, FAMILY, "keep", "never", "long" * 100_000)])
+    assert store.ledger(None, 0.0) == []
+    store.append([Entry(1.0, FAMILY, "keep", "never", "fits")])
+    assert [entry.text for entry in store.ledger(None, 0.0)] == ["fits"]
+
+
+def test_a_corrupt_file_is_set_aside(store: Store) -> None:
+    """It is kept for whoever wants to look, and a new one is begun."""
+    store.note(FAMILY, text="x")
+    store.close()
+    store.path.write_bytes(b"this was a database once " * 1000)
+    with pytest.raises(StoreError):
+        store.rows()
+    assert store.rows() == {}
+    assert len(list(store.path.parent.glob("*.corrupt-*"))) == 1
+
+
+def test_a_file_that_is_moved_away_is_begun_anew(store: Store) -> None:
+    """A reaper does not go on writing into a file that nobody else can see."""
+    store.note(FAMILY, text="x")
+    store.path.rename(store.path.with_name("gone"))
+    assert store.row(FAMILY) == Row()
+    store.note(FAMILY, text="y")
+    assert Store(store.path).row(FAMILY) == Row(text="y")
+
+
+def test_read_only_writes_nothing_and_needs_no_file(tmp_path: Path, store: Store) -> None:
+    """A dry run finds an empty store where there is none, and refuses to write into one that is there."""
+    absent = Store(tmp_path / "absent.db", read_only=True)
+    assert absent.rows() == {}
+    assert not absent.path.exists()
+    store.note(FAMILY, text="x")
+    reader = Store(store.path, read_only=True)
+    assert reader.row(FAMILY) == Row(text="x")
+    with pytest.raises(StoreError, match="reading only"):
+        reader.note(FAMILY, text="y")
+
+
+def test_wrong_names_are_mistakes(store: Store) -> None:
+    """A column or signal that does not exist is an error of the program, not of the disk."""
+    with pytest.raises(LookupError):
+        store.note(FAMILY, colour="red")
+    with pytest.raises(ValueError, match="not a signal"):
+        store.mark(FAMILY, "human", 1.0)
+    store.note(FAMILY, text="x")
+    assert store.take_trouble() is None
