@@ -9,6 +9,9 @@ from fleet.problems import FleetError, Problem
 from fleet.registry import Family
 from fleet.settings import HERMES_LINES, Settings
 
+# So many names stand in one notice; the rest are counted.
+_NAMED = 3
+
 # Returns the environment of a container by its ID, as `NAME=value`.
 ReadEnvironment = Callable[[str], Iterable[str]]
 
@@ -100,8 +103,20 @@ def notices(families: Iterable[Family], host: Host, stack: str) -> list[str]:
         if labels is not None and not identity.owned_by(labels, stack, family.id):
             said.append(f"{family.name}: volume {name} was there before, without this stack's labels; its data is used")
     names = {identity.container_name(family.id) for family in families}
-    ours = {seen.name for seen in host.ours(stack).values()}
-    for name in sorted(host.containers.keys() - names - ours):
-        kind = "an orphan of an older deployment" if identity.is_orphan(name) else "not this stack's"
-        said.append(f"container {name} is {kind}; it is left alone")
-    return said
+    return [*said, *_others(host, names, stack)]
+
+
+def _others(host: Host, names: set[str], stack: str) -> list[str]:
+    """Say once for each kind which containers with the fleet's prefix are left alone."""
+    kinds: dict[str, list[str]] = {}
+    for name, seen in sorted(host.containers.items()):
+        owner = seen.labels.get(identity.LABEL_STACK)
+        if name in names or owner == stack:
+            continue
+        kind = f"of stack {owner}" if owner else "orphaned by an older deployment"
+        kinds.setdefault(kind if owner or identity.is_orphan(name) else "not made by any stack", []).append(name)
+    return [
+        f"left alone, {kind}: {len(found)} container{'s' * (len(found) > 1)} ({', '.join(found[:_NAMED])}"
+        f"{', …' * (len(found) > _NAMED)})"
+        for kind, found in kinds.items()
+    ]

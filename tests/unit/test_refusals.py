@@ -81,12 +81,14 @@ def test_a_volume_without_our_labels_is_taken_over_with_a_notice() -> None:
 
 
 def test_strangers_beside_the_fleet_are_reported_not_touched() -> None:
-    """Orphans and foreign containers with our prefix are said; removed families' own containers are not."""
-    removed = make_family("gone")
-    orphan = Seen("1", "hermes-user-usr_7", "running")
-    foreign = Seen("2", f"hermes-user-{uuid4().hex}", "running")
-    host = make_host(make_seen(removed), orphan, foreign)
-    host = replace(host, volumes={})
+    """Orphans and foreign containers with our prefix are said, one line for each kind; our own removed ones are not."""
+    removed, elsewhere = make_family("gone"), make_family("other")
+    orphans = [Seen(str(at), f"hermes-user-usr_{at}", "running") for at in range(5)]
+    foreign = Seen("9", f"hermes-user-{uuid4().hex}", "running")
+    neighbour = make_seen(elsewhere, labels={identity.LABEL_STACK: "other"})
+    host = replace(make_host(make_seen(removed), *orphans, foreign, neighbour), volumes={})
     said = notices([], host, STACK)
-    assert len(said) == 2
-    assert any("usr_7 is an orphan" in line for line in said)
+    assert len(said) == 3
+    assert any("orphaned by an older deployment: 5 containers (hermes-user-usr_0," in line for line in said)
+    assert any(f"not made by any stack: 1 container ({foreign.name})" in line for line in said)
+    assert any("of stack other: 1 container" in line for line in said)
