@@ -1,7 +1,9 @@
 """Asked the same, the official docker plugin and the offline one say and do the same. A difference is a failure."""
 
 import copy
+import io
 import secrets
+import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +15,7 @@ from tests.support.docker_plugin import Made, Plugin, Properties, running
 from tests.support.providers import OFFICIAL, OFFLINE, both_providers
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-GONE = object()
+GONE = "<gone>"
 
 CONTAINER: Properties = {
     "entrypoints": ["/bin/sh", "/opt/fleet/boot.sh"],
@@ -146,7 +148,7 @@ def changed(inputs: Properties, path: tuple[str | int, ...], value: object) -> P
         place: Any = result
         for step in path[:-1]:
             place = place[step]
-        if value is GONE:
+        if value == GONE:
             place.pop(path[-1], None)
         else:
             place[path[-1]] = value
@@ -198,8 +200,12 @@ def made(plugins: dict[str, Plugin], name: str, stub_image: str) -> dict[tuple[s
     return result
 
 
-@pytest.mark.parametrize("when", ["created", "read"])
-@pytest.mark.parametrize(("kind", "path", "value"), CHANGES, ids=lambda value: str(value)[:40])
+def _words(kind: str, path: tuple[str | int, ...], value: object) -> str:
+    said = "unknown" if value == UNKNOWN else value
+    return f"{kind} {'.'.join(map(str, path))} {said}"[:70]
+
+
+@pytest.mark.parametrize(("kind", "path", "value"), CHANGES, ids=[_words(*each) for each in CHANGES])
 def test_a_change_means_the_same(  # noqa: PLR0913, PLR0917 - what is parametrized, and from what
     plugins: dict[str, Plugin],
     made: dict[tuple[str, str, str], tuple[Made, Properties]],
@@ -208,16 +214,16 @@ def test_a_change_means_the_same(  # noqa: PLR0913, PLR0917 - what is parametriz
     kind: str,
     path: tuple[str | int, ...],
     value: object,
-    when: str,
 ) -> None:
     """One changed input has the same effect, on what was just created and on what was read back."""
     news = changed(inputs_of(kind, name, stub_image), path, value)
-    said = {}
-    for which, plugin in plugins.items():
-        it, inputs = made[which, kind, when]
-        checked, wrong = plugin.check(kind, news)
-        said[which] = bool(wrong) or plugin.diff(kind, it, inputs, checked)
-    assert said[OFFLINE] == said[OFFICIAL]
+    for when in ("created", "read"):
+        said = {}
+        for which, plugin in plugins.items():
+            it, inputs = made[which, kind, when]
+            checked, wrong = plugin.check(kind, news)
+            said[which] = bool(wrong) or plugin.diff(kind, it, inputs, checked)
+        assert said[OFFLINE] == said[OFFICIAL], when
 
 
 def test_ignored_changes_are_ignored(
@@ -250,9 +256,6 @@ def described(client: docker.DockerClient, name: str) -> Properties:
 
 def files(client: docker.DockerClient, name: str) -> dict[str, tuple[bytes, int, int, int]]:
     """Return the uploads as they lie in a container: content, mode, owner."""
-    import io  # noqa: PLC0415
-    import tarfile  # noqa: PLC0415
-
     stream, _ = client.api.get_archive(name, "/opt/fleet")
     with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
         found = {each.name: (tar.extractfile(each), each) for each in tar.getmembers()}
