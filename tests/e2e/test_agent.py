@@ -144,5 +144,5 @@ def test_a_stop_lets_the_agent_drain(agents: AgentFleet) -> None:
     finally:
         agents.llm.delay = 0.0
     assert len(agents.messages("birch")) >= before + 2
-    assert not list(agents.data("birch").glob("state.db-*")), "the database was not closed"
+    assert (agents.data("birch") / ".clean_shutdown").exists(), "the agent did not drain"
     agents.start("birch")

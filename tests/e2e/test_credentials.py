@@ -62,7 +62,7 @@ def test_no_secret_is_readable_anywhere(agents: AgentFleet) -> None:
     for container in containers:
         shown += [json.dumps(container.attrs), container.logs().decode(errors="replace")]
         shown += [json.dumps(container.top(ps_args="-eo pid,args")) if container.status == "running" else ""]
-    shown.append(subprocess.run(["ps", "axeww"], capture_output=True, text=True, check=True).stdout)
+    shown.append(subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout)
     reaper = reaper_key(MASTER_KEY)
     secrets = [LLM_KEY, agents.llm_key, MASTER_KEY, EXTRA, reaper]
     secrets += [api_key_for(MASTER_KEY, agents.id(name)) for name in ("ash", "birch")]

@@ -98,6 +98,6 @@ def test_a_preview_shows_the_line_that_changes_and_no_secret(pair: FleetUnderTes
     pair.entry("ash")["timezone"] = "Pacific/Auckland"
     pair.write()
     shown = pair.preview("--diff").text
-    assert "timezone: Pacific/Auckland" in shown
+    assert '=> "Pacific/Auckland"' in shown
     assert "[secret]" in shown
     pair.up()
