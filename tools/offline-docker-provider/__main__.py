@@ -1,4 +1,4 @@
-"""Start the plugin: the Pulumi engine runs this folder."""  # noqa: INP001 - a folder to run, not to import
+"""Start the plugin: the Pulumi engine runs this folder."""
 
 from offline_docker.server import main
 

@@ -81,7 +81,7 @@ SPEC = {
     "networkDatas": Prop(Kind.LIST, computed=True, output=True),
 }
 COMPUTED = ("command", "networkDatas")
-DEFAULTS = {"networkMode": "bridge", "removeVolumes": True}
+DEFAULTS: Properties = {"networkMode": "bridge", "removeVolumes": True}
 
 
 def create_body(inputs: Properties) -> Properties:
@@ -145,9 +145,10 @@ def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Propertie
     body = create_body(inputs)
     identifier = client.create_container_from_config(body, inputs["name"])["Id"]  # type: ignore[no-untyped-call]
     try:
-        client.disconnect_container_from_network(identifier, "bridge")
-        for network in inputs.get("networksAdvanced") or []:
-            client.connect_container_to_network(identifier, network["name"])
+        if networks := inputs.get("networksAdvanced"):
+            client.disconnect_container_from_network(identifier, DEFAULTS["networkMode"])
+            for network in networks:
+                client.connect_container_to_network(identifier, network["name"])
         client.put_archive(identifier, "/", archive(inputs.get("uploads") or []))
         if inputs["start"]:
             _start(client, identifier, inputs["waitTimeout"] if inputs.get("wait") else 0)
