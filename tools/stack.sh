@@ -82,7 +82,7 @@ heal() {
       "wait for it; if it is dead (it ran on another host): . .state/env && pulumi cancel --yes"
   if [ -n "$said" ]; then
     say "$said"
-    wait_for_orphans
+    "$PYTHON" "$ROOT/tools/stack_state.py" orphans "$STATE/backend"
   fi
   if ! grep -q '"pending_operations"' "$STATE_FILE" 2>/dev/null; then return; fi
   unfinished="$("$PYTHON" "$ROOT/tools/stack_state.py" pending "$STATE_FILE")"
@@ -91,21 +91,6 @@ heal() {
   (cd "$ROOT" && pulumi stack export) >"$SCRATCH/exported.json"
   "$PYTHON" "$ROOT/tools/stack_state.py" drop-pending <"$SCRATCH/exported.json" >"$SCRATCH/import.json"
   pulumi_quietly stack import --file "$SCRATCH/import.json"
-}
-
-# The language host and the provider of a killed Pulumi live on for some seconds, and may still be at work.
-wait_for_orphans() {
-  local left file
-  for ((left = 60; left > 0; left--)); do
-    for file in /proc/[0-9]*/comm; do
-      if grep -q '^pulumi-' "$file" 2>/dev/null && grep -qz "^PULUMI_BACKEND_URL=file://$STATE/backend$" "${file%comm}environ" 2>/dev/null; then
-        sleep 0.25
-        continue 2
-      fi
-    done
-    return 0
-  done
-  say "a provider of the killed Pulumi is still running; going on"
 }
 
 # A digest of all that `configure` depends on.

@@ -1,13 +1,17 @@
 """What tools/stack.sh has to know of the dev stack's state and config, without Pulumi.
 
-Commands: `lock BACKEND` removes the lock of a dead process, `pending FILE` counts unfinished operations, `drop-pending`
-filters them out of an exported stack, `wanted` says which config values are to be set. Exit codes: 0 done, 1 refused.
+Commands: `lock BACKEND` removes the lock of a dead process, `orphans BACKEND` ends what it left running, `pending FILE`
+names unfinished operations, `drop-pending` filters them out of an exported stack, `wanted` says which config values are
+to be set. Exit codes: 0 done, 1 refused.
 """
 
 import json
 import os
+import signal
 import socket
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +50,35 @@ def clear_locks(backend: Path) -> int:
     return 0
 
 
+def orphans(backend: Path) -> Iterator[int]:
+    """Yield the language hosts and providers that work on this backend and whose Pulumi is gone.
+
+    They outlive a killed Pulumi for good, and a provider might still be creating something.
+    """
+    wanted = f"PULUMI_BACKEND_URL=file://{backend}".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            name = (process / "comm").read_text()
+            parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
+            ours = wanted in (process / "environ").read_bytes().split(b"\0")
+            orphan = not Path(f"/proc/{parent}/comm").read_text().startswith("pulumi")
+        except OSError:
+            continue
+        if name.startswith("pulumi-") and ours and orphan:
+            yield int(process.name)
+
+
+def end_orphans(backend: Path, seconds: float = 5.0) -> int:
+    """End them, politely first; return 0."""
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        for process in orphans(backend):
+            os.kill(process, how)
+        deadline = time.monotonic() + seconds
+        while any(orphans(backend)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    return 0
+
+
 def pending(state: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the operations that a killed run left unfinished, of a state file or an exported stack."""
     latest = state.get("deployment") or (state.get("checkpoint") or {}).get("latest") or {}
@@ -69,6 +102,8 @@ def main(words: list[str]) -> int:
     match words:
         case ["lock", backend]:
             return clear_locks(Path(backend))
+        case ["orphans", backend]:
+            return end_orphans(Path(backend))
         case ["pending", file]:
             for operation in pending(json.loads(Path(file).read_text())):
                 print(f"{operation.get('type')} {operation.get('resource', {}).get('urn', '').rpartition('::')[2]}")

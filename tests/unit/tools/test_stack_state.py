@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -124,3 +125,28 @@ def test_only_what_is_missing_is_set(config: dict[str, str], key: str, wanted: l
     """No value is ever overwritten, except by another LLM key from the environment."""
     entries = {f"hermes-fleet:{name}": {"value": value, "secret": False} for name, value in config.items()}
     assert ask("wanted", given=entries, LLM_API_KEY=key) == (0, "\n".join(wanted))
+
+
+def test_what_a_killed_pulumi_left_running_is_ended(tmp_path: Path) -> None:
+    """An orphaned provider of this backend ends; one of another backend, and one with a living Pulumi, stay."""
+    provider = tmp_path / "pulumi-resource-docker"
+    provider.write_text("#!/bin/sh\nread line\n")
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text(f"#!/bin/sh\n{provider}\ntrue\n")
+    for file in (provider, pulumi):
+        file.chmod(0o755)
+
+    def start(program: Path, backend: str) -> subprocess.Popen[bytes]:
+        env = {**os.environ, "PULUMI_BACKEND_URL": f"file://{backend}"}
+        return subprocess.Popen([str(program)], env=env, stdin=subprocess.PIPE)
+
+    with start(provider, "/ours") as orphan, start(provider, "/others") as other, start(pulumi, "/ours") as living:
+        processes = (orphan, other, living)
+        while not all(Path(f"/proc/{each.pid}/comm").read_text().startswith("pulumi") for each in processes):
+            pass
+        assert ask("orphans", "/ours") == (0, "")
+        assert orphan.wait(timeout=10) == -signal.SIGTERM
+        assert other.poll() is None
+        assert living.poll() is None
+        for each in (other, living):
+            each.communicate(b"\n")
