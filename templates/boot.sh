@@ -111,13 +111,13 @@ memory_with_identity() {
         # The first entry that is kept loses blanks before it: Hermes refuses to edit a file with blanks at a delimiter.
         function decide(line, bare) {
             bare = line
-            sub(/^[ \t\r\013\014]+/, "", bare)
+            sub("^" blanks, "", bare)
             if (bare == "") { blank = blank line "\n"; return }
             deciding = 0
-            sub(/[ \t\r]+$/, "", bare)
+            sub(blanks "$", "", bare)
             if (bare == ENVIRON["MARKER"]) { ours = 1; return }
             if (kept++) print "\n" delimiter "\n" blank line
-            else { sub(/^[ \t\r\013\014]+/, "", line); print "\n\302\247\n" line }
+            else { sub("^" blanks, "", line); print "\n\302\247\n" line }
         }
         function finish() { if (deciding && kept) print "\n" delimiter "\n" substr(blank, 1, length(blank) - 1) }
         function take(line, is_last) {
@@ -127,7 +127,13 @@ memory_with_identity() {
             else if (!ours) print "\n" line
             number++
         }
-        BEGIN { ORS = ""; begin("\302\247") }
+        BEGIN {
+            ORS = ""
+            # What Python strips, byte by byte.
+            blanks = "([ \t\r\013\014\034-\037]|\302[\205\240]|\341\232\200|\342\200[\200-\212\250\251\257]"
+            blanks = blanks "|\342\201\237|\343\200\200)+"
+            begin("\302\247")
+        }
         NR > 1 { whole = $0 == ENVIRON["END_OF_FILE"]; take(held, whole) }
         { held = $0 }
         END { if (!whole) exit 1; finish() }
@@ -232,6 +238,27 @@ environment() {
     done
 }
 
+# stopped FILE: is this the state of a gateway that ended in order?
+stopped() {
+    [ ! -L "$1" ] && [ -f "$1" ] && grep -q '"gateway_state": *"stopped"' "$1"
+}
+
+# Hermes 0.15 notes `stopped` when its container stops, as if somebody had told the gateway to, and the image does not
+# start it again. One that ended together with the family's own was running; upstream's later versions note that.
+resume_profiles() {
+    state=$DATA/gateway_state.json
+    stopped "$state" || return 0
+    ended=$(stat -c %Y "$state" 2>/dev/null) || return 0
+    for state in "$DATA"/profiles/*/gateway_state.json; do
+        stopped "$state" || continue
+        apart=$(stat -c %Y "$state" 2>/dev/null) || continue
+        apart=$((apart - ended))
+        if [ "${apart#-}" -le 30 ]; then
+            put "$state" 600 sed 's/"gateway_state": *"stopped"/"gateway_state": "running"/' "$state"
+        fi
+    done
+}
+
 purge_baileys() {
     refuse_link "$DATA/platforms"
     for directory in "$DATA/whatsapp" "$DATA/platforms/whatsapp"; do
@@ -270,5 +297,6 @@ data_directory
 configuration
 memory
 environment
+resume_profiles
 purge_baileys
 hand_over

@@ -1,5 +1,7 @@
 """The managed block of `.env`: it wins, and the family's own lines stay as they are."""
 
+import os
+
 import pytest
 
 from tests.support.boot import AGENT, ENV, Boot
@@ -98,3 +100,43 @@ def test_an_unreadable_upload_stops_the_boot(container: Boot) -> None:
     (container.fleet / "env").unlink()
     assert "cannot write all of" in container.refused()
     assert container.read(".env") == "MINE=1\n"
+
+
+STOPPED = '{"pid":1,"gateway_state":"stopped","exit_reason":null}'
+RESUMED = '{"pid":1,"gateway_state": "running","exit_reason":null}'
+FAILED = '{"gateway_state": "startup_failed"}'
+
+
+@pytest.mark.parametrize(
+    ("own", "profile", "apart", "expected"),
+    [
+        (STOPPED, STOPPED, 0, RESUMED),
+        (STOPPED, STOPPED, -25, RESUMED),
+        (STOPPED, STOPPED, 25, RESUMED),
+        (STOPPED, STOPPED, -3600, STOPPED),
+        (STOPPED, FAILED, 0, FAILED),
+        ('{"gateway_state":"running"}', STOPPED, 0, STOPPED),
+        (None, STOPPED, 0, STOPPED),
+    ],
+)
+def test_a_profile_that_ended_with_the_container_comes_back(
+    container: Boot, own: str | None, profile: str, apart: int, expected: str
+) -> None:
+    """Hermes 0.15 notes every end as an order to stop; one that somebody really gave came at another time."""
+    if own is not None:
+        os.utime(container.agent_writes("gateway_state.json", own), (1_800_000_000, 1_800_000_000))
+    state = container.agent_writes("profiles/kid/gateway_state.json", profile)
+    os.utime(state, (1_800_000_000 + apart, 1_800_000_000 + apart))
+    container.boot()
+    assert state.read_text() == expected
+    assert container.facts("profiles/kid/gateway_state.json") == (*AGENT, "0o600")
+
+
+def test_a_link_in_place_of_a_profiles_state_is_left_alone(container: Boot) -> None:
+    """What is not a state is not resumed, and not followed."""
+    container.agent_writes("gateway_state.json", STOPPED)
+    other = container.agent_writes("other", STOPPED)
+    container.agent_writes("profiles/kid/SOUL.md", "a soul")
+    (container.data / "profiles/kid/gateway_state.json").symlink_to(other)
+    container.boot()
+    assert other.read_text() == STOPPED

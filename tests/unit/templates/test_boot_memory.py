@@ -77,9 +77,11 @@ PIECES = st.sampled_from(
 FILES = st.lists(PIECES | st.text(max_size=8), max_size=12).map("\n".join)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=FILES)
 @example(before="\n§\n")
+@example(before="\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\N{EM SPACE}tea")
+@example(before="\x85\x1c\N{LINE SEPARATOR}")
 @example(before=f"{MARKER}\n§")
 @example(before="§\n§\n§\n§")
 @example(before=f"§\n{MARKER}")
