@@ -1,0 +1,119 @@
+"""What people are shown: the status page, `explain`, and the registry's state."""
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from fleet.problems import FleetError
+from reaper import page, views
+from reaper.families import Families
+from reaper.store import Entry
+from reaper.views import View
+from tests.support.fleet import family
+from tests.support.reaper import ReaperUnderTest, make_reaper, write_registry
+
+HOUR = 3600.0
+
+
+class Elements(HTMLParser):
+    """Counts elements, and fails on one that a page must not have."""
+
+    def __init__(self) -> None:
+        """Begin at nothing."""
+        super().__init__()
+        self.count: dict[str, int] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Count one."""
+        assert tag not in {"script", "iframe", "img"}
+        assert not any(name.startswith("on") for name, _ in attrs)
+        self.count[tag] = self.count.get(tag, 0) + 1
+
+
+def test_explain_answers_why_ours_was_stopped(reaper: ReaperUnderTest) -> None:
+    """The ledger's lines are there with the facts that the decision was made from."""
+    ash = reaper.context.families.current().get("ash")
+    entry = Entry(reaper.hands.wall - 60, ash.id, "stop", "idle", "no sign of life for 30 min", "c", {"heartbeat": 5.0})
+    reaper.context.store.append([entry])
+    reaper.box("ash").state = "exited"
+    told = views.explain(reaper.context, ash)
+    assert told["ledger"][-1]["inputs"] == {"heartbeat": 5.0}
+    assert (told["state"], told["decision"], told["reason"]) == ("asleep", "keep", "asleep")
+    assert views.line_of(entry).endswith("stop          idle            no sign of life for 30 min")
+
+
+def test_explain_gives_every_reason_of_a_running_family(reaper: ReaperUnderTest) -> None:
+    """Not only the first one, and its agent is asked although a heartbeat is enough."""
+    ash = reaper.context.families.current().get("ash")
+    reaper.context.store.mark(ash.id, "heartbeat", reaper.hands.wall)
+    told = views.explain(reaper.context, ash)
+    assert [reason["reason"] for reason in told["reasons"]] == ["heartbeat", "grace"]
+    assert reaper.engine.did("activity") == [reaper.box("ash").name]
+
+
+def test_a_strip_is_the_last_day(reaper: ReaperUnderTest) -> None:
+    """Unknown before the first line, then what the lines say; a part of the day with any time awake is awake."""
+    ash = reaper.context.families.current().get("ash").id
+    now = reaper.hands.wall
+    lines = [(20, "seen", "awake"), (10, "stop", "idle"), (4.5, "start", "ensure"), (4.2, "stop", "idle")]
+    reaper.context.store.append([Entry(now - hours * HOUR, ash, action, reason, "") for hours, action, reason in lines])
+    strip = views.strips(reaper.context, 24)[ash]
+    assert strip[:3] == [None] * 3
+    assert strip[4:13] == [True] * 9
+    assert strip[14:19] == [False] * 5
+    assert strip[19] is True
+    assert strip[20:] == [False] * 4
+
+
+def test_the_page_shows_two_hundred_families_escaped() -> None:
+    """Everyone is on it once, whatever they are called, and nothing on it runs."""
+    evil = "<script>alert('x')</script> & \"co\""
+    found = [
+        View(
+            f"f{at}",
+            evil,
+            str(at),
+            "awake" if at % 2 else "asleep",
+            5.0,
+            9.0,
+            "heartbeat",
+            None,
+            2048,
+            None,
+            "idle",
+            evil,
+        )
+        for at in range(200)
+    ]
+    text = page.render_views(found, {"1": [True, False] * 24}, now=99.0, stack="s<b>", problem="families.yaml:1:1: <i>")
+    elements = Elements()
+    elements.feed(text)
+    assert elements.count["li"] == elements.count["svg"] == 200
+    assert "100 of 200 families awake" in text
+    assert "<b>" not in text
+    assert "<i>" not in text
+    assert 'name="viewport"' in text
+
+
+def test_the_page_of_an_empty_registry(tmp_path: Path) -> None:
+    """No families is a sentence, not an error."""
+    assert "The registry has no families." in page.render(make_reaper(tmp_path, []).context)
+
+
+def test_a_bad_registry_is_refused_and_the_last_good_one_kept(tmp_path: Path) -> None:
+    """A mistake in the file stops nobody and loses nobody; the mended file is taken."""
+    families = Families(write_registry(tmp_path, [family("ash")]))
+    (tmp_path / "families.yaml").write_text("families: [{name: 5}]")
+    assert [each.name for each in families.current().families] == ["ash"]
+    assert "families.yaml" in (families.problem or "")
+    write_registry(tmp_path, [family("ash"), family("birch")])
+    assert [each.name for each in families.current().families] == ["ash", "birch"]
+    assert families.problem is None
+
+
+def test_a_registry_that_is_bad_from_the_start_is_an_error(tmp_path: Path) -> None:
+    """There is no good one to go on with."""
+    (tmp_path / "families.yaml").write_text("families: 5")
+    with pytest.raises(FleetError):
+        Families(tmp_path / "families.yaml")
