@@ -51,6 +51,20 @@ install_from() {
   choose "$TARGET" "$2"
 }
 
+# fetch ADDRESS FILE: with curl, or the Python that is here by now.
+fetch() {
+  if have curl; then
+    curl --fail --silent --show-error --location --connect-timeout 10 --output "$2" "$1"
+  else
+    "$ROOT/.venv/bin/python" -c 'import socket, sys, urllib.request
+socket.setdefaulttimeout(30)
+try:
+    urllib.request.urlretrieve(*sys.argv[1:])
+except OSError as error:
+    sys.exit(f"{sys.argv[1]}: {error}")' "$1" "$2"
+  fi
+}
+
 # The official release, checked against its published checksum. Returns 1, with the reason in $answer, where it cannot be had.
 download() {
   local arch archive
@@ -59,12 +73,10 @@ download() {
     Linux-aarch64) arch=linux-arm64 ;;
     *) answer="no official release for $(uname -s) on $(uname -m) is known here"; return 1 ;;
   esac
-  have curl || { answer="curl is not installed"; return 1; }
   archive="pulumi-v$VERSION-$arch.tar.gz"
   say "downloading $RELEASES/$archive"
-  answer="$(curl --fail --silent --show-error --location --connect-timeout 10 --output "$SCRATCH/$archive" "$RELEASES/$archive" 2>&1)" || return 1
-  answer="$(curl --fail --silent --show-error --location --connect-timeout 10 --output "$SCRATCH/sums" \
-    "$RELEASES/pulumi-$VERSION-checksums.txt" 2>&1)" || return 1
+  answer="$(fetch "$RELEASES/$archive" "$SCRATCH/$archive" 2>&1)" || return 1
+  answer="$(fetch "$RELEASES/pulumi-$VERSION-checksums.txt" "$SCRATCH/sums" 2>&1)" || return 1
   grep " [ *]\?$archive\$" "$SCRATCH/sums" >"$SCRATCH/sum" || { answer="$archive is not among the published checksums"; return 1; }
   (cd "$SCRATCH" && sha256sum --check --status sum) ||
     fail "the downloaded Pulumi CLI is not the published one" "sha256sum --check" "$archive differs from its published checksum" \

@@ -1,5 +1,6 @@
 import hashlib
 import platform
+import sys
 import tarfile
 from pathlib import Path
 
@@ -93,6 +94,18 @@ def test_the_official_release_is_checked_and_installed(machine: Machine, tmp_pat
     assert chosen(machine) == str(machine.home / ".pulumi/bin")
     assert (machine.home / ".pulumi/bin" / HOST).exists()
     assert machine.leftovers() == []
+
+
+def test_a_machine_without_curl_downloads_all_the_same(machine: Machine, tmp_path: Path) -> None:
+    """The Python environment that is there by then can download too."""
+    machine.lacks("curl")
+    python = machine.repository / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    address = release(machine, tmp_path / "release")
+    answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
+    assert answer.code == 0, answer.complained
+    assert "(official release)" in answer.said
 
 
 def test_an_altered_release_is_refused(machine: Machine, tmp_path: Path) -> None:
