@@ -34,6 +34,8 @@ COMMANDS = (
     Command("render", "fleet.commands.render", "print what a family's container is given, secrets masked"),
     Command("adopt", "fleet.commands.adopt", "take over a fleet that was started by docker run, with its data"),
     Command("purge", "fleet.commands.purge", "delete the data of a family that is gone; nothing else ever does"),
+    Command("plan", "fleet.commands.plan", "tell what an up would do to which families; exit 0, 2 changes, 3 refused"),
+    Command("audit", "fleet.commands.audit", "find what runs otherwise than declared; exit 0, 2 where there is any"),
     Command("schema", "fleet.commands.schema", "print, write or check the registry's JSON Schema"),
 )
 

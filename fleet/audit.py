@@ -1,0 +1,159 @@
+"""Compares what runs with what the stack declares, and finds what no `up` would tell.
+
+An `up` compares the config with its own state. It does not see an image whose tag has moved, nor a volume that was
+lost: Docker makes an empty one in its place, and the agent wakes up without a memory.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from fleet import identity
+from fleet.host import Host
+
+# Pulumi notes a volume's creation just after Docker does; clocks of two machines may differ a little.
+_SLACK = timedelta(minutes=2)
+
+# Returns the ID that an image reference means on the host now, or None.
+ImageId = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the stack declares of one family: digest of its credentials, image, when Pulumi made its volume."""
+
+    name: str
+    credentials: str
+    image: str
+    volume_made: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as declared: its kind, whom it is about, and what to do."""
+
+    kind: str
+    about: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the host shows: names and labels, and by container name the ID of the image that it runs."""
+
+    host: Host
+    image_ids: Mapping[str, str] = field(default_factory=dict)
+    volumes_made: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def audit(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> list[Finding]:
+    """Return everything found, sorted by kind. `declared` is by container name."""
+    found = [
+        *_old_keys(declared, live.host, stack),
+        *_moved_images(declared, live, stack, image_id),
+        *_strangers(declared, live.host, stack),
+        *_volumes(declared, live, stack),
+    ]
+    return sorted(found, key=lambda finding: (finding.kind, finding.about))
+
+
+def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
+    """Return what a preview's JSON declares, by container name."""
+    steps: list[Mapping[str, Any]] = digest.get("steps") or []
+    made = {
+        _name(step): _moment(str((step.get("oldState") or {}).get("created") or ""))
+        for step in steps
+        if "docker:index/volume:Volume::" in step["urn"]
+    }
+    declared = {}
+    for step in steps:
+        inputs = (step.get("newState") or {}).get("inputs")
+        if "hermes-fleet:index:FamilyRuntime::" not in step["urn"] or not inputs or step["op"] == "delete":
+            continue
+        name = _name(step)
+        declared[name] = Declared(
+            name=str(inputs.get("family", name)),
+            credentials=str(inputs.get("credentials", "")),
+            image=str(inputs.get("image", "")),
+            volume_made=made.get(f"{name}-data"),
+        )
+    return declared
+
+
+def read_live(host: Host, containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]]) -> Live:
+    """Return the host's state from Docker's own lists."""
+    image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
+    made = {str(each["Name"]): _moment(str(each.get("CreatedAt") or "")) for each in volumes}
+    return Live(host, image_ids, {name: when for name, when in made.items() if when})
+
+
+def _old_keys(declared: Mapping[str, Declared], host: Host, stack: str) -> Iterable[Finding]:
+    for seen in host.ours(stack).values():
+        family = declared.get(seen.name)
+        if family and seen.labels.get(identity.LABEL_CREDENTIALS) != family.credentials:
+            what = "runs on credentials that are not the declared ones; roll it with: pulumi up"
+            yield Finding("old-key", family.name, what)
+
+
+def _moved_images(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> Iterable[Finding]:
+    now: dict[str, str | None] = {}
+    for seen in live.host.ours(stack).values():
+        family = declared.get(seen.name)
+        if family is None:
+            continue
+        if family.image not in now:
+            now[family.image] = image_id(family.image)
+        meant, runs = now[family.image], live.image_ids.get(seen.name)
+        if meant and runs and meant != runs:
+            what = f"runs {runs[:19]}, but {family.image} means {meant[:19]} by now; pin a digest to roll it on purpose"
+            yield Finding("image-moved", family.name, what)
+
+
+def _strangers(declared: Mapping[str, Declared], host: Host, stack: str) -> Iterable[Finding]:
+    ours = {seen.name for seen in host.ours(stack).values()}
+    for name, seen in host.containers.items():
+        if name in ours:
+            if name not in declared:
+                yield Finding("undeclared", name, "is this stack's, but not in the registry; the next up removes it")
+        elif identity.is_orphan(name):
+            yield Finding("orphan", name, "is of an older deployment: python -m reaper orphans")
+        elif identity.LABEL_STACK in seen.labels and name not in declared:
+            continue  # another stack's on the same host, under a name of its own
+        else:
+            yield Finding("stranger", name, "has a family's name but is not this stack's: python -m fleet adopt")
+
+
+def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterable[Finding]:
+    for name, labels in live.host.volumes.items():
+        container = name.removesuffix("-data")
+        if identity.family_id_from_name(container) is None or labels.get(identity.LABEL_STACK, stack) != stack:
+            continue
+        family = declared.get(container)
+        if family is None:
+            what = "holds the data of a family that is not in the registry; python -m fleet purge deletes it for good"
+            yield Finding("volume-without-family", name, what)
+            continue
+        made = live.volumes_made.get(name)
+        if made and family.volume_made and made > family.volume_made + _SLACK:
+            what = (
+                f"{name} was made at {made:%Y-%m-%d %H:%M} UTC, after Pulumi had made it: the family's was lost, and "
+                "Docker put an empty one in its place. Stop the family and restore its data from a copy"
+            )
+            yield Finding("volume-lost", family.name, what)
+    for container, family in declared.items():
+        if family.volume_made and f"{container}-data" not in live.host.volumes:
+            what = f"{container}-data is gone from the host; restore it before the family's next start"
+            yield Finding("volume-lost", family.name, what)
+
+
+def _name(step: Mapping[str, Any]) -> str:
+    return str(step["urn"]).split("::", 3)[3]
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return when if when.tzinfo else None

@@ -1,0 +1,59 @@
+"""`audit`: finds what runs otherwise than declared."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import docker
+from docker.errors import ImageNotFound
+
+from fleet import host, identity
+from fleet.audit import audit, read_declared, read_live
+from fleet.commands import add_stack_argument
+from fleet.commands.plan import ROOT
+from fleet.plan.preview import environment, preview
+from fleet.problems import FleetError
+
+FOUND = 2
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    add_stack_argument(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--config-file", type=Path, metavar="FILE", help="the stack's config; default: in stacks/")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what was found. Returns 0 for nothing, 2 for something, 1 for an error."""
+    previewed = preview(ROOT, args.stack, args.config_file, environment(ROOT))
+    client = previewed.client or host.connect()
+    try:
+        errors = [d["message"] for d in previewed.digest.get("diagnostics") or [] if d.get("severity") == "error"]
+        if errors:
+            raise FleetError("\n".join(errors))
+        named = {"name": identity.PREFIX}
+        live = read_live(
+            host.observe(client.api),
+            client.api.containers(all=True, filters=named),
+            client.api.volumes(filters=named)["Volumes"] or [],
+        )
+        found = audit(read_declared(previewed.digest), live, args.stack, lambda image: _image_id(client, image))
+    finally:
+        client.close()
+    if args.json:
+        print(json.dumps([asdict(finding) for finding in found], indent=2))
+    else:
+        for finding in found:
+            print(f"{finding.kind}: {finding.about}: {finding.what}")
+        if not found:
+            print("everything runs as declared")
+    return FOUND if found else 0
+
+
+def _image_id(client: docker.DockerClient, reference: str) -> str | None:
+    try:
+        return str(client.images.get(reference).id)
+    except ImageNotFound:
+        return None

@@ -1,0 +1,108 @@
+"""Guards: what a reviewer should not approve without saying so by name."""
+
+import re
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+from fleet.plan.model import Plan, Refusal
+from fleet.settings import HERMES_LINES
+
+_PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
+_DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How strict the guards are: which pass by name, which share of the fleet may go, who the canaries are."""
+
+    allowed: frozenset[str] = frozenset()
+    max_removed: float = 0.2
+    production: bool = False
+    canaries: frozenset[str] = frozenset()
+
+
+def is_production(stack: str) -> bool:
+    """Tell whether a stack's name marks it as production: `prod`, `production`, `prod-eu`."""
+    return _PRODUCTION.fullmatch(stack) is not None
+
+
+def guarded(plan: Plan, policy: Policy) -> Plan:
+    """Return the plan with what the guards refuse. What `up` would refuse itself cannot be allowed."""
+    found = [
+        Refusal(name, why, allowed=name in policy.allowed)
+        for name, guard in GUARDS.items()
+        for why in guard(plan, policy)
+    ]
+    return replace(plan, refusals=(*plan.refusals, *found))
+
+
+def _volume(plan: Plan, _: Policy) -> Iterator[str]:
+    lost = [step for step in plan.volumes if step.operation == "delete" and not step.retained]
+    moved = [step for step in plan.volumes if "replace" in step.operation]
+    for steps, what in ((lost, "deleted"), (moved, "replaced")):
+        if steps:
+            yield f"{_names([step.name for step in steps])} would be {what}: that is a family's memory"
+
+
+def _removal(plan: Plan, policy: Policy) -> Iterator[str]:
+    removed = len(plan.of("removed"))
+    if plan.before and removed > policy.max_removed * plan.before:
+        share = removed / plan.before
+        yield (
+            f"{removed} of {plan.before} families ({share:.0%}) would be removed, more than {policy.max_removed:.0%}; "
+            "is the registry whole? Their data would stay. A higher share: --max-removed"
+        )
+
+
+def _family_id(plan: Plan, _: Policy) -> Iterator[str]:
+    removed = {change.name: change.id for change in plan.of("removed")}
+    moved = [change for change in plan.of("added") if change.name in removed]
+    for change in moved:
+        yield (
+            f"{change.name}: its id changes from {removed[change.name]} to {change.id}; it would start with an empty "
+            "memory. Put the old id back, or give the new family another name"
+        )
+
+
+def _hermes_line(plan: Plan, _: Policy) -> Iterator[str]:
+    back = [(name, old, new) for name, old, new in plan.lines if _age(new) < _age(old)]
+    if back:
+        old, new = back[0][1:]
+        names = _names([name for name, *_ in back])
+        yield f"{names}: Hermes goes back from {old} to {new}; an agent's database does not go back"
+
+
+def _image_digest(plan: Plan, policy: Policy) -> Iterator[str]:
+    loose = [image for image in plan.images if not _DIGEST.fullmatch(image)]
+    if loose and (policy.production or is_production(plan.stack)):
+        yield f"{_names(loose)}: no digest in a production stack; the tag may mean another image on the next host"
+
+
+def _canary(plan: Plan, policy: Policy) -> Iterator[str]:
+    rolled = plan.of("rolled")
+    staying = plan.before - len(plan.of("removed"))
+    started = [change for change in rolled if change.started]
+    whole = len(rolled) > 1 and len(rolled) == staying and len(started) > 1
+    if whole and not policy.canaries & {change.name for change in started}:
+        yield f"all {len(rolled)} families would be rolled without a canary; give one or two canary: true"
+
+
+def _age(line: str) -> int:
+    return HERMES_LINES.index(line) if line in HERMES_LINES else len(HERMES_LINES)
+
+
+def _names(names: Collection[str]) -> str:
+    shown = sorted(names)[:_SHOWN]
+    more = len(names) - len(shown)
+    return ", ".join(shown) + (f" and {more} more" if more else "")
+
+
+GUARDS: dict[str, Callable[[Plan, Policy], Iterator[str]]] = {
+    "volume": _volume,
+    "mass-removal": _removal,
+    "family-id": _family_id,
+    "hermes-line": _hermes_line,
+    "image-digest": _image_digest,
+    "no-canary": _canary,
+}

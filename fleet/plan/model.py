@@ -1,0 +1,100 @@
+"""What a plan says, as plain data: the same for Markdown, for JSON and for the guards."""
+
+from dataclasses import dataclass, field
+
+# What a family may be doing now, beside being at work; an agent that could not be asked is unknown.
+ASLEEP = "asleep"
+IDLE = "idle"
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One thing that changes for a family: `what` names it, `detail` is a line or a diff, or empty."""
+
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One family that a roll touches.
+
+    `kind` is `added`, `rolled`, `removed` or `noted` (its description changes, its container does not). `started` tells
+    whether its container is started and gated; `wave` counts from 0, None for one that is not. `doing` says what the
+    agent does now, empty where nobody looked.
+    """
+
+    name: str
+    id: str
+    kind: str
+    reasons: tuple[Reason, ...] = ()
+    started: bool = False
+    wave: int | None = None
+    volume: str = ""
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a guard found. `allowed`: the reviewer let it pass by name; `final`: `up` refuses it too."""
+
+    guard: str
+    why: str
+    allowed: bool = False
+    final: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One resource of the preview, as the guards read it."""
+
+    operation: str
+    kind: str
+    name: str
+    retained: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is said of one preview. `before` counts the families that the stack has now."""
+
+    stack: str
+    live: bool
+    changes: tuple[Change, ...] = ()
+    unchanged: int = 0
+    before: int = 0
+    other: tuple[Step, ...] = ()
+    images: tuple[str, ...] = ()
+    lines: tuple[tuple[str, str, str], ...] = ()
+    volumes: tuple[Step, ...] = ()
+    notes: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
+    refusals: tuple[Refusal, ...] = field(default=())
+
+    def of(self, kind: str) -> tuple[Change, ...]:
+        """Return the families of one kind of change."""
+        return tuple(change for change in self.changes if change.kind == kind)
+
+    @property
+    def waves(self) -> tuple[tuple[str, ...], ...]:
+        """Return the names of the families that are started, wave by wave."""
+        found: dict[int, list[str]] = {}
+        for change in self.changes:
+            if change.wave is not None and change.kind in {"added", "rolled"}:
+                found.setdefault(change.wave, []).append(change.name)
+        return tuple(tuple(found[wave]) for wave in sorted(found))
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """Return what no one let pass."""
+        return tuple(refusal for refusal in self.refusals if not refusal.allowed)
+
+    @property
+    def exit_code(self) -> int:
+        """Return 1 after an error, 3 where a guard refused, 2 for changes, 0 for none."""
+        if self.refused:
+            return 3
+        if self.errors:
+            return 1
+        return 2 if self.changes or self.other else 0

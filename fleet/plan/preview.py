@@ -1,0 +1,94 @@
+"""Runs `pulumi preview --json`, with a Docker daemon or without one."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from fleet import host
+from fleet.plan.socket import ping_socket
+from fleet.problems import FleetError
+
+_SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """The preview's JSON, and a client of the host that it read; None where no daemon answered."""
+
+    digest: Mapping[str, Any]
+    client: docker.DockerClient | None
+
+
+def preview(root: Path, stack: str, config_file: Path | None, environment: Mapping[str, str]) -> Previewed:
+    """Preview the stack of the project in `root`. Raises FleetError where Pulumi has nothing to say.
+
+    A preview that fails is an answer too: its errors stand in the JSON.
+    """
+    env = {**environment, "PULUMI_SKIP_UPDATE_CHECK": "true"}
+    with ExitStack() as stack_of:
+        try:
+            client = host.connect()
+        except FleetError:
+            client = None
+            env["DOCKER_HOST"] = stack_of.enter_context(ping_socket())
+        command = [_pulumi(root, env), "preview", "--json", "--show-sames", "--non-interactive", "--stack", stack]
+        if config_file:
+            command += ["--config-file", str(config_file.resolve())]
+        env["PATH"] = f"{Path(sys.executable).parent}:{Path(command[0]).parent}:{env.get('PATH', '')}"
+        done = subprocess.run(
+            command, cwd=root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+    try:
+        digest = json.loads(done.stdout)
+    except ValueError:
+        said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
+        raise FleetError(f"pulumi preview: {said}") from None
+    if done.returncode and not any(d.get("severity") == "error" for d in digest.get("diagnostics") or []):
+        said = done.stderr.strip() or f"exit code {done.returncode}"
+        digest["diagnostics"] = [*(digest.get("diagnostics") or []), {"severity": "error", "message": said}]
+    return Previewed(digest, client)
+
+
+def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for Pulumi: as given, or with `.state/env` where no backend is set."""
+    env = dict(given)
+    file = root / ".state" / "env"
+    if "PULUMI_BACKEND_URL" in env or not file.is_file():
+        return env
+    shown = subprocess.run(
+        ["/bin/sh", "-c", '. "$1" >&2 && env -0', "sh", str(file)],
+        cwd=root,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if shown.returncode:
+        raise FleetError(f"{file}: {shown.stderr.strip()}")
+    return dict(entry.split("=", 1) for entry in shown.stdout.split("\0") if "=" in entry)
+
+
+def secrets_of(environment: Mapping[str, str]) -> list[str]:
+    """Return the values of the environment that must not be printed, judged by their names."""
+    return [value for name, value in environment.items() if _SECRET_NAME.search(name) and not Path(value).exists()]
+
+
+def _pulumi(root: Path, env: Mapping[str, str]) -> str:
+    pinned = root / ".tools" / "pulumi-bin"
+    folders = [env.get("PATH", ""), str(Path.home() / ".pulumi" / "bin")]
+    if pinned.is_file():
+        folders.insert(0, pinned.read_text(encoding="utf-8").strip())
+    found = shutil.which("pulumi", path=":".join(folders))
+    if not found:
+        raise FleetError("no Pulumi CLI on PATH; get it with: make setup")
+    return found

@@ -1,0 +1,57 @@
+"""`python -m fleet audit` beside a real engine and daemon."""
+
+import contextlib
+import json
+import subprocess
+import sys
+
+from docker.errors import NotFound
+
+from tests.support import stub_agent
+from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import LLM_KEY, ROOT
+
+NEW_KEY = "sk-test-PLANTED/second+key=0002"
+
+
+def found(fleet: FleetUnderTest) -> set[tuple[str, str]]:
+    """Return what an audit finds of this test's own families, as kind and name; nothing else on the host counts."""
+    command = [sys.executable, "-m", "fleet", "audit", "--json", "--stack", fleet.stack.name]
+    done = subprocess.run(
+        [*command, "--config-file", str(fleet.stack.config_file)],
+        cwd=ROOT,
+        env=fleet.stack.env,
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode in {0, 2}, done.stderr
+    assert LLM_KEY not in done.stdout + done.stderr
+    assert NEW_KEY not in done.stdout + done.stderr
+    names = {entry["name"] for entry in fleet.families}
+    return {(each["kind"], each["about"]) for each in json.loads(done.stdout) if each["about"] in names}
+
+
+def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
+    """All as declared; then a new key that is not rolled yet, a tag that moved, and a volume that was lost."""
+    fleet.image = stub_agent.build(fleet.client, fleet.stack.name)
+    fleet.stack.configure({"image": fleet.image})
+    fleet.declare("ash", "birch")
+    fleet.up()
+    try:
+        assert found(fleet) == set()
+
+        fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+        assert found(fleet) == {("old-key", "ash"), ("old-key", "birch")}
+        fleet.stack.configure({}, {"llmApiKey": LLM_KEY})
+
+        fleet.client.images.get(f"{stub_agent.IMAGE}:1").tag(stub_agent.IMAGE, fleet.stack.name, force=True)
+        assert found(fleet) == {("image-moved", "ash"), ("image-moved", "birch")}
+
+        fleet.container("birch").remove(force=True)
+        fleet.client.volumes.get(fleet.volume("birch")).remove(force=True)
+        assert ("volume-lost", "birch") in found(fleet)
+    finally:
+        with contextlib.suppress(NotFound):
+            fleet.client.images.remove(f"{stub_agent.IMAGE}:{fleet.stack.name}")

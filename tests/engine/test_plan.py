@@ -1,0 +1,169 @@
+"""`python -m fleet plan` against the real engine: with and without a daemon, and beside what `up` then does."""
+
+import json
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, ROOT
+
+NEW_KEY = "sk-test-PLANTED/second+key=0002"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the command said: its exit code, its Markdown, its JSON, and what it put on stderr."""
+
+    code: int
+    text: str
+    data: dict[str, Any]
+    errors: str
+
+    def names(self, kind: str) -> list[str]:
+        """Return the names of the families of one kind of change."""
+        return sorted(change["name"] for change in self.data["changes"] if change["kind"] == kind)
+
+    def guards(self) -> list[str]:
+        """Return the guards that refused."""
+        return [refusal["guard"] for refusal in self.data["refusals"] if not refusal["allowed"]]
+
+
+def plan(fleet: FleetUnderTest, *args: str, daemon: bool = True) -> Told:
+    """Run the command on a fleet's stack, and look for planted secrets in everything it says."""
+    file = fleet.folder / "plan.json"
+    file.unlink(missing_ok=True)
+    env = dict(fleet.stack.env)
+    if not daemon:
+        env["DOCKER_HOST"] = f"unix://{fleet.folder / 'nobody.sock'}"
+    command = [sys.executable, "-m", "fleet", "plan", "--stack", fleet.stack.name, "--json", str(file)]
+    done = subprocess.run(
+        [*command, "--config-file", str(fleet.stack.config_file), *args],
+        cwd=ROOT,
+        env=env,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        timeout=300,
+    )
+    written = file.read_text(encoding="utf-8") if file.exists() else "{}"
+    for secret in (LLM_KEY, NEW_KEY, MASTER_KEY):
+        assert secret not in done.stdout + done.stderr + written
+    return Told(done.returncode, done.stdout, json.loads(written), done.stderr)
+
+
+def test_a_plan_without_a_daemon_is_what_up_then_does(fleet: FleetUnderTest) -> None:
+    """Families added, removed and rolled, told with no daemon in reach; then `up` does exactly that."""
+    fleet.declare("ash", "birch", "cedar", "dogwood", "elm", "fir")
+    first = plan(fleet, daemon=False)
+    assert (first.code, first.data["counts"]["added"], first.data["live"]) == (2, 6, False)
+    assert "live state was not read" in first.text.lower()
+    fleet.up()
+    assert plan(fleet, daemon=False).code == 0
+    assert (quiet := plan(fleet)).code == 0
+    assert quiet.data["live"]
+
+    fleet.container("birch").stop()
+    fleet.families.remove(fleet.entry("fir"))
+    fleet.entry("ash")["resources"] = {"memory": "768m"}
+    fleet.entry("cedar")["timezone"] = "Europe/Berlin"
+    fleet.entry("dogwood")["canary"] = True
+    fleet.declare("oak")
+    fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+    blind, seeing = plan(fleet, daemon=False), plan(fleet)
+    for told in (blind, seeing):
+        assert told.code == 2, told.errors
+        assert told.names("added") == ["oak"]
+        assert told.names("removed") == ["fir"]
+        assert told.names("rolled") == ["ash", "birch", "cedar", "dogwood", "elm"]
+        assert "fir-data" not in told.text
+        assert "-timezone: UTC" in told.text
+        assert "+timezone: Europe/Berlin" in told.text
+        assert '"memoryMiB": 768' in told.text
+    reasons = {c["name"]: {r["what"] for r in c["reasons"]} for c in blind.data["changes"] if c["kind"] == "rolled"}
+    assert reasons["elm"] == {"credentials"}
+    assert reasons["ash"] == {"credentials", "limits"}
+    assert seeing.data["counts"]["asleep"] == 1
+    assert seeing.data["waves"] == [["dogwood"], ["ash", "cedar"], ["elm", "oak"]]
+
+    names = {fleet.resource(n): n for n in ("ash", "birch", "cedar", "dogwood", "elm", "oak")}
+    run = fleet.up()
+    assert sorted(names[n] for n in run.names("replace")) == seeing.names("rolled")
+    assert [names[n] for n in run.names("create")] == seeing.names("added")
+    assert len(run.names("delete")) == len(seeing.names("removed"))
+    assert fleet.state("birch") == "created"
+    assert plan(fleet).code == 0
+
+
+def test_guards_refuse_and_are_overridden(fleet: FleetUnderTest) -> None:
+    """Too many removed, another id under an old name, an image without digest, a fleet with no canary."""
+    fleet.declare("ash", "birch", "cedar")
+    fleet.up()
+
+    fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+    told = plan(fleet, "--production")
+    assert (told.code, set(told.guards())) == (3, {"no-canary", "image-digest"})
+    assert "refused (no-canary)" in told.errors
+    allowed = plan(fleet, "--production", "--allow", "no-canary", "--allow", "image-digest")
+    assert (allowed.code, allowed.guards()) == (2, [])
+
+    fleet.entry("ash")["id"] = str(uuid.uuid4())
+    fleet.write()
+    told = plan(fleet, "--allow", "no-canary", daemon=False)
+    assert (told.code, set(told.guards())) == (3, {"family-id", "mass-removal"})
+    passed = ("--allow", "no-canary", "--allow", "family-id", "--max-removed", "0.5")
+    told = plan(fleet, *passed, daemon=False)
+    assert told.code == 2, told.errors
+    seen = plan(fleet, *passed)
+    assert (seen.code, seen.guards()) == (3, ["family-id"])
+    assert "`pulumi up` refuses it too" in seen.text
+
+
+def test_going_back_a_hermes_line_is_refused_without_a_daemon(fleet: FleetUnderTest) -> None:
+    """The state remembers the line that each family was given."""
+    fleet.declare("ash", "birch")
+    fleet.up()
+    fleet.stack.configure({"hermesLine": "0.15"})
+    told = plan(fleet, "--allow", "no-canary", daemon=False)
+    assert (told.code, told.guards()) == (3, ["hermes-line"])
+    assert plan(fleet, "--allow", "no-canary", "--allow", "hermes-line", daemon=False).code == 2
+
+
+def test_a_bad_registry_is_an_error_with_its_place(fleet: FleetUnderTest) -> None:
+    """What the program says about the registry reaches the reviewer; exit code 1."""
+    fleet.declare("ash", timezone="Europ/London")
+    told = plan(fleet, daemon=False)
+    assert told.code == 1
+    assert "Europ/London" in told.text
+
+
+def test_an_unknown_stack_is_an_error(fleet: FleetUnderTest, tmp_path: Path) -> None:
+    """Pulumi's own words, no trace."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "plan", "--stack", "nobody"],
+        cwd=ROOT,
+        env={**fleet.stack.env, "DOCKER_HOST": f"unix://{tmp_path / 'nobody.sock'}"},
+        text=True,
+        capture_output=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "nobody" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("guard", ["no-such-guard"])
+def test_a_guard_must_exist_to_be_allowed(guard: str) -> None:
+    """A misspelt guard is a wrong command line, not a silent pass."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fleet", "plan", "--allow", guard], cwd=ROOT, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 1
+    assert "mass-removal" in done.stderr

@@ -1,0 +1,105 @@
+"""What an audit finds, and what it leaves alone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from fleet import identity
+from fleet.audit import Declared, Finding, Live, audit, read_declared, read_live
+from fleet.host import Host, Seen
+from fleet.registry import Family
+from tests.support.families import STACK, make_family, make_host, make_seen
+from tests.support.previews import digest, family_steps
+
+MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DIGEST = "0123456789abcdef"
+
+
+def healthy(family: Family) -> tuple[dict[str, Declared], Live]:
+    """Return a family that runs as declared."""
+    name = identity.container_name(family.id)
+    seen = make_seen(family, labels={identity.LABEL_CREDENTIALS: DIGEST})
+    live = Live(make_host(seen), {name: "sha256:aa"}, {f"{name}-data": MADE})
+    return {name: Declared(family.name, DIGEST, "hermes:1", MADE)}, live
+
+
+def kinds(declared: dict[str, Declared], live: Live, image: str | None = "sha256:aa") -> list[tuple[str, str]]:
+    """Return what an audit finds, as kind and whom."""
+    return [(finding.kind, finding.about) for finding in audit(declared, live, STACK, lambda _: image)]
+
+
+def test_a_family_that_runs_as_declared_is_no_finding() -> None:
+    """Same digest, same image, its own volume."""
+    declared, live = healthy(make_family("ash"))
+    assert kinds(declared, live) == []
+
+
+def test_an_old_key_and_a_moved_tag_are_found() -> None:
+    """The keyed digest on the label against the declared one; the image's ID against what its tag means now."""
+    declared, live = healthy(make_family("ash"))
+    older = {name: replace(family, credentials="f" * 16) for name, family in declared.items()}
+    assert kinds(older, live) == [("old-key", "ash")]
+    assert kinds(declared, live, "sha256:bb") == [("image-moved", "ash")]
+    assert kinds(declared, live, None) == []
+
+
+def test_strangers_orphans_and_undeclared_are_told_apart() -> None:
+    """A name proves nothing, labels do; another stack's own family is nobody's business."""
+    declared, live = healthy(make_family("ash"))
+    stranger, gone, other = make_family("stranger"), make_family("gone"), make_family("other")
+    unlabelled = replace(make_seen(stranger), labels={})
+    orphan = Seen("1", "hermes-user-usr_1", "running")
+    others = make_seen(other, labels={identity.LABEL_STACK: "another"})
+    seen = {each.name: each for each in (unlabelled, orphan, make_seen(gone), others)}
+    host = replace(live.host, containers={**live.host.containers, **seen})
+    assert kinds(declared, replace(live, host=host)) == [
+        ("orphan", "hermes-user-usr_1"),
+        ("stranger", unlabelled.name),
+        ("undeclared", identity.container_name(gone.id)),
+    ]
+
+
+def test_a_volume_that_docker_made_in_place_of_a_lost_one_is_found() -> None:
+    """Younger than Pulumi's own record of it; one that is older was adopted, and holds data."""
+    family = make_family("ash")
+    declared, live = healthy(family)
+    volume = identity.volume_name(family.id)
+    younger = replace(live, volumes_made={volume: MADE + timedelta(hours=1)})
+    assert kinds(declared, younger) == [("volume-lost", "ash")]
+    older = replace(live, volumes_made={volume: MADE - timedelta(days=9)})
+    assert kinds(declared, older) == []
+    assert kinds(declared, replace(live, host=Host(live.host.containers, {}))) == [("volume-lost", "ash")]
+
+
+def test_a_volume_without_a_family_is_found() -> None:
+    """Of a removed family, to be kept or purged; volumes with other names are not looked at."""
+    declared, live = healthy(make_family("ash"))
+    gone = make_family("gone")
+    volumes = {**live.host.volumes, identity.volume_name(gone.id): {}, "hermes-user-usr_1-data": {}}
+    found = kinds(declared, replace(live, host=Host(live.host.containers, volumes)))
+    assert found == [("volume-without-family", identity.volume_name(gone.id))]
+
+
+def test_declared_and_live_are_read_from_what_pulumi_and_docker_say() -> None:
+    """Nanoseconds and time zones as both write them; a removed family is not declared."""
+    steps = family_steps("ash")
+    steps[2]["oldState"]["created"] = "2026-03-01T12:00:00.123456789Z"
+    declared = read_declared(digest(steps, family_steps("birch", "delete")))
+    ((name, family),) = declared.items()
+    assert (family.name, family.credentials, family.image) == ("ash", DIGEST, "hermes:1")
+    assert family.volume_made is not None
+    live = read_live(
+        Host(),
+        [{"Names": [f"/{name}"], "ImageID": "sha256:aa"}],
+        [{"Name": f"{name}-data", "CreatedAt": "2026-03-01T13:00:01+01:00"}, {"Name": "x", "CreatedAt": None}],
+    )
+    assert live.image_ids == {name: "sha256:aa"}
+    assert abs(live.volumes_made[f"{name}-data"] - family.volume_made) < timedelta(seconds=2)
+
+
+def test_a_finding_says_what_to_do() -> None:
+    """Each ends in a remedy."""
+    declared, live = healthy(make_family("ash"))
+    older = {name: replace(family, credentials="f" * 16) for name, family in declared.items()}
+    (finding,) = audit(older, live, STACK, lambda _: None)
+    assert finding == Finding("old-key", "ash", finding.what)
+    assert "pulumi up" in finding.what
