@@ -1,0 +1,81 @@
+"""The workflows that are there to be copied: what a fork may not do, and what nobody may do unseen."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from fleet.plan.markdown import MARKER
+
+FOLDER = Path(__file__).parents[3] / ".github" / "workflows"
+OURS = ("preview", "deploy")
+PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
+
+
+def workflow(name: str) -> dict[Any, Any]:
+    """Return a workflow; YAML reads its `on` as true."""
+    loaded: dict[Any, Any] = yaml.safe_load((FOLDER / f"{name}.yml").read_text(encoding="utf-8"))
+    return loaded
+
+
+def scripts(job: dict[str, Any]) -> list[str]:
+    """Return the shell scripts of a job."""
+    return [step["run"] for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_actions_are_pinned_and_permissions_named(name: str) -> None:
+    """Every action by its commit with the version beside it; no permission but those a job names, least first."""
+    text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
+    uses = [line.strip().removeprefix("- ") for line in text.splitlines() if "uses:" in line]
+    assert uses
+    assert all(PINNED.search(line) for line in uses)
+    loaded = workflow(name)
+    assert loaded["permissions"] == {}
+    for job in loaded["jobs"].values():
+        assert list(job["permissions"].items()) in ([("contents", "read")], [("pull-requests", "write")])
+        checkouts = [step for step in job["steps"] if str(step.get("uses", "")).startswith("actions/checkout@")]
+        assert all(step["with"]["persist-credentials"] is False for step in checkouts)
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_nothing_from_outside_becomes_shell(name: str) -> None:
+    """Expressions reach a script through its environment, never its text; none is set for a whole job."""
+    loaded = workflow(name)
+    assert "env" not in loaded
+    for job in loaded["jobs"].values():
+        assert "env" not in job
+        assert not [script for script in scripts(job) if "${{" in script]
+
+
+def test_forks_get_no_preview() -> None:
+    """Only branches of the repository itself, never the trigger that runs a fork's code with secrets."""
+    loaded = workflow("preview")
+    assert set(loaded[True]) == {"pull_request"}
+    for job in loaded["jobs"].values():
+        assert "head.repo.full_name == github.repository" in job["if"]
+
+
+def test_what_writes_the_comment_runs_nobodys_code_and_has_no_secret() -> None:
+    """One job plans, another one writes; the comment is known by the marker that the plan begins with."""
+    jobs = workflow("preview")["jobs"]
+    assert jobs["plan"]["permissions"] == {"contents": "read"}
+    comment = jobs["comment"]
+    assert not [step for step in comment["steps"] if "checkout" in step.get("uses", "")]
+    assert "secrets." not in yaml.safe_dump(comment)
+    assert MARKER in scripts(comment)[0]
+    assert "PATCH" in scripts(comment)[0]
+
+
+def test_an_up_is_approved_alone_and_never_cut_off() -> None:
+    """Behind an environment, one at a time, after a plan whose guards let it pass; not in a fork."""
+    loaded = workflow("deploy")
+    assert loaded["concurrency"]["cancel-in-progress"] is False
+    up, plan = loaded["jobs"]["up"], loaded["jobs"]["plan"]
+    assert up["environment"] == "production"
+    assert up["needs"] == "plan"
+    assert "== '2'" in up["if"]
+    assert "fork" in plan["if"]
+    assert set(loaded[True]) == {"push", "workflow_dispatch"}
