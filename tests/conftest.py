@@ -9,10 +9,10 @@ from docker.errors import DockerException
 
 from tests.support import stub_agent
 from tests.support.fleet import FleetUnderTest
-from tests.support.providers import find_providers
+from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider, find_pulumi
 
-PROVIDERS: list[object] = [*find_providers()] or [
+PROVIDERS: list[object] = [*chosen_providers()] or [
     pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))
 ]
 
@@ -44,7 +44,7 @@ def pulumi_cli() -> str:
     ids=lambda provider: getattr(provider, "name", "none"),
 )
 def provider(request: pytest.FixtureRequest, pulumi_cli: str) -> Provider:  # noqa: ARG001 - no CLI, no provider
-    """Return each docker provider that is installed: the official one, the offline one."""
+    """Return the docker provider to test on, or each of them (see `chosen_providers`)."""
     found: Provider = request.param
     return found
 

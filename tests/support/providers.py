@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,15 @@ def find_providers() -> list[Provider]:
     """Return the installed providers, the official one first."""
     homes = {OFFICIAL: PULUMI_HOME, OFFLINE: OFFLINE_HOME}
     return [Provider(name, home) for name, home in homes.items() if plugin_file(home).is_file()]
+
+
+def chosen_providers() -> list[Provider]:
+    """Return the providers that tests run on: the first that is installed, or with FLEET_TEST_PROVIDERS=all each.
+
+    That the two agree has tests of its own, which always run where both are installed.
+    """
+    found = find_providers()
+    return found if os.environ.get("FLEET_TEST_PROVIDERS") == "all" else found[:1]
 
 
 def plugin_file(home: Path) -> Path:
