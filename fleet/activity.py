@@ -4,6 +4,7 @@ The agent shares its user with the probe and owns the files, so nothing here is 
 and time, checked field by field, and what does not hold up counts as not read.
 """
 
+import contextlib
 import importlib.util
 import json
 import math
@@ -125,10 +126,11 @@ def _limited(stream: Stream) -> bytes:
             output += out or b""
             noise += err or b""
             if len(output) + len(noise) > PROBE_BYTES:
-                stream.close()
                 raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
     finally:
         watchdog.cancel()
+        with contextlib.suppress(OSError):
+            stream.close()  # its connection is nobody else's, and nobody else closes it
     if late.is_set():
         raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
@@ -206,7 +208,8 @@ def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[float]:
     except NotFound:
         return
     wanted = (1,) if path.endswith("jobs.json") else (4,)
-    with tarfile.open(fileobj=cast("IO[bytes]", _Chunks(chunks)), mode="r|") as archive:
+    source = _Chunks(chunks)
+    with tarfile.open(fileobj=cast("IO[bytes]", source), mode="r|") as archive:
         for member in archive:
             name = PurePosixPath(member.name)
             if (
@@ -221,6 +224,8 @@ def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[float]:
             run = earliest_run(file.read().decode("utf-8", "replace"), Path(name))
             if run is not None:
                 yield run
+    while source.read(1 << 16):
+        pass  # what is left of an answer keeps its connection
 
 
 class _Chunks:
