@@ -1,0 +1,1 @@
+"""Measures what the fleet costs over the engine itself: `python -m benchmarks`."""

@@ -1,0 +1,48 @@
+"""Measures what the fleet costs over the engine: `python -m benchmarks`, or `make bench`.
+
+Without arguments: the plan of 100 and of 1,000 new families against an equal bare program, in turns, without touching a
+daemon; the exit code is 1 over the agreed ratios. `--life` measures updates too, on the local Docker daemon.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks import life, plan, report
+from benchmarks.engine import BenchError
+
+
+def main() -> int:
+    """Measure, print, and tell by the exit code whether the ratios hold."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--sizes", type=_sizes, default=(100, 1000), metavar="N,N", help="default: 100,1000")
+    parser.add_argument("--runs", type=int, default=2, help="runs of each program and size, in turns; default: 2")
+    parser.add_argument("--life", action="store_true", help="measure first up, no-op up, refresh and rolls instead")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
+    args = parser.parse_args()
+    machine = report.machine()
+    print(machine)
+    try:
+        if args.life:
+            text, failures = report.life_table(life.measure(args.sizes)), []
+        else:
+            measured = plan.measure(args.sizes, args.runs)
+            text, failures = report.plan_table(measured), plan.failures(measured)
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(text)
+    if args.markdown:
+        with args.markdown.open("a", encoding="utf-8") as out:
+            out.write(f"\n{machine}\n\n{text}\n")
+    for failure in failures:
+        print(f"over the agreed ratio: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(int(size) for size in text.split(",")))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

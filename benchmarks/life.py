@@ -1,0 +1,94 @@
+"""A fleet's life on the local Docker daemon: first up, no-op up, refresh, and rolls, beside an equal bare program."""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import docker
+from docker.errors import NotFound
+
+from benchmarks import fleets
+from benchmarks.engine import Measured, Program
+from benchmarks.plan import BARE, OURS
+from fleet import identity
+from tests.support import stub_agent
+
+NEW_KEY = "sk-benchmark-0002"
+
+
+@dataclass(frozen=True)
+class Lived:
+    """One stage of one size, by program; `state_mib` is the size of the state after it."""
+
+    families: int
+    stage: str
+    measured: dict[str, Measured]
+    state_mib: dict[str, float]
+
+
+def measure(sizes: Sequence[int]) -> list[Lived]:
+    """Measure every size, one program after the other on the same names, and clean up after each."""
+    client = docker.from_env()
+    try:
+        image = stub_agent.build(client, "bench")
+        found = []
+        for size in sizes:
+            for awake in (0, max(1, size // 5)):
+                found += _life(client, fleets.Bench(f"bench-life-{size}", size, awake, image))
+        return found
+    finally:
+        client.close()
+
+
+def _life(client: docker.DockerClient, bench: fleets.Bench) -> list[Lived]:
+    stages: dict[str, dict[str, tuple[Measured, float]]] = {}
+    for name in (BARE, OURS):
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            try:
+                for stage, measured, state in _stages(name, Path(folder), bench):
+                    stages.setdefault(stage, {})[name] = (measured, state)
+            finally:
+                _clean(client, bench)
+    return [
+        Lived(bench.families, stage, {n: m for n, (m, _) in by.items()}, {n: s for n, (_, s) in by.items()})
+        for stage, by in stages.items()
+    ]
+
+
+def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str, Measured, float]]:
+    registry, data = folder / "families.yaml", folder / "fleet.json"
+    registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+    source = fleets.ROOT if name == OURS else fleets.ROOT / "benchmarks" / BARE
+    program = Program(name, source, bench.stack, folder / name, {"BENCH_FLEET": str(data)})
+
+    def declare(now: fleets.Bench) -> None:
+        if name == OURS:
+            program.configure(*fleets.config(now, registry))
+        else:
+            data.write_text(json.dumps(fleets.bare_fleet(now, registry)), encoding="utf-8")
+
+    declare(bench)
+    first = program.up()
+    if bench.awake:
+        declare(replace(bench, llm_key=NEW_KEY))
+        yield f"roll, {bench.awake} awake", program.up(), program.state_bytes() / 2**20
+        return
+    yield "first up, all asleep", first, program.state_bytes() / 2**20
+    yield "no-op up", program.up(), program.state_bytes() / 2**20
+    yield "refresh", program.refresh(), program.state_bytes() / 2**20
+    declare(replace(bench, llm_key=NEW_KEY))
+    yield "roll, all asleep", program.up(), program.state_bytes() / 2**20
+
+
+def _clean(client: docker.DockerClient, bench: fleets.Bench) -> None:
+    for index in range(bench.families):
+        name = identity.container_name(fleets.family_id(bench.stack, index))
+        with suppress(NotFound):
+            client.api.remove_container(name, force=True)
+        with suppress(NotFound):
+            client.api.remove_volume(f"{name}-data", force=True)
+    with suppress(NotFound):
+        client.api.remove_network(identity.network_name(bench.stack))

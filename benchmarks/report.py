@@ -1,0 +1,86 @@
+"""Writes what was measured as Markdown tables."""
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.life import Lived
+from benchmarks.plan import BARE, OURS, Compared
+from tests.support.pulumi_stack import find_pulumi
+
+
+def machine() -> str:
+    """Return on what the figures were taken: processors, load, and versions."""
+    cli = subprocess.run(
+        [find_pulumi() or "pulumi", "version"],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    sdk, provider = (importlib.metadata.version(name) for name in ("pulumi", "pulumi-docker"))
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {_processor()} ({os.cpu_count()} cores), {load}; "
+        f"Python {platform.python_version()}, Pulumi CLI {cli}, SDK {sdk}, docker provider {provider}"
+    )
+
+
+def plan_table(measured: Sequence[Compared]) -> str:
+    """Return the plans, best run of each program."""
+    rows = []
+    for size in measured:
+        best = {name: min(run.seconds for run in runs) for name, runs in size.runs.items()}
+        cpu = {name: min(run.cpu for run in runs) for name, runs in size.runs.items()}
+        memory = {name: max(run.engine_mib for run in runs) for name, runs in size.runs.items()}
+        rows.append(
+            [
+                f"{size.families:,}",
+                *(f"{best[name]:.1f} s" for name in (BARE, OURS)),
+                f"{best[OURS] / best[BARE]:.2f}",
+                *(f"{cpu[name]:.1f} s" for name in (BARE, OURS)),
+                f"{cpu[OURS] / cpu[BARE]:.2f}",
+                *(f"{size.best(name) / size.families * 1000:.0f} ms" for name in (BARE, OURS)),
+                *(f"{memory[name]:.0f} MiB" for name in (BARE, OURS)),
+            ]
+        )
+    basis = "processor time, as the machine did other work too" if measured[0].busy else "wall time"
+    head = "families|bare|ours|ratio|bare cpu|ours cpu|cpu ratio|bare a family|ours a family|bare engine|ours engine"
+    return (
+        f"{_table(head.split('|'), rows)}\n\nJudged by {basis}; {len(measured[0].runs[OURS])} runs each, best counts."
+    )
+
+
+def life_table(measured: Sequence[Lived]) -> str:
+    """Return the stages of a fleet's life."""
+    rows = [
+        [
+            f"{each.families:,}",
+            each.stage,
+            *(f"{each.measured[name].seconds:.1f} s" for name in (BARE, OURS)),
+            f"{each.measured[OURS].seconds / each.measured[BARE].seconds:.2f}",
+            f"{each.measured[OURS].cpu / each.measured[BARE].cpu:.2f}",
+            *(f"{each.measured[name].engine_mib:.0f} MiB" for name in (BARE, OURS)),
+            *(f"{each.state_mib[name]:.2f} MiB" for name in (BARE, OURS)),
+        ]
+        for each in measured
+    ]
+    head = "families|stage|bare|ours|ratio|cpu ratio|bare engine|ours engine|bare state|ours state"
+    return _table(head.split("|"), rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
