@@ -64,7 +64,7 @@ start() {
   make_state
   if [ -d /run/systemd/system ]; then
     say "starting Docker with systemd"
-    systemctl start docker >"$log" 2>&1 || fail "Docker could not be started" "systemctl start docker" "$(tail_of "$log")" "journalctl -u docker"
+    quietly systemctl start docker || fail "Docker could not be started" "systemctl start docker" "$(last 5)" "journalctl -u docker"
   else
     say "starting dockerd; its log is .state/dockerd.log"
     setsid nohup dockerd >"$log" 2>&1 </dev/null &

@@ -14,11 +14,10 @@ RECIPE="$ROOT/tools/image"
 # is_current REFERENCE DIGEST: whether the image is there and was made from just these inputs.
 is_current() { [ "$(docker image inspect --format "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null)" = "$2" ]; }
 
-# run LOGNAME COMMAND...: runs quietly; on failure says what was tried and what answered.
+# run COMMAND...: runs quietly; on failure says what was tried and what answered.
 run() {
-  local log="$SCRATCH/$1.log"
-  shift
-  "$@" >"$log" 2>&1 </dev/null || fail "the local image could not be built" "$*" "$(tail_of "$log" 12)" \
+  local answer
+  quietly "$@" || fail "the local image could not be built" "$*" "$(last 12)" \
     "free disk space where it says so (df -h), otherwise check the network; then: make image"
 }
 
@@ -55,11 +54,11 @@ build_base() {
   local options=()
   mapfile -t options < <(apt_options)
   # shellcheck disable=SC2016  # the hook gets the tree as its own $1
-  run mmdebstrap mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
+  run mmdebstrap --quiet --variant=minbase --include="$PACKAGES" \
     --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
     --customize-hook='rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/cache/ldconfig "$1"/var/log/*' \
     "${options[@]}" "$VERSION_CODENAME" "$SCRATCH/base.tar" "$SCRATCH/sources.list"
-  run import docker import --change "LABEL $LABEL=$BASE_DIGEST" --message "hermes-fleet: base" "$SCRATCH/base.tar" "$BASE"
+  run docker import --change "LABEL $LABEL=$BASE_DIGEST" --message "hermes-fleet: base" "$SCRATCH/base.tar" "$BASE"
   rm -f "$SCRATCH/base.tar"
 }
 
@@ -81,7 +80,7 @@ fetch_wheels() {
       break
     fi
   done
-  run "wheels-$version" docker run "${args[@]}" "$BASE" -c 'umask 022 && python3 -m venv --symlinks /tmp/venv &&
+  run docker run "${args[@]}" "$BASE" -c 'umask 022 && python3 -m venv --symlinks /tmp/venv &&
     exec /tmp/venv/bin/pip download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: --require-hashes -r /lock -d /wheels'
 }
 
@@ -95,7 +94,7 @@ build_agent() {
   mkdir -p "$context/wheels"
   fetch_wheels "$version" "$context/wheels"
   cp "$lock" "$context/requirements.lock"
-  run "agent-$version" env DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "BASE=$BASE" --label "$LABEL=$AGENT_DIGEST" \
+  run env DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "BASE=$BASE" --label "$LABEL=$AGENT_DIGEST" \
     --tag "$AGENT" --file "$RECIPE/Dockerfile.agent" "$context"
   rm -rf "$context"
   docker image prune --force --filter label=hermes.fleet.image/stage=install >/dev/null 2>&1 || true
@@ -111,7 +110,7 @@ build_variant() {
   wanted="$(printf '%s %s\n' "$AGENT_DIGEST" "$(digest "$RECIPE/Dockerfile.$layout" "${files[@]}")" | sha256sum | cut -c1-64)"
   if is_current "$LOCAL:$variant" "$wanted"; then return; fi
   say "building $LOCAL:$variant"
-  run "variant-$variant" env DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "AGENT=$AGENT" --label "$LABEL=$wanted" \
+  run env DOCKER_BUILDKIT=0 docker build --quiet --force-rm --build-arg "AGENT=$AGENT" --label "$LABEL=$wanted" \
     --tag "$LOCAL:$variant" --file "$RECIPE/Dockerfile.$layout" "$RECIPE"
 }
 

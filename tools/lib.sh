@@ -12,12 +12,22 @@ export DOCKER_CONTEXT=default
 
 say() { printf '==> %s\n' "$*"; }
 
+# Names each disk that is all but full: few programs say so themselves.
+full_disks() {
+  local place free
+  for place in "$ROOT" "${HOME:-/}" "${TMPDIR:-/tmp}"; do
+    free="$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')"
+    if [ -n "$free" ] && [ "$free" -lt 100 ]; then printf '  disk:     only %s MB are free where %s is\n' "$free" "$place"; fi
+  done
+}
+
 # fail WHAT TRIED ANSWERED MEND: says what failed and how to mend it, and ends the script. Empty parts are left out.
 fail() {
   {
     printf 'error: %s\n' "$1"
     [ -z "${2:-}" ] || printf '  tried:    %s\n' "${2//$'\n'/$'\n            '}"
     [ -z "${3:-}" ] || printf '  answered: %s\n' "${3//$'\n'/$'\n            '}"
+    full_disks
     [ -z "${4:-}" ] || printf '  mend:     %s\n' "${4//$'\n'/$'\n            '}"
   } >&2
   exit 1
@@ -25,8 +35,11 @@ fail() {
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# The last lines of a log, short enough for an error message.
-tail_of() { tail -n "${2:-5}" "$1" 2>/dev/null | cut -c1-300; }
+# quietly COMMAND...: runs it with its output in $answer and not in a file, which a full disk would not take.
+quietly() { answer="$("$@" 2>&1 </dev/null)"; }
+
+# last LINES: the end of $answer, short enough for an error message.
+last() { printf '%s' "$answer" | tail -n "$1" | cut -c1-300; }
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
@@ -60,23 +73,14 @@ make_state() {
 
 # apt_install WHY PACKAGE...: installs Debian packages, as root only; says the line to run otherwise.
 apt_install() {
-  local why="$1" log
+  local why="$1" answer
   shift
   is_debian || fail "$why" "" "this is no Debian or Ubuntu machine" "install the equivalent of: $*"
   is_root || fail "$why" "" "only root can install packages" "sudo apt-get install --yes --no-install-recommends $*"
   say "installing $* ($why)"
-  log="$(mktemp)"
-  if ! {
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"
-  } >"$log" 2>&1 </dev/null; then
-    local answer
-    answer="$(tail_of "$log")"
-    rm -f "$log"
-    fail "$why" "apt-get update && apt-get install --yes --no-install-recommends $*" "$answer" \
-      "look at the answer above; often /etc/apt/sources.list or the network"
-  fi
-  rm -f "$log"
+  { quietly apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } ||
+    fail "$why" "apt-get update && apt-get install --yes --no-install-recommends $*" "$(last 5)" \
+      "look at the answer above; often /etc/apt/sources.list, the network or the disk (df -h)"
 }
 
 # digest FILE...: one SHA-256 over names and contents, in the order given, relative to the repository.

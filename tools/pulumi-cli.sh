@@ -87,15 +87,14 @@ download() {
 
 # Built from the Go module proxy alone. The language host left the SDK's module after v3.79.0, so it has a module of its own.
 build() {
-  local out="$SCRATCH/bin" module="$ROOT/tools/pulumi-cli" log="$SCRATCH/go.log" sdk
+  local out="$SCRATCH/bin" module="$ROOT/tools/pulumi-cli" sdk
   have go || { answer="Go is not installed"; return 1; }
   say "building the Pulumi CLI from its pinned Go modules with $(go env GOVERSION 2>&1) (some minutes, once)"
   mkdir -p "$out"
-  {
-    (cd "$module/language-python" && go build -mod=readonly -trimpath -o "$out/$HOST" "github.com/pulumi/pulumi/sdk/v3/python/cmd/$HOST") &&
-      (cd "$module" && go build -mod=readonly -trimpath -o "$out/pulumi" \
-        -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$VERSION" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi)
-  } >"$log" 2>&1 </dev/null || { answer="$(tail_of "$log")"; return 1; }
+  quietly go build -C "$module/language-python" -mod=readonly -trimpath -o "$out/$HOST" "github.com/pulumi/pulumi/sdk/v3/python/cmd/$HOST" ||
+    return 1
+  quietly go build -C "$module" -mod=readonly -trimpath -o "$out/pulumi" \
+    -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$VERSION" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi || return 1
   sdk="$(cd "$module" && go list -mod=readonly -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)"
   install -m 0755 "$sdk/python/cmd/$HOST-exec" "$sdk/python/dist/pulumi-resource-pulumi-python" "$out/" ||
     { answer="the downloaded module in $sdk is not complete (go clean -modcache)"; return 1; }
@@ -125,6 +124,6 @@ fail "there is no Pulumi CLI of version $VERSION or later with a Python language
 download from $RELEASES
 go build in tools/pulumi-cli" \
   "download: $downloaded
-build: $answer" \
+build: $(last 5)" \
   "install Pulumi (https://www.pulumi.com/docs/install), or Go 1.26 with access to a module proxy (https://go.dev/doc/install),
 or free disk space where it says so (df -h); then run this again"

@@ -54,24 +54,22 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
   apt_install "$python cannot make virtual environments" "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
 fi
 
-scratch
 fresh=
 if ! recent_enough "$VENV/bin/python"; then
   fresh=yes
   rm -rf "$VENV"
   say "making the Python environment .venv with $("$python" --version 2>&1)"
-  "$python" -m venv "$VENV" >"$SCRATCH/venv.log" 2>&1 || {
+  quietly "$python" -m venv "$VENV" || {
     rm -rf "$VENV"
-    fail "the Python environment could not be made" "$python -m venv $VENV" "$(tail_of "$SCRATCH/venv.log")" \
+    fail "the Python environment could not be made" "$python -m venv $VENV" "$(last 5)" \
       "free disk space where it says so (df -h $ROOT), or install the package python3-venv"
   }
 fi
 say "installing the locked requirements ($LOCK)"
 rm -f "$STAMP"
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$ROOT/$LOCK" \
-  >"$SCRATCH/pip.log" 2>&1 </dev/null || {
+quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$ROOT/$LOCK" || {
   if [ -n "$fresh" ]; then rm -rf "$VENV"; fi
-  fail "the locked requirements could not be installed" "pip install --require-hashes -r $LOCK" "$(tail_of "$SCRATCH/pip.log")" \
+  fail "the locked requirements could not be installed" "pip install --require-hashes -r $LOCK" "$(last 5)" \
     "check the network, the package index that pip is set to (pip config list) and the disk (df -h $ROOT)"
 }
 stamp_of "$LOCK" >"$STAMP"

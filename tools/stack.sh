@@ -106,7 +106,7 @@ configure() {
   local missing key reference line
   # --json blinds secrets unless asked; this goes to a variable, never to a file or an argument.
   CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets 2>"$SCRATCH/config.log")" ||
-    fail "the config of the stack dev cannot be read" "pulumi config" "$(tail_of "$SCRATCH/config.log")" \
+    fail "the config of the stack dev cannot be read" "pulumi config" "$(tail -n 5 "$SCRATCH/config.log" | cut -c1-300)" \
       "if the passphrase in .state/passphrase is lost: remove stacks/Pulumi.dev.yaml, then make up"
   missing="$(printf '%s' "$CONFIG" | "$PYTHON" "$ROOT/tools/stack_state.py" wanted)"
   if [ -z "$missing" ]; then return; fi
