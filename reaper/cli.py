@@ -32,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     try:
         context = make_context(Path.cwd(), dry_run=args.dry_run)
-        code: int = args.run(context, args)
+        try:
+            code: int = args.run(context, args)
+        finally:
+            context.close()
     except (FleetError, StoreError) as error:
         print(error, file=sys.stderr)
         return ERROR

@@ -40,6 +40,11 @@ class Context:
         """Tell whether a container is this stack's and this family's."""
         return owned(labels, name, self.settings.stack) == family.id
 
+    def close(self) -> None:
+        """Close the store and every connection to the engine."""
+        self.store.close()
+        self.engine.close()
+
     def mask(self, text: str) -> str:
         """Return a text without the keys that the reaper knows, and without what looks like a key."""
         masters = [key for key in (self.settings.reaper_key, self.settings.previous_key) if key]

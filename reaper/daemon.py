@@ -67,7 +67,6 @@ def run(context: Context, *, behind_tls: bool) -> None:
     finally:
         ended.set()
         threads[0].join(timeout=5)
-        context.store.close()
 
 
 async def _serve(server: uvicorn.Server) -> None:

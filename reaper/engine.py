@@ -70,6 +70,9 @@ class Engine(Protocol):
     def volume_sizes(self) -> Mapping[str, int]:
         """Return the bytes in each of the fleet's volumes, by name."""
 
+    def close(self) -> None:
+        """Let go of every connection."""
+
 
 def owned(labels: Mapping[str, str], name: str, stack: str) -> UUID | None:
     """Return the family of a container that this stack made, told by name and labels together; else None."""
@@ -149,6 +152,13 @@ class DockerEngine:
             volumes = self._api.df().get("Volumes") or []
         sizes = {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in volumes}
         return {name: size for name, size in sizes.items() if name.startswith(identity.PREFIX) and size >= 0}
+
+    def close(self) -> None:
+        """Let go of every connection; the next call makes new ones."""
+        for name in ("_api", "_probing"):
+            client: docker.APIClient | None = self.__dict__.pop(name, None)
+            if client is not None:
+                client.close()
 
 
 def inspected(attributes: Mapping[str, Any]) -> Inspected:

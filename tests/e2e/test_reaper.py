@@ -15,7 +15,7 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import docker
 import pytest
@@ -54,6 +54,8 @@ NOTHING = dict.fromkeys(("human", "any", "cron_next")) | dict.fromkeys(
 class Slept(FleetUnderTest):
     """A fleet of stand-ins, and the reaper's command line beside it."""
 
+    opened: ClassVar[list[Context]] = []
+
     def give_probe(self, *names: str) -> None:
         """Put the stand-in for the agent's Python into containers; a roll takes it away."""
         for name in names:
@@ -91,7 +93,9 @@ class Slept(FleetUnderTest):
 
     def context(self, *, dry_run: bool = False) -> Context:
         """Return a reaper's parts in this process."""
-        return make_context(self.folder, dry_run=dry_run, settings=self.settings())
+        context = make_context(self.folder, dry_run=dry_run, settings=self.settings())
+        self.opened.append(context)
+        return context
 
     def environment(self, **values: str) -> dict[str, str]:
         """Return the environment in which the command line finds its settings."""
@@ -159,8 +163,8 @@ def slept(
 
 
 @pytest.fixture
-def awake(slept: Slept) -> Slept:
-    """Return the fleet with both families awake, idle and healthy, and a reaper that remembers nothing."""
+def awake(slept: Slept) -> Iterator[Slept]:
+    """Yield the fleet with both families awake, idle and healthy, and a reaper that remembers nothing."""
     for name in ("ash", "birch"):
         slept.rest(name)
         for file in ("drained", "cron/jobs.json"):
@@ -169,7 +173,9 @@ def awake(slept: Slept) -> Slept:
     slept.wait_healthy("ash", "birch")
     for stored in slept.folder.glob("reaper.db*"):
         stored.unlink()
-    return slept
+    yield slept
+    while slept.opened:
+        slept.opened.pop().close()
 
 
 def ask(port: int, path: str, token: str) -> tuple[int, dict[str, Any]]:
@@ -383,6 +389,7 @@ def test_orphans_are_removed_by_name_and_their_volumes_stay(
         volumes={f"{name}-data": {"bind": "/opt/data"}},
     )
     context = awake.context()
+    context.engine.close()
     context.engine = OnlyThese(name)
     try:
         assert [orphan.done for orphan in orphans(context, remove=False)] == ["would be removed with --yes"]

@@ -149,6 +149,9 @@ class FakeEngine:
         """Answer one size for each container."""
         return {f"{name}-data": 1000 for name in self.boxes}
 
+    def close(self) -> None:
+        """Have nothing to let go of."""
+
 
 @dataclass
 class ReaperUnderTest:
