@@ -27,10 +27,10 @@ down: setup ## remove the containers of the stack dev; the families' data stays
 
 .PHONY: setup
 setup: ## only set up: Python, Pulumi, plugin, image, stack (no container)
+	@tools/docker.sh check
 	@tools/python.sh
 	@tools/pulumi-cli.sh
 	@tools/docker-plugin.sh
-	@tools/docker.sh check
 	@tools/image.sh pick
 	@tools/stack.sh
 

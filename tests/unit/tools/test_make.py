@@ -14,7 +14,9 @@ def test_help_lists_every_target(machine: Machine) -> None:
 
 
 def test_a_failed_step_stops_the_ones_after_it(machine: Machine) -> None:
-    """`make up` without a usable Python ends there, with an exit code."""
+    """`make up` without a usable Python ends there, with an exit code; without Docker it ends before anything is made."""
+    assert "no Docker daemon is running" in machine.run("-c", "make up").complained
+    machine.command("docker", "echo 20.10.24")
     answer = machine.run("-c", "make up")
     assert answer.code != 0
     assert "Python 3.11 or later is needed" in answer.complained
