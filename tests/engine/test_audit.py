@@ -35,8 +35,9 @@ def found(fleet: FleetUnderTest) -> set[tuple[str, str]]:
 
 def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
     """All as declared; then a new key that is not rolled yet, a tag that moved, and a volume that was lost."""
-    fleet.image = stub_agent.build(fleet.client, fleet.stack.name)
-    fleet.stack.configure({"image": fleet.image})
+    tag = f"{stub_agent.IMAGE}:{fleet.stack.name}"
+    fleet.client.images.get(fleet.image).tag(stub_agent.IMAGE, fleet.stack.name)
+    fleet.stack.configure({"image": tag})
     fleet.declare("ash", "birch")
     fleet.up()
     try:
@@ -46,7 +47,8 @@ def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
         assert found(fleet) == {("old-key", "ash"), ("old-key", "birch")}
         fleet.stack.configure({}, {"llmApiKey": LLM_KEY})
 
-        fleet.client.images.get(f"{stub_agent.IMAGE}:1").tag(stub_agent.IMAGE, fleet.stack.name, force=True)
+        other = stub_agent.build(fleet.client, "2")
+        fleet.client.images.get(other).tag(stub_agent.IMAGE, fleet.stack.name)
         assert found(fleet) == {("image-moved", "ash"), ("image-moved", "birch")}
 
         fleet.container("birch").remove(force=True)
@@ -54,4 +56,4 @@ def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
         assert ("volume-lost", "birch") in found(fleet)
     finally:
         with contextlib.suppress(NotFound):
-            fleet.client.images.remove(f"{stub_agent.IMAGE}:{fleet.stack.name}")
+            fleet.client.images.remove(tag, force=True)
