@@ -14,7 +14,7 @@ def test_help_lists_every_target(machine: Machine) -> None:
 
 
 def test_a_failed_step_stops_the_ones_after_it(machine: Machine) -> None:
-    """`make up` without a usable Python ends there, with an exit code; without Docker it ends before anything is made."""
+    """Without Docker `make up` ends before anything is made, without a usable Python right after; never with code 0."""
     assert "no Docker daemon is running" in machine.run("-c", "make up").complained
     machine.command("docker", "echo 20.10.24")
     answer = machine.run("-c", "make up")
