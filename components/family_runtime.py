@@ -27,7 +27,7 @@ class FamilyRuntimeArgs:
     files: FamilyFiles
     scripts: Mapping[str, str] = field(repr=False)
     network: docker.Network
-    after: Sequence[pulumi.Resource] = ()
+    after: Sequence[pulumi.Input[pulumi.Resource]] = ()
     hooks: pulumi.ResourceHookBinding | None = None
     recreate_token: int = container.READ_TIMEOUT_MS
 

@@ -10,6 +10,7 @@ import pulumi_docker as docker
 
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks
+from components.options import gate
 from fleet import container, identity
 from fleet.files import FamilyFiles, scripts
 from fleet.settings import Settings
@@ -50,14 +51,14 @@ class Fleet(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.runtimes = {}
-        after: list[pulumi.Resource] = []
+        after: list[pulumi.Output[pulumi.Resource]] = []
         for wave in args.plan.waves:
-            after = [self._declare(placement, after).container for placement in wave]
+            after = [gate(self._declare(placement, after).container) for placement in wave]
         for placement in args.plan.asleep:
             self._declare(placement, after)
         self.register_outputs({"network": self.network.name})
 
-    def _declare(self, placement: Placement, after: Sequence[pulumi.Resource]) -> FamilyRuntime:
+    def _declare(self, placement: Placement, after: Sequence[pulumi.Input[pulumi.Resource]]) -> FamilyRuntime:
         args = FamilyRuntimeArgs(
             placement=placement,
             settings=self._settings,

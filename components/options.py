@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pulumi
+from pulumi.resource import DependencyResource
 
 from fleet.container import RECREATE, STEERING
 
@@ -19,7 +20,7 @@ def volume_options(parent: pulumi.Resource) -> pulumi.ResourceOptions:
 def container_options(
     parent: pulumi.Resource,
     *,
-    after: Sequence[pulumi.Resource],
+    after: Sequence[pulumi.Input[pulumi.Resource]],
     recreate: bool,
     hooks: pulumi.ResourceHookBinding | None,
 ) -> pulumi.ResourceOptions:
@@ -37,3 +38,19 @@ def container_options(
         ignore_changes=[*STEERING, *(() if recreate else (RECREATE,))],
         hooks=hooks,
     )
+
+
+def gate(resource: pulumi.Resource) -> pulumi.Output[pulumi.Resource]:
+    """Return a resource to depend on that knows no dependencies of its own.
+
+    With every dependency the SDK walks all that it depends on in turn, to find cycles: through 200 waves that costs
+    minutes. Waves have no cycles; the engine is told the same.
+    """
+
+    async def known() -> pulumi.Resource:
+        urn = await resource.urn.future()
+        if urn is None:
+            raise pulumi.RunError("a resource of the wave before has no URN")
+        return DependencyResource(urn)
+
+    return pulumi.Output.from_input(known())
