@@ -129,14 +129,22 @@ def _limited(stream: Stream) -> bytes:
                 raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
     finally:
         watchdog.cancel()
-        with contextlib.suppress(OSError):
-            stream.close()  # its connection is nobody else's, and nobody else closes it
+        _let_go(stream)
     if late.is_set():
         raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
         said = noise.decode("utf-8", "replace").strip()
         raise FleetError(said.splitlines()[-1] if said else "it printed nothing")
     return bytes(output)
+
+
+def _let_go(stream: Stream) -> None:
+    """Close a stream and the connection below it, which docker-py leaves to the garbage collector."""
+    with contextlib.suppress(OSError):
+        stream.close()
+    response = getattr(stream, "_response", None)
+    if response is not None:
+        response.close()
 
 
 def parse_probe(output: bytes, now: float) -> Activity:
