@@ -137,9 +137,8 @@ def test_a_stop_lets_the_agent_drain(agents: AgentFleet) -> None:
         with ThreadPoolExecutor() as pool:
             answer = pool.submit(agents.chat, "birch", "Take your time.")
             time.sleep(1)
-            began = time.monotonic()
             agents.container("birch").stop(timeout=30)
-            assert time.monotonic() - began < 25
+            assert agents.container("birch").attrs["State"]["ExitCode"] != 137, "Docker had to kill it"
             assert "Slow but sure." in answer.result()
     finally:
         agents.llm.delay = 0.0

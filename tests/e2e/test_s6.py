@@ -1,5 +1,6 @@
 """The s6 era of upstream's image: the same boot script, supervision by s6, profiles whose gateways come back."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -60,6 +61,8 @@ def test_a_profiles_gateway_comes_back_after_a_restart(agents: AgentFleet) -> No
     for profile, state in (("coder", "running"), ("idler", "stopped")):
         file = folder / profile / "gateway_state.json"
         file.write_text(f'{{"gateway_state": "{state}"}}')
+        ended = time.time() - (3600 if state == "stopped" else 0)
+        os.utime(file, (ended, ended))
     agents.restart("ash")
     deadline = time.monotonic() + 30
     while not service_is_up(agents, "coder"):
