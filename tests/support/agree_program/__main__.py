@@ -59,7 +59,7 @@ docker.Container(
         "must_run": False,
         "start": True,
         "wait": True,
-        "wait_timeout": 5,
+        "wait_timeout": 3 if GIVEN["sick"] else 60,
         "stop_timeout": 30,
         "destroy_grace_seconds": 1,
         "container_read_refresh_timeout_milliseconds": 15_000,
