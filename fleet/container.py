@@ -89,6 +89,15 @@ def healthcheck(health: Health) -> dict[str, Any]:
     return check
 
 
+def canonical_cpus(cpus: float) -> str:
+    """Return a number of processors as the provider reads it back from Docker's billionths: `0.5`, `2.0`, `10.`.
+
+    Where nine digits of it are zeros the provider keeps one decimal, else it cuts the zeros at the end, even `10.0`'s.
+    """
+    digits = f"{cpus:.9f}"
+    return f"{cpus:.1f}" if digits.count("0") == 9 else digits.rstrip("0")  # noqa: PLR2004 - the provider's own rule
+
+
 def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict[str, Any]:
     """Return the inputs of `docker.Container` that follow from the registry and the config alone.
 
@@ -107,7 +116,7 @@ def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict
         "security_opts": ["no-new-privileges:true"],
         "memory": memory,
         "memory_swap": memory,
-        "cpus": repr(float(family.resources.cpus)),
+        "cpus": canonical_cpus(family.resources.cpus),
         "log_driver": "json-file",
         "log_opts": {"max-file": "3", "max-size": "10m"},
         "restart": "unless-stopped",
