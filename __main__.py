@@ -15,8 +15,17 @@ from fleet.settings import KEYS, load_settings
 pulumi.require_pulumi_version(">=3.258.0")
 
 
-def main() -> None:
-    """Declare the fleet."""
+async def main() -> None:
+    """Declare the fleet. Raises RunError, which Pulumi shows without a traceback."""
+    try:
+        fleet = declare()
+    except FleetError as error:
+        raise pulumi.RunError(str(error)) from error
+    await fleet.declared()
+
+
+def declare() -> Fleet:
+    """Read what is asked for and what is there, and declare the difference. Raises FleetError."""
     preview = pulumi.runtime.is_dry_run()
     speech = prepare.Speech(pulumi.log.info, pulumi.log.warn)
     keys = {key: f"{pulumi.get_project()}:{key}" for key in KEYS}
@@ -44,9 +53,7 @@ def main() -> None:
             for name, runtime in fleet.runtimes.items()
         },
     )
+    return fleet
 
 
-try:
-    main()
-except FleetError as error:
-    raise pulumi.RunError(str(error)) from error
+pulumi.run(main)

@@ -1,5 +1,6 @@
 """The fleet of a stack: its network, and its families' runtimes in waves."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -57,6 +58,15 @@ class Fleet(pulumi.ComponentResource):
         for placement in args.plan.asleep:
             self._declare(placement, after)
         self.register_outputs({"network": self.network.name})
+
+    async def declared(self) -> None:
+        """Wait until the engine has taken in every container, or has failed on one, which the SDK reports itself.
+
+        At the end of a program the SDK looks at all that is still open after each thing that completes. With a
+        thousand families waiting for their waves that is the square of a large number; waiting here is not.
+        """
+        urns = [runtime.container.urn.future() for runtime in self.runtimes.values()]
+        await asyncio.gather(*urns, return_exceptions=True)
 
     def _declare(self, placement: Placement, after: Sequence[pulumi.Input[pulumi.Resource]]) -> FamilyRuntime:
         args = FamilyRuntimeArgs(

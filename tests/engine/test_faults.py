@@ -127,7 +127,7 @@ def deleted(fleet: FleetUnderTest, before: str) -> bool:
 
 def created(fleet: FleetUnderTest, before: str) -> bool:
     """Tell whether a new container stands under the name."""
-    return fleet.state("ash") != "gone" and fleet.ids()["ash"] != before
+    return fleet.ids().get("ash") not in {None, before}
 
 
 def started(fleet: FleetUnderTest, before: str) -> bool:
