@@ -67,6 +67,7 @@ start() {
     quietly systemctl start docker || fail "Docker could not be started" "systemctl start docker" "$(last 5)" "journalctl -u docker"
   else
     say "starting dockerd; its log is .state/dockerd.log"
+    (umask 077 && : >"$log")
     setsid nohup dockerd >"$log" 2>&1 </dev/null &
     pid=$!
   fi
