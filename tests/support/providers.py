@@ -27,12 +27,15 @@ def find_providers() -> list[Provider]:
 
 
 def chosen_providers() -> list[Provider]:
-    """Return the providers that tests run on: the first that is installed, or with FLEET_TEST_PROVIDERS=all each.
+    """Return the providers that tests run on: the first that is installed, or those that FLEET_TEST_PROVIDERS names.
 
-    That the two agree has tests of its own, which always run where both are installed.
+    It takes `official`, `offline` or `all`. That the two agree has tests of its own, which always run where both are
+    installed.
     """
-    found = find_providers()
-    return found if os.environ.get("FLEET_TEST_PROVIDERS") == "all" else found[:1]
+    found, wanted = find_providers(), os.environ.get("FLEET_TEST_PROVIDERS", "")
+    if wanted not in {"", "all", OFFICIAL, OFFLINE}:
+        raise pytest.UsageError(f"FLEET_TEST_PROVIDERS={wanted}: it takes {OFFICIAL}, {OFFLINE} or all")
+    return found if wanted == "all" else [each for each in found if wanted in {"", each.name}][:1]
 
 
 def plugin_file(home: Path) -> Path:
