@@ -1,10 +1,13 @@
 """Runs boot.sh on the host, as root, against scratch directories in place of an image and a volume."""
 
+import atexit
+import functools
 import os
 import shlex
 import shutil
 import stat
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +28,18 @@ _RECORD = '#!/bin/sh\nprintf \'%s\\n\' "$0" "$@" >"{report}"\numask >>"{report}"
 IDENTITY = '<!-- hermes-fleet:identity -->\nAccount of the family:\n- Family: "Smith"'
 CONFIG = "_config_version: 33\n"
 ENV = "API_SERVER_KEY=managed-key\nAPI_SERVER_PORT=8642\nOPENROUTER_API_KEY=sk-managed\nTZ=Europe/London\n"
+
+
+@functools.cache
+def busybox_tools() -> str:
+    """Return a directory with busybox's own tools; it is made once and lasts as long as the tests."""
+    made = tempfile.TemporaryDirectory(prefix="hermes-fleet-busybox-")
+    tools = Path(made.name)
+    subprocess.run(["busybox", "--install", "-s", tools], check=True)
+    if not (tools / "flock").exists():  # Debian builds busybox without it
+        (tools / "flock").symlink_to(str(shutil.which("flock")))
+    atexit.register(made.cleanup)
+    return made.name
 
 
 @dataclass
@@ -48,11 +63,7 @@ class Boot:
         self.data.mkdir(parents=True)
         self.path = os.environ["PATH"]
         if self.shell.startswith("busybox"):
-            self.path = str(self.directory / "bin")
-            Path(self.path).mkdir()
-            subprocess.run(["busybox", "--install", "-s", self.path], check=True)
-            if not (Path(self.path) / "flock").exists():  # Debian builds busybox without it
-                (Path(self.path) / "flock").symlink_to(str(shutil.which("flock")))
+            self.path = busybox_tools()
         self.fleet.mkdir()
         shutil.copy(TEMPLATES / "boot.sh", self.fleet)
         self.write_uploads()

@@ -92,7 +92,7 @@ def test_a_family_that_overrides_a_bad_default_is_not_blamed() -> None:
     assert problems_of(text) == ["families.yaml:1:22: defaults.timezone: 'Mars' is not an IANA time zone"]
 
 
-def test_five_thousand_wrong_families_are_all_told(tmp_path: Path) -> None:
+def test_two_thousand_wrong_families_are_all_told(tmp_path: Path) -> None:
     """Places are looked up only when something is wrong, and then all of them at once."""
-    path = write_registry(tmp_path / "families.yaml", 5000, timezone="Mars/Olympus")
-    assert len(problems_of(path.read_text())) == 5000
+    path = write_registry(tmp_path / "families.yaml", 2000, timezone="Mars/Olympus")
+    assert len(problems_of(path.read_text())) == 2000

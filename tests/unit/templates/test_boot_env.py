@@ -12,44 +12,56 @@ BLOCK = f"{BEGIN}{ENV}{END}"
 PROFILE_BLOCK = f"{BEGIN}OPENROUTER_API_KEY=sk-managed\nTZ=Europe/London\n{END}"
 
 
-@pytest.mark.parametrize(
-    ("before", "rest"),
-    [
-        ("", ""),
-        ("MINE=1\n", "MINE=1\n"),
-        ("MINE=1", "MINE=1"),
-        ("# a comment\n\nMINE='a b'\n", "# a comment\n\nMINE='a b'\n"),
-        ("MINE=1\r\nOTHER=2\r\n", "MINE=1\r\nOTHER=2\r\n"),
-        ("API_SERVER_KEY=own-key-of-the-family\nMINE=1\n", "MINE=1\n"),
-        ("API_SERVER_KEY=\nMINE=1\n", "MINE=1\n"),
-        ("MINE=1\nAPI_SERVER_KEY=foreign", "MINE=1\n"),
-        ("export API_SERVER_KEY=x\nMINE=1\n", "MINE=1\n"),
-        ("  export\tAPI_SERVER_KEY = 'x'\nMINE=1\n", "MINE=1\n"),
-        ("'API_SERVER_KEY'=x\nMINE=1\n", "MINE=1\n"),
-        ("\fAPI_SERVER_KEY=x\n\N{NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
-        ("API_SERVER_KEY=x\r\nMINE=1\r\n", "MINE=1\r\n"),
-        ("MINE=1\rAPI_SERVER_KEY=x\rOTHER=2\n", "MINE=1\rOTHER=2\n"),
-        ("WHATSAPP_ENABLED=true\nMINE=1\n", "MINE=1\n"),
-        (
-            "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
-            "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
-        ),
-        ("MINE=API_SERVER_KEY=x\n", "MINE=API_SERVER_KEY=x\n"),
-        (f"{BEGIN}API_SERVER_KEY=old\nDROPPED_SINCE=1\n{END}MINE=1\n", "MINE=1\n"),
-        (f"MINE=1\n{BEGIN}DROPPED_SINCE=1\n{END}", "MINE=1\n"),
-        (f"{BEGIN}API_SERVER_KEY=old\nMINE=1\n", "MINE=1\n"),
-        (f"{BEGIN}TZ=1\n{END}{BEGIN}GONE=2\n{END}MINE=1\n", "MINE=1\n"),
-        ("\N{ZERO WIDTH NO-BREAK SPACE}MINE=1\n", "MINE=1\n"),
-        ("\N{ZERO WIDTH NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
-        ('OPEN="no end\nMINE=1\n', 'OPEN="no end\nMINE=1\n'),
-        ("MINE=back\\slash %s & $HOME ${X} `y`\n", "MINE=back\\slash %s & $HOME ${X} `y`\n"),
-    ],
-)
-def test_managed_keys_are_set_once_and_other_lines_stay(container: Boot, before: str, rest: str) -> None:
-    """The block stands first; no line outside it sets one of its keys; the rest keeps its bytes."""
+# What a file held, and what of it stays beside the block.
+CASES = [
+    ("", ""),
+    ("MINE=1\n", "MINE=1\n"),
+    ("MINE=1", "MINE=1"),
+    ("# a comment\n\nMINE='a b'\n", "# a comment\n\nMINE='a b'\n"),
+    ("MINE=1\r\nOTHER=2\r\n", "MINE=1\r\nOTHER=2\r\n"),
+    ("API_SERVER_KEY=own-key-of-the-family\nMINE=1\n", "MINE=1\n"),
+    ("API_SERVER_KEY=\nMINE=1\n", "MINE=1\n"),
+    ("MINE=1\nAPI_SERVER_KEY=foreign", "MINE=1\n"),
+    ("export API_SERVER_KEY=x\nMINE=1\n", "MINE=1\n"),
+    ("  export\tAPI_SERVER_KEY = 'x'\nMINE=1\n", "MINE=1\n"),
+    ("'API_SERVER_KEY'=x\nMINE=1\n", "MINE=1\n"),
+    ("\fAPI_SERVER_KEY=x\n\N{NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
+    ("API_SERVER_KEY=x\r\nMINE=1\r\n", "MINE=1\r\n"),
+    ("MINE=1\rAPI_SERVER_KEY=x\rOTHER=2\n", "MINE=1\rOTHER=2\n"),
+    ("WHATSAPP_ENABLED=true\nMINE=1\n", "MINE=1\n"),
+    (
+        "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
+        "#API_SERVER_KEY=x\nMY_API_SERVER_KEY=y\nAPI_SERVER_KEYS=z\n",
+    ),
+    ("MINE=API_SERVER_KEY=x\n", "MINE=API_SERVER_KEY=x\n"),
+    (f"{BEGIN}API_SERVER_KEY=old\nDROPPED_SINCE=1\n{END}MINE=1\n", "MINE=1\n"),
+    (f"MINE=1\n{BEGIN}DROPPED_SINCE=1\n{END}", "MINE=1\n"),
+    (f"{BEGIN}API_SERVER_KEY=old\nMINE=1\n", "MINE=1\n"),
+    (f"{BEGIN}TZ=1\n{END}{BEGIN}GONE=2\n{END}MINE=1\n", "MINE=1\n"),
+    ("\N{ZERO WIDTH NO-BREAK SPACE}MINE=1\n", "MINE=1\n"),
+    ("\N{ZERO WIDTH NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
+    ('OPEN="no end\nMINE=1\n', 'OPEN="no end\nMINE=1\n'),
+    ("MINE=back\\slash %s & $HOME ${X} `y`\n", "MINE=back\\slash %s & $HOME ${X} `y`\n"),
+]
+
+
+def test_managed_keys_are_set_once_and_other_lines_stay(container: Boot) -> None:
+    """The block stands first; no line outside it sets one of its keys; the rest keeps its bytes.
+
+    A boot has one `.env` of the family and any number of profiles: all cases fit into two boots.
+    """
+    for number, (before, _) in enumerate(CASES):
+        container.agent_writes(f"profiles/{number}/.env", before)
+    for _ in range(2):
+        container.boot()
+        found = {before: container.read(f"profiles/{number}/.env") for number, (before, _) in enumerate(CASES)}
+        assert found == {before: PROFILE_BLOCK + rest for before, rest in CASES}
+
+
+@pytest.mark.parametrize(("before", "rest"), [CASES[1], CASES[9], CASES[17]])
+def test_the_familys_own_file_is_treated_alike(container: Boot, before: str, rest: str) -> None:
+    """With the port and the key of its API server in the block."""
     container.agent_writes(".env", before)
-    container.boot()
-    assert container.read(".env") == BLOCK + rest
     container.boot()
     assert container.read(".env") == BLOCK + rest
 

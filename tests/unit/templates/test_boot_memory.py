@@ -2,6 +2,7 @@
 
 import fcntl
 import shlex
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -48,7 +49,7 @@ def test_our_entry_is_replaced_and_no_other(container: Boot, before: str, after:
 
 def test_a_huge_memory_survives(container: Boot) -> None:
     """A file far beyond any limit is kept to the last byte, long lines included."""
-    notes = "\n§\n".join([f"note {number} " + "x" * 100 for number in range(20_000)] + ["y" * 1_000_000])
+    notes = "\n§\n".join([f"note {number} " + "x" * 100 for number in range(2_000)] + ["y" * 300_000])
     container.agent_writes(MEMORY, notes)
     container.boot()
     assert container.read(MEMORY) == f"{IDENTITY}\n§\n{notes}"
@@ -77,7 +78,7 @@ PIECES = st.sampled_from(
 FILES = st.lists(PIECES | st.text(max_size=8), max_size=12).map("\n".join)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=FILES)
 @example(before="\n§\n")
 @example(before="\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\N{EM SPACE}tea")
@@ -100,15 +101,38 @@ def test_hermes_reads_the_same_entries_afterwards(containers: Callable[[], Boot]
     assert container.read(MEMORY) == after
 
 
-def test_the_lock_of_the_file_is_respected(container: Boot) -> None:
-    """While someone holds the lock, nothing is written."""
+@pytest.mark.parametrize("shell", ["dash"])
+def test_a_lock_that_stays_held_stops_the_boot(container: Boot) -> None:
+    """While someone holds the lock, nothing is written, however long that is."""
     container.agent_writes(MEMORY, "likes tea")
     lock = container.agent_writes(f"{MEMORY}.lock", "")
+    tools = container.directory / "tools"
+    tools.mkdir()
+    (tools / "sleep").write_text("#!/bin/sh\necho waited >&2\n")
+    (tools / "sleep").chmod(0o755)
+    container.path = f"{tools}:{container.path}"
     with lock.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        assert "held by another process" in container.refused()
+        said = container.refused()
+    assert said.count("waited") == 5
+    assert "held by another process" in said
     assert container.read(MEMORY) == "likes tea"
-    container.boot()
+
+
+def test_a_lock_that_is_let_go_is_waited_for(container: Boot) -> None:
+    """Whoever writes at that moment finishes first."""
+    container.agent_writes(MEMORY, "half")
+    with container.agent_writes(f"{MEMORY}.lock", "").open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+
+        def finish() -> None:
+            container.agent_writes(MEMORY, "likes tea")
+            fcntl.flock(held, fcntl.LOCK_UN)
+
+        writer = threading.Timer(0.3, finish)
+        writer.start()
+        container.boot()
+        writer.join()
     assert container.read(MEMORY) == f"{IDENTITY}\n§\nlikes tea"
 
 

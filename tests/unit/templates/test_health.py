@@ -36,7 +36,7 @@ def server() -> Iterator[http.server.HTTPServer]:
     """Serve on a free port; the scripts under test are pointed at it."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as found:
         found.status = HTTPStatus.OK  # type: ignore[attr-defined]
-        thread = threading.Thread(target=found.serve_forever, daemon=True)
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield found
         found.shutdown()
