@@ -1,13 +1,13 @@
 """What tests of every layer share: which machine parts are here, and a loud word when they are not."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 from docker.errors import DockerException
 
-from tests.support import stub_agent
+from tests.support import kept_logs, stub_agent
 from tests.support.fleet import FleetUnderTest
 from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider, find_pulumi
@@ -15,6 +15,15 @@ from tests.support.pulumi_stack import Provider, find_pulumi
 PROVIDERS: list[object] = [*chosen_providers()] or [
     pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep the logs of a failed test's containers before its fixtures remove them."""
+    report = yield
+    if report.failed:
+        kept_logs.keep_for_report(item, report)
+    return report
 
 
 @pytest.fixture(scope="session")

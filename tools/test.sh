@@ -22,11 +22,14 @@ else
   say "going on without Docker"
 fi
 if ! have busybox && is_debian && is_root; then try apt_install "tests of the engine run a stand-in for the agent" busybox-static; fi
+if ! have chromium && is_debian && is_root; then try apt_install "tests open the reaper's page in a browser" chromium; fi
 
 export PATH="$ROOT/.venv/bin:$PATH"
+# Without it pytest compiles every test anew in every worker of every run.
+unset PYTHONDONTWRITEBYTECODE
 unset PULUMI_STACK PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE DOCKER_CONTEXT
 # With . .state/env sourced this may be the folder of the offline provider; tests look for the official one elsewhere.
 if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME; fi
 mkdir -p test-report
-rm -f test-report/junit.xml
+rm -rf test-report/junit.xml test-report/logs
 exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(nproc)}" --dist loadgroup -p tests.support.grouping --junitxml test-report/junit.xml "$@"

@@ -1,16 +1,19 @@
 """Fleets of the real hermes-agent, and the LLM provider they talk to."""
 
 import os
+import socket
 from collections.abc import Iterator
 
 import docker
 import pytest
 from docker.errors import ImageNotFound
 
+from tests.support import kept_logs
 from tests.support.agents import AgentFleet
 from tests.support.llm_server import LlmServer
 from tests.support.pulumi_stack import Provider
 
+TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
 LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
 
 
@@ -50,10 +53,23 @@ def agents(
     llm.accept()
     fleet = AgentFleet(docker_client, tmp_path_factory.mktemp("agents"), provider, image, request.param, llm=llm)
     try:
-        fleet.defaults = {"timezone": "Europe/Berlin", "channels": {"sudo_chat": True}}
+        fleet.defaults = {"timezone": "Europe/Berlin", "channels": {"sudo_chat": True}, "toolsets": TOOLSETS}
         fleet.declare("ash", "birch")
         fleet.up()
         fleet.connect_all()
+    except BaseException:
+        kept_logs.keep([fleet], f"{request.node.name}-{fleet.hermes_line}-setup")
+        fleet.clean()
+        raise
+    try:
         yield fleet
     finally:
         fleet.clean()
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """Return a port of loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

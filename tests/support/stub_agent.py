@@ -1,7 +1,8 @@
 """A stand-in for the agent's image where a test is about rolling, not about Hermes: busybox in upstream's tini layout.
 
 It boots through the real `boot.sh` and answers the real `health.sh`. Files in the data directory make it misbehave:
-`sick` (never healthy), `crash` (exits at once), `slow` (seconds until it is healthy).
+`sick` (never healthy), `crash` (exits at once), `slow` (seconds until it is healthy). Where the agent has its Python,
+which runs the probe, it says what a test wrote into `activity`, or that nothing happens.
 """
 
 import hashlib
@@ -30,61 +31,6 @@ trap 'echo draining; echo stopped > /opt/data/drained; exit 0' TERM
 httpd -f -p 8642 -h /tmp/www &
 wait
 """
-
-_APPLETS = [
-    "ash",
-    "awk",
-    "basename",
-    "cat",
-    "chgrp",
-    "chmod",
-    "chown",
-    "cmp",
-    "cp",
-    "cut",
-    "date",
-    "dd",
-    "dirname",
-    "echo",
-    "env",
-    "expr",
-    "false",
-    "find",
-    "flock",
-    "grep",
-    "head",
-    "httpd",
-    "id",
-    "ln",
-    "ls",
-    "mkdir",
-    "mktemp",
-    "mv",
-    "od",
-    "ps",
-    "pwd",
-    "readlink",
-    "rm",
-    "rmdir",
-    "sed",
-    "sh",
-    "sleep",
-    "sort",
-    "stat",
-    "sync",
-    "tail",
-    "test",
-    "touch",
-    "tr",
-    "true",
-    "tty",
-    "uniq",
-    "wc",
-    "wget",
-    "xargs",
-    "[",
-]
-
 
 # As upstream's image has curl. busybox' own wget is called without -T, which some static builds of it crash on.
 _CURL = """#!/bin/sh
@@ -116,6 +62,7 @@ def build(client: docker.DockerClient, variant: str = "1") -> str:
         _file(tar, "usr/bin/tini", _TINI)
         _file(tar, "opt/hermes/docker/entrypoint.sh", _ENTRYPOINT)
         _file(tar, "usr/bin/curl", _CURL)
+        _file(tar, "opt/hermes/.venv/bin/python", _PYTHON)
         _file(tar, "etc/passwd", "root:x:0:0::/:/bin/sh\nhermes:x:10000:10000::/opt/data:/bin/sh\n", 0o644)
         _file(tar, "etc/group", "root:x:0:\nhermes:x:10000:\n", 0o644)
         _file(tar, "etc/stub-variant", f"{variant}\n", 0o644)
