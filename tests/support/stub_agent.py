@@ -38,6 +38,14 @@ while [ $# -gt 1 ]; do shift; done
 exec wget -q -O - "$1"
 """
 
+_PYTHON = """#!/bin/sh
+cd /opt/data
+for said in activity.1 activity.2 activity; do
+  if [ -e "$said" ]; then cat "$said"; case $said in *.*) rm "$said" ;; esac; exit; fi
+done
+echo '{"human":null,"any":null,"cron_next":null,"cron_running":0,"active_agents":0,"children":0,"inbound":0}'
+"""
+
 
 def busybox() -> str | None:
     """Return the path of a static busybox, or None."""
