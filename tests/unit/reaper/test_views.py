@@ -1,5 +1,6 @@
 """What people are shown: the status page, `explain`, and the registry's state."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -89,11 +90,23 @@ def test_the_page_shows_two_hundred_families_escaped() -> None:
     text = page.render_views(found, {"1": [True, False] * 24}, now=99.0, stack="s<b>", problem="families.yaml:1:1: <i>")
     elements = Elements()
     elements.feed(text)
-    assert elements.count["li"] == elements.count["svg"] == 200
+    assert elements.count["svg"] == elements.count["tr"] - 1 == 200
     assert "100 of 200 families awake" in text
     assert "<b>" not in text
     assert "<i>" not in text
     assert 'name="viewport"' in text
+
+
+def test_a_strip_is_known_from_when_the_state_is() -> None:
+    """A family that has been awake for days has no line of the last day to show, and is awake in all of it."""
+    day = 86400.0
+    steady = View("ash", "Ash", "1", "awake", 2 * day, None, "", None, 1536, None, "never", "it never sleeps")
+    late = replace(steady, name="birch", id="2", state="asleep", since=10.75 * day, memory=1000)
+    text = page.render_views([steady, late], {}, now=11 * day, stack="s", problem=None)
+    assert "awake for 24 of the 24 hours known" in text
+    assert "awake for 0 of the 6 hours known" in text
+    assert '<td class="fact" data-label="memory">1.5 GiB</td>' in text
+    assert '<td class="fact" data-label="memory">1000 MiB</td>' in text
 
 
 def test_the_page_of_an_empty_registry(tmp_path: Path) -> None:

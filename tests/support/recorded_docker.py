@@ -1,0 +1,185 @@
+"""A Docker API that answers from a recording: what a daemon said of containers like these, over a unix socket.
+
+It is for fleets larger than a machine can run. Every call is counted, and how long it took to answer, so that the time
+of whoever asks can be told from the time spent here.
+"""
+
+import contextlib
+import json
+import re
+import socketserver
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from fleet import identity
+
+_HEADERS = {"Api-Version": "1.41", "Docker-Experimental": "false", "Server": "Docker/20.10.24 (linux)"}
+_VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
+_NOTHING = b'{"human":null,"any":null,"cron_next":null,"cron_running":0,"active_agents":0,"children":0,"inbound":0}\n'
+
+
+def container_id(family_id: UUID) -> str:
+    """Return the id of a family's recorded container."""
+    return f"{family_id.hex:f>64}"
+
+
+@dataclass
+class Recording:
+    """The containers, by family, and what was asked of them: `calls` by kind, `seconds` in answering."""
+
+    stack: str
+    states: dict[UUID, str] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    up_for: timedelta = timedelta(hours=30)
+
+    def __post_init__(self) -> None:
+        """Begin at the time that containers count from."""
+        self._lock = threading.Lock()
+        self._started = datetime.now(UTC) - self.up_for
+
+    def took(self, kind: str, seconds: float) -> None:
+        """Count a call."""
+        with self._lock:
+            self.calls[kind] += 1
+            self.seconds += seconds
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return the answer to a listing."""
+        return [self._listed(family_id, state) for family_id, state in self.states.items()]
+
+    def _listed(self, family_id: UUID, state: str) -> dict[str, Any]:
+        running = state == "running"
+        port = {"IP": "127.0.0.1", "PrivatePort": 8642, "PublicPort": 32768 + family_id.int % 28000, "Type": "tcp"}
+        name = identity.container_name(family_id)
+        return {
+            "Id": container_id(family_id),
+            "Names": [f"/{name}"],
+            "Image": "hermes-agent:1",
+            "ImageID": f"sha256:{'5' * 64}",
+            "Command": "/bin/sh /opt/fleet/boot.sh",
+            "Created": int(self._started.timestamp()),
+            "Ports": [port] if running else [],
+            "Labels": identity.family_labels(self.stack, "recorded", family_id),
+            "State": state,
+            "Status": "Up 30 hours (healthy)" if running else "Exited (0) 3 hours ago",
+            "HostConfig": {"NetworkMode": identity.network_name(self.stack)},
+            "Mounts": [{"Type": "volume", "Name": f"{name}-data", "Destination": "/opt/data", "RW": True}],
+        }
+
+    def inspected(self, name_or_id: str) -> dict[str, Any] | None:
+        """Return the answer to an inspect, None where there is no such container."""
+        for family_id, state in self.states.items():
+            name = identity.container_name(family_id)
+            if name_or_id in {name, container_id(family_id)}:
+                health: dict[str, Any] = {
+                    "Status": "healthy" if state == "running" else "unhealthy",
+                    "FailingStreak": 0,
+                    "Log": [],
+                }
+                return {
+                    "Id": container_id(family_id),
+                    "Name": f"/{name}",
+                    "Created": self._started.isoformat(),
+                    "State": {"Status": state, "StartedAt": self._started.isoformat(), "Error": "", "Health": health},
+                    "Config": {"Labels": identity.family_labels(self.stack, "recorded", family_id)},
+                    "NetworkSettings": {"Ports": {}},
+                }
+        return None
+
+    def stopped(self, id_: str) -> None:
+        """Let a container end."""
+        for family_id in self.states:
+            if container_id(family_id) == id_:
+                self.states[family_id] = "exited"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: "_Server"
+
+    def do_GET(self) -> None:
+        """Answer what only reads."""
+        began, recording, path = time.monotonic(), self.server.recording, self._path()
+        kind = path.rpartition("/")[2]
+        if path == "/_ping":
+            self._answer(HTTPStatus.OK, b"OK")
+        elif path == "/version":
+            self._answer(HTTPStatus.OK, _VERSION)
+        elif path == "/containers/json":
+            kind = "list"
+            self._answer(HTTPStatus.OK, recording.listed())
+        elif found := re.fullmatch(r"/containers/([\w-]+)/json", path):
+            kind, told = "inspect", recording.inspected(found[1])
+            self._answer(HTTPStatus.OK if told else HTTPStatus.NOT_FOUND, told or {"message": "No such container"})
+        else:
+            self._answer(HTTPStatus.NOT_FOUND, {"message": "No such file"})
+        recording.took(kind, time.monotonic() - began)
+
+    def do_POST(self) -> None:
+        """Answer what changes something, or runs the probe."""
+        began, recording, path = time.monotonic(), self.server.recording, self._path()
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        kind = path.rpartition("/")[2]
+        if kind == "exec":
+            self._answer(HTTPStatus.CREATED, {"Id": "e" * 64})
+        elif path.startswith("/exec/"):
+            kind = "probe"
+            self._answer(HTTPStatus.OK, b"\x01\0\0\0" + len(_NOTHING).to_bytes(4, "big") + _NOTHING)
+        elif kind == "stop":
+            recording.stopped(path.split("/")[2])
+            self._answer(HTTPStatus.NO_CONTENT, b"")
+        else:
+            self._answer(HTTPStatus.FORBIDDEN, {"message": "this is a recording"})
+        recording.took(kind, time.monotonic() - began)
+
+    def _path(self) -> str:
+        return re.sub(r"^/v[\d.]+", "", self.path.partition("?")[0])
+
+    def _answer(self, status: HTTPStatus, body: object) -> None:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.send_response_only(status)
+        for name, value in _HEADERS.items():
+            self.send_header(name, value)
+        self.send_header("Content-Type", "text/plain" if isinstance(body, bytes) else "application/json")
+        if status is not HTTPStatus.NO_CONTENT:
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def address_string(self) -> str:
+        """Name the caller, who has no address."""
+        return "local"
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, path: Path, recording: Recording) -> None:
+        self.recording = recording
+        super().__init__(str(path), _Handler)
+
+
+@contextlib.contextmanager
+def playing(recording: Recording, folder: Path) -> Iterator[str]:
+    """Answer from a recording, and yield its DOCKER_HOST."""
+    path = folder / "docker.sock"
+    with _Server(path, recording) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield f"unix://{path}"
+        server.shutdown()
+        thread.join()
