@@ -97,6 +97,19 @@ class AgentFleet(FleetUnderTest):
         assert status == 200, answer
         return str(answer["choices"][0]["message"]["content"])
 
+    def stream(self, name: str, text: str) -> str:
+        """Say something to an agent and return its answer, read from an open stream as it arrives."""
+        body = {"model": "hermes-agent", "messages": [{"role": "user", "content": text}], "stream": True}
+        request = urllib.request.Request(f"{self.url(name)}/v1/chat/completions", json.dumps(body).encode())
+        request.add_header("Authorization", f"Bearer {self.key(name)}")
+        request.add_header("Content-Type", "application/json")
+        with urllib.request.urlopen(request, timeout=60) as lines:
+            events = [line.removeprefix(b"data: ").strip() for line in lines if line.startswith(b"data: ")]
+        assert events[-1] == b"[DONE]", events
+        chunks = [json.loads(event) for event in events[:-1]]
+        deltas = [choice["delta"] for chunk in chunks for choice in chunk.get("choices", ())]
+        return "".join(delta.get("content") or "" for delta in deltas)
+
     def messages(self, name: str) -> list[tuple[str, str]]:
         """Return (role, content) of every message in a family's state.db, oldest first."""
         with sqlite3.connect(f"file:{self.data(name) / 'state.db'}?mode=ro", uri=True) as database:

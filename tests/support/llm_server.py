@@ -1,8 +1,9 @@
 """An OpenAI-compatible server on loopback that stands in for the LLM provider.
 
-It knows which keys it accepts, remembers which it saw, and answers every chat at once or after a delay.
+It knows which keys it accepts, remembers which it saw, and answers every chat at once, after a delay, or when told to.
 """
 
+import contextlib
 import json
 import socket
 import threading
@@ -14,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 
 MODEL = "test-model"
+# Before it a stream carries the role and one word.
+_FIRST_WORD = 2
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class LlmServer:
         self.reply = "Hello from the test server."
         self.delay = 0.0
         self.requests: list[Request] = []
+        self._tool_calls: list[tuple[str, dict[str, Any]]] = []
+        self._answering = threading.Event()
+        self._answering.set()
         self._accepted: frozenset[str] | None = None
         self._lock = threading.Lock()
         self._more: list[ThreadingHTTPServer] = []
@@ -87,6 +93,33 @@ class LlmServer:
         """Tell whether a key is good."""
         return self._accepted is None or key in self._accepted
 
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keep every chat waiting for its answer inside the block; of a stream the first word arrives."""
+        self._answering.clear()
+        try:
+            yield
+        finally:
+            self._answering.set()
+
+    def wait_to_answer(self) -> None:
+        """Return once answers may be given."""
+        assert self._answering.wait(300), "held for too long"
+
+    def call_tool(self, name: str, **arguments: Any) -> None:
+        """Answer the next chat that offers this tool with a call of it."""
+        self._tool_calls.append((name, arguments))
+
+    def tool_call_for(self, body: Any) -> dict[str, Any] | None:
+        """Return the call that this chat is to be answered with, once."""
+        offered = {tool["function"]["name"] for tool in body.get("tools") or ()}
+        with self._lock:
+            if not self._tool_calls or self._tool_calls[0][0] not in offered:
+                return None
+            name, arguments = self._tool_calls.pop(0)
+        function = {"name": name, "arguments": json.dumps(arguments)}
+        return {"index": 0, "id": f"call_{len(self.requests)}", "type": "function", "function": function}
+
     @property
     def keys_seen(self) -> list[str]:
         """Every key of every chat so far, accepted or not, in order."""
@@ -130,11 +163,14 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(HTTPStatus.NOT_FOUND, {"error": {"message": "no such path"}})
         elif self._let_in():
             time.sleep(self.llm.delay)
+            call = self.llm.tool_call_for(body)
             if body.get("stream"):
-                self._stream(body)
+                self._stream(body, call)
             else:
-                message = {"role": "assistant", "content": self.llm.reply}
-                choice = {"index": 0, "message": message, "finish_reason": "stop"}
+                self.llm.wait_to_answer()
+                message: dict[str, Any] = {"role": "assistant", "content": None if call else self.llm.reply}
+                message |= {"tool_calls": [call]} if call else {}
+                choice = {"index": 0, "message": message, "finish_reason": "tool_calls" if call else "stop"}
                 self._json(HTTPStatus.OK, _completion(body, "chat.completion", [choice]))
 
     def _note(self, body: Any) -> None:
@@ -162,12 +198,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    def _stream(self, body: Any) -> None:
+    def _stream(self, body: Any, call: dict[str, Any] | None) -> None:
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Connection", "close")
         self.end_headers()
-        for chunk in _chunks(body, self.llm.reply):
+        for number, chunk in enumerate(_call_chunks(body, call) if call else _chunks(body, self.llm.reply)):
+            if number == _FIRST_WORD:
+                self.llm.wait_to_answer()
             self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True
@@ -195,3 +233,9 @@ def _chunks(body: Any, reply: str) -> Iterator[dict[str, Any]]:
     for delta in deltas:
         yield _completion(body, "chat.completion.chunk", [{"index": 0, "delta": delta, "finish_reason": None}])
     yield _completion(body, "chat.completion.chunk", [{"index": 0, "delta": {}, "finish_reason": "stop"}])
+
+
+def _call_chunks(body: Any, call: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for delta, reason in (({"role": "assistant", "content": None, "tool_calls": [call]}, None), ({}, "tool_calls")):
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        yield _completion(body, "chat.completion.chunk", [choice])
