@@ -13,10 +13,11 @@ from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper import orphans, restart, views
 from reaper.context import Context, make_context
+from reaper.database import StoreError
 from reaper.decide import Action
-from reaper.store import StoreError
+from reaper.runtime import UnknownError
 from reaper.sweep import Sweeper
-from reaper.wake import UnknownError, Waker
+from reaper.wake import Waker
 
 ERROR = 1
 INTERRUPTED = 130

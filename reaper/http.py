@@ -19,8 +19,9 @@ from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper import auth, metrics, page, views
 from reaper.context import Context
-from reaper.store import StoreError
-from reaper.wake import NotProvisionedError, Runtime, SuspendedError, TimedOutError, Waker
+from reaper.database import StoreError
+from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
+from reaper.wake import Waker
 
 if TYPE_CHECKING:
     from uuid import UUID

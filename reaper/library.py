@@ -7,9 +7,11 @@ directory, unless a context is given.
 from pathlib import Path
 
 from reaper.context import Context, make_context
+from reaper.report import Report
 from reaper.restart import Restarted, restart_waves
-from reaper.sweep import Report, Sweeper
-from reaper.wake import Runtime, UnknownError, Waker
+from reaper.runtime import Runtime, UnknownError
+from reaper.sweep import Sweeper
+from reaper.wake import Waker
 
 
 def ensure_runtime(family: str, *, context: Context | None = None) -> Runtime:

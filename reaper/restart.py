@@ -14,10 +14,11 @@ from fleet.host import Seen
 from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.context import Context, state_of
+from reaper.database import StoreError
 from reaper.decide import RUNNING
 from reaper.engine import GoneError
 from reaper.health import healthy
-from reaper.store import Entry, StoreError
+from reaper.store import Entry
 
 NEW_CREDENTIALS = "a restart keeps the credentials that containers were created with; new ones need: pulumi up"
 

@@ -13,10 +13,11 @@ from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.clock import longest_gap, next_beat
 from reaper.context import Context, as_inputs
+from reaper.database import StoreError
 from reaper.decide import RUNNING, Action, Decision
 from reaper.engine import GoneError
 from reaper.reading import Reading, read_candidate
-from reaper.store import Entry, Lease, StoreError
+from reaper.store import Entry, Lease
 
 log = logging.getLogger("reaper")
 

@@ -1,33 +1,26 @@
 """What the reaper remembers, in one SQLite file that several processes share.
 
 Signals and what was seen of each family, leases that expire by themselves, and an append-only ledger of decisions.
-Nothing in it is needed to keep a family awake. A store that fails raises StoreError; whoever gets one stops nobody.
+Nothing in it is needed to keep a family awake. A store that fails raises StoreError, and whoever gets one stops nobody.
 Heartbeats that could not be written are held in memory and written later.
 """
 
 import contextlib
 import json
-import os
 import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from reaper.clock import Beat, Clock, boot_id
-from reaper.schema import LEDGER_COLUMNS, SCHEMA, SIGNALS
+from reaper.database import Database, StoreError
+from reaper.schema import LEDGER_COLUMNS, SIGNALS
 
 _Result = TypeVar("_Result")
 
-_BUSY_SECONDS = 2.0
 _LONGEST_LEASE = 900.0
-_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
-
-
-class StoreError(Exception):
-    """The store cannot be read or written now."""
 
 
 @dataclass(frozen=True)
@@ -87,25 +80,16 @@ class Store:
         """Remember where; the file is opened when it is first needed, and again after a failure."""
         self.path = path
         self._clock = clock or Clock()
-        self._read_only = read_only
-        self._lock = threading.RLock()
-        self._database: sqlite3.Connection | None = None
-        self._inode = 0
+        self._database = Database(path, self._clock, read_only=read_only)
         self._held: dict[tuple[UUID, str], float] = {}
-        self._trouble: str | None = None
 
     def take_trouble(self) -> str | None:
         """Return why the store failed since this was last asked, or None."""
-        with self._lock:
-            trouble, self._trouble = self._trouble, None
-        return trouble
+        return self._database.take_trouble()
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            if self._database is not None:
-                self._database.close()
-            self._database = None
+        self._database.close()
 
     # -- families
 
@@ -156,7 +140,7 @@ class Store:
         try:
             return self._write(write)
         except StoreError:
-            with self._lock:
+            with self._database.lock:
                 self._held[family, signal] = at
             return None
 
@@ -251,74 +235,20 @@ class Store:
     # -- the file
 
     def _read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._open() as database:
-            return database.execute(statement, values).fetchall() if database else []
+        return self._database.read(statement, values)
 
     def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        with self._open() as database:
-            if database is None or self._read_only:
-                raise StoreError(f"{self.path} is open for reading only")
-            database.execute("BEGIN IMMEDIATE")
+        """Write, and in the same transaction what was held."""
+
+        def with_held(database: sqlite3.Connection) -> _Result:
             for (family, name), at in self._held.items():
                 _upsert(database, family, {name: at})
-            result = write(database)
-            database.execute("COMMIT")
+            return write(database)
+
+        with self._database.lock:
+            result = self._database.write(with_held)
             self._held.clear()
             return result
-
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection | None]:
-        """Hand out the open database; None where there is none to read. Every failure closes it."""
-        with self._lock:
-            try:
-                yield self._connection()
-            except (sqlite3.Error, OSError, ValueError, TypeError) as error:
-                self._fail(error)
-                raise StoreError(f"{self.path}: {error}") from error
-            except BaseException:
-                self.close()  # rolls back what was begun
-                raise
-
-    def _connection(self) -> sqlite3.Connection | None:
-        if self._database is not None and self._file() != self._inode:
-            self.close()  # somebody moved the file away
-        if self._database is None:
-            if self._read_only and not self.path.exists():
-                return None
-            mode = "ro" if self._read_only else "rwc"
-            if not self._read_only:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-            uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-            database = sqlite3.connect(
-                uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            self._database, self._inode = database, self._file()
-            if not self._read_only:
-                database.executescript(SCHEMA)
-        return self._database
-
-    def _file(self) -> int:
-        return self.path.stat().st_ino if self.path.exists() else 0
-
-    def _fail(self, error: Exception) -> None:
-        self._trouble = f"{self.path}: {error}"
-        same_file = self._file() == self._inode
-        with contextlib.suppress(sqlite3.Error):
-            self.close()
-        self._database = None
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN and same_file:
-            self._set_aside()
-
-    def _set_aside(self) -> None:
-        """Move a corrupt file away, so that the next use begins a new one."""
-        if self._read_only:
-            return
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():.0f}")
-        with contextlib.suppress(OSError):
-            self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
 
 def _upsert(database: sqlite3.Connection, family: UUID, values: Mapping[str, Any]) -> None:

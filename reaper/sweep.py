@@ -2,57 +2,30 @@
 
 import contextlib
 import logging
-import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from uuid import UUID
 
 from fleet import identity
 from fleet.host import Seen
 from fleet.problems import FleetError
 from fleet.registry import Family
+from reaper.candidates import Candidates
 from reaper.clock import longest_gap, next_beat
 from reaper.context import Context, first_facts, life, state_of
-from reaper.decide import MISSING, RUNNING, STRANGER, Action, Decision, decide, policy_of
-from reaper.reading import read_candidate, read_facts
+from reaper.database import StoreError
+from reaper.decide import MISSING, STRANGER, Action, decide, policy_of
+from reaper.report import Outcome, Report
 from reaper.schedules import read_schedules
-from reaper.stop import Stopped, stop_family
-from reaper.store import Entry, Row, StoreError
+from reaper.store import Entry, Row
 from reaper.wake import Waker
 
 log = logging.getLogger("reaper")
 
-_WORKERS = 4
-# Asked at one sweep for each stop that it may make; the others have their turn at the next.
-_PROBES_PER_STOP = 2
 _ROTATE_SECONDS = 3600.0
 # Decisions that are written down by themselves; a stop writes its own lines.
 _NOTED = {Action.KEEP: "keep", Action.START: "starting"}
 _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
-
-
-@dataclass
-class Outcome:
-    """What a sweep decided for one family, and what came of it."""
-
-    family: Family
-    seen: Seen | None
-    decision: Decision
-    done: str = ""
-
-
-@dataclass
-class Report:
-    """One sweep. `problem` says why it stopped nobody."""
-
-    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
-    problem: str | None = None
-    grace: str | None = None
-
-    def of(self, action: Action) -> list[Outcome]:
-        """Return the outcomes of an action."""
-        return [outcome for outcome in self.outcomes.values() if outcome.decision.action is action]
 
 
 class Sweeper:
@@ -65,10 +38,9 @@ class Sweeper:
         self.last = Report()
         self._dry_run = dry_run
         self._retry: dict[UUID, tuple[float, float]] = {}
-        self._asked: dict[UUID, float] = {}
         self._rotated = 0.0
         self._grace_since = context.clock.now()
-        self._stopping = threading.Lock()
+        self._candidates = Candidates(context, dry_run=dry_run)
 
     def sweep(self, *, resumed: bool = True, wait: bool = True) -> Report:
         """Look once and act. `resumed=False`: this process did not look before, so everyone gets a full grace.
@@ -88,7 +60,7 @@ class Sweeper:
             self.context.meters.daemon_ok.set(0)
             self._trouble(report, str(error))
         if report.problem is None:
-            self._candidates(report, wait=wait)
+            self._candidates.work_off(report, self._grace_since, wait=wait)
             self.context.meters.last_sweep.set(self.context.clock.now())
         self.context.meters.sweep_seconds.set(self.context.clock.monotonic() - began)
         self.last = report
@@ -225,89 +197,6 @@ class Sweeper:
                     store.note(family.id, cron_woken=None)
 
         self.waker.ensure_later(family, signal="woken", reason=code, done=done)
-
-    # -- stopping
-
-    def _candidates(self, report: Report, *, wait: bool) -> None:
-        for outcome in report.of(Action.KEEP):
-            if outcome.seen and outcome.seen.state == RUNNING:
-                self.context.meters.skips.labels(outcome.decision.reason.code).inc()
-        asked = [*report.of(Action.STOP), *report.of(Action.PROBE)]
-        asked.sort(key=lambda outcome: self._asked.get(outcome.family.id, 0.0))
-        most = self.context.settings.max_stops
-        chosen = asked[: most * _PROBES_PER_STOP]
-        for outcome in asked[len(chosen) :]:
-            outcome.done = "asked at a later sweep"
-        if not chosen or not self._stopping.acquire(blocking=wait):
-            return
-        budget = _Budget(most)
-
-        def work() -> None:
-            try:
-                with ThreadPoolExecutor(_WORKERS, "stop") as pool:
-                    list(pool.map(lambda outcome: self._candidate(outcome, budget), chosen))
-            finally:
-                self._stopping.release()
-
-        thread = threading.Thread(target=work, name="stops", daemon=True)
-        thread.start()
-        if wait:
-            thread.join()
-
-    def _candidate(self, outcome: Outcome, budget: "_Budget") -> None:
-        """Ask one family's agent, and stop it if that is the decision, twice."""
-        context, family, seen = self.context, outcome.family, outcome.seen
-        if seen is None:
-            return
-        self._asked[family.id] = context.clock.monotonic()
-        try:
-            if self._dry_run:
-                _, outcome.decision = read_facts(context, family, seen, self._grace_since)
-                outcome.done = "would stop" if outcome.decision.action is Action.STOP else ""
-                return
-            outcome.decision = read_candidate(context, family, seen, self._grace_since).decision
-            if outcome.decision.action is Action.STOP and budget.take():
-                ended, second = stop_family(context, family, seen)
-                outcome.decision = second or outcome.decision
-                outcome.done = str(ended)
-                if ended is not Stopped.DONE:
-                    budget.give_back()
-            elif outcome.decision.action is Action.STOP:
-                outcome.done = "stopped at a later sweep"
-            if outcome.decision.action is Action.KEEP:
-                self._kept(outcome)
-        except FleetError as error:
-            outcome.done = str(error)
-            log.warning("%s: %s", family.name, error)
-        except StoreError as error:
-            outcome.done = str(error)
-            log.error("the store fails, so %s is not stopped: %s", family.name, error)  # noqa: TRY400 - said in full
-
-    def _kept(self, outcome: Outcome) -> None:
-        context, reason = self.context, outcome.decision.reason
-        context.meters.skips.labels(reason.code).inc()
-        if context.store.row(outcome.family.id).reason != reason.code and outcome.seen:
-            context.store.note(outcome.family.id, reason=reason.code, text=reason.text)
-            now = context.clock.now()
-            context.store.append([Entry(now, outcome.family.id, "keep", reason.code, reason.text, outcome.seen.id)])
-
-
-class _Budget:
-    """How many families a sweep may still stop."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._lock = threading.Lock()
-
-    def take(self) -> bool:
-        with self._lock:
-            free = self._left > 0
-            self._left -= free
-            return free
-
-    def give_back(self) -> None:
-        with self._lock:
-            self._left += 1
 
 
 def _life_of(outcome: Outcome, stack: str) -> str:

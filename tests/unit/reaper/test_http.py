@@ -69,7 +69,7 @@ def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Serve three families: ash awake, birch suspended, cedar without a container."""
-    monkeypatch.setattr("reaper.wake.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
     entries = [
         family("ash", display_name="<script>alert(1)</script>"),
         family("birch", state="suspended"),
@@ -159,7 +159,7 @@ def test_states_have_statuses(served: Served) -> None:
 
 def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that does not come up is named, with its log, without its secrets."""
-    monkeypatch.setattr("reaper.wake.healthy", lambda *_: False)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: False)
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
     assert "planted-secret" not in answer.text

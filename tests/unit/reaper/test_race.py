@@ -15,8 +15,9 @@ from reaper import stop
 from reaper.context import Context
 from reaper.decide import Decision
 from reaper.reading import Reading, read_candidate
+from reaper.runtime import WakeError
 from reaper.sweep import Sweeper
-from reaper.wake import WakeError, Waker
+from reaper.wake import Waker
 from tests.support.fleet import family
 from tests.support.reaper import ReaperUnderTest, make_reaper
 
@@ -95,9 +96,9 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
             world.happen()
         return stop_family(context, of, seen)
 
-    patched.setattr("reaper.wake.healthy", lambda *_: True)
-    patched.setattr("reaper.sweep._WORKERS", 1)
-    patched.setattr("reaper.sweep.stop_family", later)
+    patched.setattr("reaper.attempt.healthy", lambda *_: True)
+    patched.setattr("reaper.candidates._WORKERS", 1)
+    patched.setattr("reaper.candidates.stop_family", later)
     waker = Waker(reaper.context)
     sweeper = Sweeper(reaper.context, waker)
     reaper.engine.before |= {"inspect": world.happen, "activity": world.happen, "stop": world.stopping}
@@ -151,7 +152,7 @@ def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypa
         firsts[args[1].id] = reading  # type: ignore[attr-defined]
         return reading
 
-    monkeypatch.setattr("reaper.sweep.read_candidate", remembered)
+    monkeypatch.setattr("reaper.candidates.read_candidate", remembered)
     monkeypatch.setattr(stop, "second_reading", lambda _, of, __: firsts[of.id])
     world = run(tmp_path, monkeypatch, 1)
     assert world.cut_off

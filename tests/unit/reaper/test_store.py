@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from reaper.store import Entry, Row, Store, StoreError
+from reaper.database import StoreError
+from reaper.store import Entry, Row, Store
 from tests.support.reaper import Hands
 
 FAMILY = UUID(int=7)
@@ -91,7 +92,7 @@ def test_the_ledger_is_kept_in_order_and_rotated(store: Store) -> None:
 
 def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody blocks the file nothing is lost: it is seen at once, and written when the file is free."""
-    monkeypatch.setattr("reaper.store._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("reaper.database._BUSY_SECONDS", 0.05)
     store.note(FAMILY, text="x")
     store.close()
     with sqlite3.connect(store.path, isolation_level=None) as blocker:
@@ -110,7 +111,7 @@ def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, monkeypatch: 
 def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
     """Nothing is written half; when there is room again, everything goes on."""
     store.note(FAMILY, text="x")
-    connection = store._connection()
+    connection = store._database._connected()
     assert connection
     connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreError, match="full"):

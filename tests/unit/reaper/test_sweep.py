@@ -9,9 +9,10 @@ from fleet.activity import Activity, CronReading, nothing_read
 from fleet.problems import FleetError
 from reaper import stop
 from reaper.reading import read_candidate
+from reaper.report import Report
 from reaper.stop import Stopped
 from reaper.store import Entry
-from reaper.sweep import Report, Sweeper
+from reaper.sweep import Sweeper
 from reaper.wake import Waker
 from tests.support.fleet import family
 from tests.support.reaper import ReaperUnderTest, make_reaper
@@ -263,7 +264,7 @@ def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> No
 
 def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
-    monkeypatch.setattr("reaper.wake.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
     box = reaper.box("ash")
     box.state, box.port = "exited", 1
     box.next_run = CronReading(reaper.hands.wall + 100)
@@ -286,7 +287,7 @@ def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeyp
 
 def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A roll that put a family to sleep in the moment it woke is made good at the next sweep."""
-    monkeypatch.setattr("reaper.wake.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
     box = reaper.box("ash")
     box.state, box.port = "created", 1
     found = sweeper(reaper)

@@ -11,8 +11,9 @@ from fleet.problems import FleetError
 from reaper.clock import Clock
 from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
+from reaper.runtime import NotProvisionedError, SuspendedError, TimedOutError, UnknownError
 from reaper.store import Store
-from reaper.wake import NotProvisionedError, SuspendedError, TimedOutError, UnknownError, Waker
+from reaper.wake import Waker
 from tests.support.fleet import family
 from tests.support.reaper import Box, ReaperUnderTest, make_reaper
 
@@ -22,7 +23,7 @@ def asleep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUn
     """Let the family ash sleep, and answer as soon as it runs."""
     box = reaper.box("ash")
     box.state, box.port = "exited", 4711
-    monkeypatch.setattr("reaper.wake.healthy", lambda _, port: port == 4711)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda _, port: port == 4711)
     monkeypatch.setattr("reaper.restart.healthy", lambda _, port: port == 4711)
     return reaper
 
@@ -60,7 +61,7 @@ def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
 
 def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unknown, suspended, not provisioned and timed out are told apart; a log is shown without its secrets."""
-    monkeypatch.setattr("reaper.wake.healthy", lambda *_: False)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: False)
     reaper = make_reaper(tmp_path, [family("ash"), family("birch", state="suspended"), family("cedar")])
     with pytest.raises(UnknownError, match="'oak' is not in"):
         ensure_runtime("oak", context=reaper.context)
@@ -121,6 +122,30 @@ def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnder
     assert runtime.url == "http://127.0.0.1:4711"
 
 
+def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> None:
+    """Between the old container and the new one the family is waking; one that never had any is not provisioned."""
+    ash = asleep.context.families.current().get("ash")
+    box = asleep.engine.boxes.pop(asleep.box("ash").name)
+    waker = Waker(asleep.context)
+    with pytest.raises(NotProvisionedError):
+        waker.nudge(ash)
+    asleep.context.store.note(ash.id, state="asleep")
+    asleep.engine.before["inspect"] = lambda: asleep.hands.steady > 1001 and asleep.engine.boxes.update({box.name: box})
+    assert waker.nudge(ash).state == "waking"
+    waker.wait()
+    assert box.state == "running"
+
+
+def test_whoever_waited_long_asked_when_they_got_it(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot may take longer than idle_after: the wait for an agent that somebody else started counts, too."""
+    box, ash = asleep.box("ash"), asleep.context.families.current().get("ash")
+    box.state = "running"
+    ready = asleep.hands.steady + 100
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: asleep.hands.steady > ready)
+    assert not ensure_runtime("ash", context=asleep.context).woken
+    assert asleep.context.store.row(ash.id).touched == asleep.hands.wall
+
+
 def test_a_container_in_the_making_is_not_started(asleep: ReaperUnderTest) -> None:
     """Its files may not be written yet; whoever creates it starts it, or it is started a moment later."""
     box = asleep.box("ash")
@@ -171,7 +196,7 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
         booting.discard(name)
         return True
 
-    monkeypatch.setattr("reaper.wake.healthy", health)
+    monkeypatch.setattr("reaper.attempt.healthy", health)
     for at, box in enumerate(reaper.engine.boxes.values()):
         box.state, box.port = "exited", 5000 + at
     waker = Waker(reaper.context)

@@ -1,0 +1,236 @@
+"""One try of one caller to get a family's agent, step by step, until it answers or the time is up."""
+
+import contextlib
+import logging
+
+from fleet import identity
+from fleet.problems import FleetError
+from fleet.registry import Family
+from reaper.context import Context
+from reaper.database import StoreError
+from reaper.decide import RUNNING
+from reaper.engine import GoneError, Inspected
+from reaper.health import healthy
+from reaper.runtime import NotProvisionedError, Runtime, TimedOutError, WakeError
+from reaper.store import Entry, Lease
+
+log = logging.getLogger("reaper")
+
+LOG_LINES = 30
+WAKING = "wake"
+
+_LEASE_SECONDS = 30.0
+_RENEW_SECONDS = 5.0
+_POLL_SHORTEST, _POLL_LONGEST = 0.05, 0.25
+# Most agents are up by then; those that are not are asked less often.
+_POLL_SHORT_SECONDS = 5.0
+# A daemon that is restarted is away for this long at most.
+_DAEMON_SECONDS = 20.0
+_START_AGAIN_SECONDS = 2.0
+# Whoever waited for longer counts as having asked when they got it: idle_after may be shorter than a boot.
+_LONG_WAIT_MS = 1000
+# Between the moments in which a container is created and its files are written into it.
+_BEING_MADE_SECONDS = 5.0
+# A roll deletes a container before it creates the next one.
+_GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
+
+
+class Attempt:
+    """What one call of `ensure` has seen and holds. Whoever makes one closes it, which gives its leases back."""
+
+    def __init__(self, context: Context, family: Family, signal: str, reason: str) -> None:
+        """Write the sign of life down, before anything is looked at. Never raises."""
+        self._context = context
+        self._family = family
+        self._signal = signal
+        self._reason = reason
+        self._began = context.clock.monotonic()
+        self._blocked = stopping(context.store.mark(family.id, signal, context.clock.now()))
+        self._lease: Lease | None = None
+        self._slot: Lease | None = None
+        self._renewed = 0.0
+        self._started_id: str | None = None
+        self._started_at = 0.0
+        self._missing_since: float | None = None
+        self._failing_since: float | None = None
+        self._hurry = False
+        self._seen: Inspected | None = None
+        self._errors: list[str] = []
+
+    def close(self) -> None:
+        """Give back what is held."""
+        for lease in (self._slot, self._lease):
+            if lease:
+                self._context.store.release(lease)
+
+    def wait(self) -> Runtime:
+        """Return the agent once it answers `/health`. Raises NotProvisionedError, TimedOutError, and FleetError."""
+        clock, settings = self._context.clock, self._context.settings
+        deadline = self._began + settings.health_timeout
+        pause = _POLL_SHORTEST
+        while True:
+            runtime = self._try()
+            if runtime:
+                return runtime
+            if clock.monotonic() >= deadline:
+                raise self._timed_out()
+            if self._hurry:
+                self._hurry = False
+                continue
+            clock.sleep(pause)
+            if clock.monotonic() - self._began > _POLL_SHORT_SECONDS:
+                pause = min(_POLL_LONGEST, pause * 1.25)
+
+    def _try(self) -> Runtime | None:
+        """Look and do the next step; a daemon that does not answer is given some time."""
+        try:
+            runtime = self._step(look(self._context, self._family))
+        except WakeError:
+            raise
+        except FleetError as error:
+            now = self._context.clock.monotonic()
+            self._failing_since = now if self._failing_since is None else self._failing_since
+            self._errors.append(str(error))
+            if now - self._failing_since > _DAEMON_SECONDS:
+                raise
+            return None
+        self._failing_since = None
+        return runtime
+
+    def _step(self, seen: Inspected | None) -> Runtime | None:
+        """Do what can be done now; return the agent once it is healthy."""
+        now = self._context.clock.monotonic()
+        self._seen = seen or self._seen
+        if self._lease and now - self._renewed > _RENEW_SECONDS:
+            self._renew(now)
+        if seen is None:
+            self._missing_since = now if self._missing_since is None else self._missing_since
+            if now - self._missing_since > (_GAP_SECONDS if self._seen else _UNSEEN_SECONDS):
+                raise NotProvisionedError(not_provisioned(self._family))
+            return None
+        self._missing_since = None
+        if self._blocked:
+            mark = self._context.store.mark(self._family.id, "touched", self._context.clock.now())
+            self._blocked = stopping(mark)
+            return None
+        if seen.state == RUNNING:
+            if seen.port and healthy(self._context.settings.url_host, seen.port):
+                return self._succeed(seen)
+            return None
+        if seen.state in {"created", "exited", "dead"} and self._may_start(seen, now):
+            self._start(seen, now)
+        return None
+
+    def _may_start(self, seen: Inspected, now: float) -> bool:
+        """Tell whether this caller is the one to start the container, now. Takes the leases for it."""
+        context = self._context
+        age = context.clock.now() - (seen.created or 0.0)
+        if seen.state == "created" and 0 <= age < _BEING_MADE_SECONDS:
+            return False
+        if self._started_id == seen.id and now - self._started_at < _START_AGAIN_SECONDS:
+            return False
+        try:
+            if self._lease is None:
+                self._lease = context.store.acquire(self._family.id, WAKING, _LEASE_SECONDS)
+                self._renewed = now
+                # What was seen before the lease was taken may be over: look again at once.
+                self._hurry = self._lease is not None
+                return False
+            for number in range(context.settings.max_boots) if self._slot is None else ():
+                self._slot = context.store.acquire(f"boot:{number}", WAKING, _LEASE_SECONDS)
+                if self._slot:
+                    break
+        except StoreError as error:
+            # Starting twice does no harm, and not starting does.
+            log.warning("%s: woken without a lease: %s", self._family.name, error)
+            return True
+        return self._slot is not None
+
+    def _renew(self, now: float) -> None:
+        self._renewed = now
+        with contextlib.suppress(StoreError):
+            for lease in (self._lease, self._slot):
+                if lease:
+                    self._context.store.renew(lease, _LEASE_SECONDS)
+
+    def _start(self, seen: Inspected, now: float) -> None:
+        self._started_id, self._started_at = seen.id, now
+        try:
+            self._context.engine.start(seen.id)
+        except GoneError:
+            self._started_id = None
+        except FleetError as error:
+            self._errors.append(str(error))
+            log.warning("%s: did not start: %s", self._family.name, error)
+
+    def _succeed(self, seen: Inspected) -> Runtime:
+        context, family = self._context, self._family
+        woken = self._started_id == seen.id
+        ms = milliseconds(context, self._began)
+        if woken:
+            now = context.clock.now()
+            context.meters.wakes.labels(self._reason).inc()
+            context.meters.wake_seconds.observe(ms / 1000)
+            context.store.mark(family.id, "woken", now)
+            text = f"woken for: {self._reason}, healthy after {ms} ms"
+            with contextlib.suppress(StoreError):
+                context.store.note(
+                    family.id, state="awake", state_since=now, healthy_id=seen.id, reason=self._reason, text=text
+                )
+                context.store.append([Entry(now, family.id, "start", self._reason, text, seen.id)])
+            log.info("%s: %s", family.name, text)
+        elif ms > _LONG_WAIT_MS:
+            context.store.mark(family.id, self._signal, context.clock.now())
+        return Runtime(family.name, "awake", url_of(context, seen), woken, ms)
+
+    def _timed_out(self) -> TimedOutError:
+        context, family = self._context, self._family
+        seconds = context.settings.health_timeout
+        lines = [f"{family.name} did not answer /health within {seconds} s"]
+        lines += self._errors[-1:]
+        if self._seen:
+            lines.append(f"its container is {self._seen.state} {self._seen.error}".rstrip())
+            lines.append(self._logs(self._seen.id))
+        text = context.mask("\n".join(lines))
+        with contextlib.suppress(StoreError):
+            entry = Entry(context.clock.now(), family.id, "start_failed", self._reason, text)
+            context.store.append([entry])
+        return TimedOutError(text)
+
+    def _logs(self, container_id: str) -> str:
+        try:
+            text = self._context.engine.logs(container_id, LOG_LINES)
+        except FleetError as error:
+            return f"its log cannot be read: {error}"
+        return f"last log lines:\n{text}"
+
+
+def stopping(holder: Lease | None) -> bool:
+    """Tell whether somebody who is stopping the family holds its lease."""
+    return holder is not None and holder.purpose != WAKING
+
+
+def look(context: Context, family: Family) -> Inspected | None:
+    """Return a family's container, None where there is none. Raises NotProvisionedError for a stranger's."""
+    try:
+        seen = context.engine.inspect(identity.container_name(family.id))
+    except GoneError:
+        return None
+    if not context.owns(seen.name, dict(seen.labels), family):
+        raise NotProvisionedError(f"{family.name}: container {seen.name} was not made by this stack; it is left alone")
+    return seen
+
+
+def url_of(context: Context, seen: Inspected) -> str | None:
+    """Return where an agent's API is published."""
+    return f"http://{context.settings.url_host}:{seen.port}" if seen.port else None
+
+
+def milliseconds(context: Context, began: float) -> int:
+    """Return how long ago that was, by the monotonic clock."""
+    return round((context.clock.monotonic() - began) * 1000)
+
+
+def not_provisioned(family: Family) -> str:
+    """Return what is said of a family without a container."""
+    return f"{family.name} has no container on this host; pulumi up makes one"
