@@ -31,6 +31,11 @@ class Program:
         """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    def cpu_seconds(self) -> float:
+        """Return the processor time that it has taken so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
 
 def environment(folder: Path, stack: str, registry: Path, docker_host: str | None, **settings: str) -> dict[str, str]:
     """Return the environment that a reaper takes its settings from; `folder` takes its secrets and its store."""

@@ -25,6 +25,7 @@ from fleet import identity
 _HEADERS = {"Api-Version": "1.41", "Docker-Experimental": "false", "Server": "Docker/20.10.24 (linux)"}
 _VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
 _NOTHING = b'{"human":null,"any":null,"cron_next":null,"cron_running":0,"active_agents":0,"children":0,"inbound":0}\n'
+_PROCESS_SECONDS = 0.03
 
 
 def container_id(family_id: UUID) -> str:
@@ -78,29 +79,32 @@ class Recording:
 
     def inspected(self, name_or_id: str) -> dict[str, Any] | None:
         """Return the answer to an inspect, None where there is no such container."""
-        for family_id, state in self.states.items():
-            name = identity.container_name(family_id)
-            if name_or_id in {name, container_id(family_id)}:
-                health: dict[str, Any] = {
-                    "Status": "healthy" if state == "running" else "unhealthy",
-                    "FailingStreak": 0,
-                    "Log": [],
-                }
-                return {
-                    "Id": container_id(family_id),
-                    "Name": f"/{name}",
-                    "Created": self._started.isoformat(),
-                    "State": {"Status": state, "StartedAt": self._started.isoformat(), "Error": "", "Health": health},
-                    "Config": {"Labels": identity.family_labels(self.stack, "recorded", family_id)},
-                    "NetworkSettings": {"Ports": {}},
-                }
+        family_id = self._family(name_or_id)
+        if family_id is None:
+            return None
+        state = self.states[family_id]
+        health: dict[str, Any] = {"Status": "healthy" if state == "running" else "unhealthy", "Log": []}
+        return {
+            "Id": container_id(family_id),
+            "Name": f"/{identity.container_name(family_id)}",
+            "Created": self._started.isoformat(),
+            "State": {"Status": state, "StartedAt": self._started.isoformat(), "Error": "", "Health": health},
+            "Config": {"Labels": identity.family_labels(self.stack, "recorded", family_id)},
+            "NetworkSettings": {"Ports": {}},
+        }
+
+    def _family(self, name_or_id: str) -> UUID | None:
+        """Return the family of a container; both its name and its id end in the family's own."""
+        with contextlib.suppress(ValueError):
+            family_id = UUID(name_or_id[-32:])
+            return family_id if family_id in self.states else None
         return None
 
     def stopped(self, id_: str) -> None:
         """Let a container end."""
-        for family_id in self.states:
-            if container_id(family_id) == id_:
-                self.states[family_id] = "exited"
+        family_id = self._family(id_)
+        if family_id:
+            self.states[family_id] = "exited"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -134,13 +138,24 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.CREATED, {"Id": "e" * 64})
         elif path.startswith("/exec/"):
             kind = "probe"
-            self._answer(HTTPStatus.OK, b"\x01\0\0\0" + len(_NOTHING).to_bytes(4, "big") + _NOTHING)
+            self._stream(_NOTHING)
         elif kind == "stop":
             recording.stopped(path.split("/")[2])
             self._answer(HTTPStatus.NO_CONTENT, b"")
         else:
             self._answer(HTTPStatus.FORBIDDEN, {"message": "this is a recording"})
         recording.took(kind, time.monotonic() - began)
+
+    def _stream(self, output: bytes) -> None:
+        """Answer like a process: the connection becomes its output, in Docker's frames, until it ends."""
+        self.send_response_only(HTTPStatus.SWITCHING_PROTOCOLS)
+        self.send_header("Connection", "Upgrade")
+        self.send_header("Upgrade", "tcp")
+        self.end_headers()
+        # docker-py loses what comes together with the headers, as no real process is as quick as that.
+        time.sleep(_PROCESS_SECONDS)
+        self.wfile.write(b"\x01\0\0\0" + len(output).to_bytes(4, "big") + output)
+        self.close_connection = True
 
     def _path(self) -> str:
         return re.sub(r"^/v[\d.]+", "", self.path.partition("?")[0])
@@ -183,3 +198,4 @@ def playing(recording: Recording, folder: Path) -> Iterator[str]:
         yield f"unix://{path}"
         server.shutdown()
         thread.join()
+    path.unlink()

@@ -1,0 +1,22 @@
+"""What the reaper costs, each figure beside the limit that was agreed for it."""
+
+from collections.abc import Iterable
+
+from benchmarks import reaper_daemon, reaper_sweep
+from benchmarks.reaper_figures import Figure
+
+
+def measure() -> list[Figure]:
+    """Measure everything that this machine can: without a Docker daemon only what a recording stands in for."""
+    return [*reaper_sweep.measure(), *reaper_daemon.measure()]
+
+
+def failures(figures: Iterable[Figure]) -> list[str]:
+    """Return what is over its limit."""
+    return [each.failure() for each in figures if each.over]
+
+
+def table(figures: Iterable[Figure]) -> str:
+    """Return the figures as a Markdown table."""
+    rows = [["the reaper", "measured", "at most", ""], ["---"] * 4, *(each.row() for each in figures)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)

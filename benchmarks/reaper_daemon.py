@@ -1,0 +1,203 @@
+"""The reaper among 200 containers of the local Docker daemon: a sweep, `ensure` on a running family, a cold wake."""
+
+import http.client
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import docker
+from docker.errors import DockerException, NotFound
+
+from benchmarks import fleets
+from benchmarks.reaper_figures import BY_CPU, BY_WALL, Figure, busy, p95
+from fleet import identity
+from fleet.registry import Family, load_registry
+from reaper.context import Context, make_context
+from reaper.engine import inspected
+from reaper.health import healthy
+from reaper.settings import ReaperSettings
+from reaper.sweep import Sweeper
+from reaper.wake import Waker
+from tests.support import stub_agent
+from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
+from tests.support.reaper_program import Program, running
+
+FAMILIES = 200
+RUNNING = 20
+SWEEPS = 5
+# Below the burst that the API allows one family.
+REQUESTS = 200
+ROUNDS = 3
+WAKES = 9
+STACK = "bench-reaper"
+
+SWEEP_MS = 1000.0
+ENSURE_MS = 10.0
+WAKE_MS = 100.0
+
+# As long as a real agent takes to boot; a poll that is late shows whatever the boot takes.
+_BOOT_SECONDS = 1.5
+_SERVE = f"exec httpd -f -p {identity.API_PORT} -h /tmp/www"
+_AGENT = f"mkdir -p /tmp/www; sleep {_BOOT_SECONDS}; echo ok >/tmp/www/health; {_SERVE}"
+
+
+def measure() -> list[Figure]:
+    """Measure on the local daemon; nothing where none answers."""
+    try:
+        client = docker.from_env(timeout=120)
+        client.ping()
+    except DockerException as error:
+        print(f"not measured, as no Docker daemon answers ({error}): 200 containers, ensure, cold wake")
+        return []
+    try:
+        with tempfile.TemporaryDirectory(prefix="bench-") as name:
+            folder = Path(name)
+            registry = folder / "families.yaml"
+            bench = fleets.Bench(STACK, FAMILIES, awake=0, image="stub")
+            registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+            families = load_registry(registry).families
+            with _containers(client, families):
+                settings = ReaperSettings(STACK, registry, folder / "sweep.db", REAPER_KEY, ADMIN_TOKEN)
+                figures = _sweep(make_context(folder, settings=settings))
+                with running(folder, STACK, registry, SWEEP_EVERY="3600") as reaper:
+                    figures += _ensure(reaper, families)
+                    figures += _cold(reaper.port, client, families[0])
+            return figures
+    finally:
+        client.close()
+
+
+def _sweep(context: Context) -> list[Figure]:
+    """Sweep beside a bare listing, in turns: what the sweep takes longer is its own."""
+    listing, sweeping, cpu = [], [], []
+    try:
+        sweeper = Sweeper(context, Waker(context))
+        sweeper.sweep()
+        for _ in range(SWEEPS):
+            listing.append(_timed(context.engine.list))
+            before = time.process_time()
+            sweeping.append(_timed(sweeper.sweep))
+            cpu.append((time.process_time() - before) * 1000)
+            assert sweeper.last.problem is None, sweeper.last.problem
+    finally:
+        context.close()
+    what, by_cpu = f"sweep among {FAMILIES} containers", busy()
+    own = min(cpu) if by_cpu else min(sweeping) - min(listing)
+    return [
+        Figure(f"{what}: own time", max(0.0, own), "ms", SWEEP_MS, BY_CPU if by_cpu else BY_WALL),
+        Figure(f"{what}: the daemon's one listing", min(listing), "ms"),
+    ]
+
+
+def _ensure(reaper: Program, families: Sequence[Family]) -> list[Figure]:
+    """Ask for running families over one connection; another family for each round, as each may ask only so often."""
+    rounds: list[list[float]] = []
+    by_cpu, cpu = busy(), []
+    for family in families[1 : ROUNDS + 1]:
+        with closing(http.client.HTTPConnection("127.0.0.1", reaper.port, timeout=60)) as connection:
+            _ask(connection, family)
+            before = reaper.cpu_seconds()
+            rounds.append([_timed(partial(_ask, connection, family)) for _ in range(REQUESTS)])
+            cpu.append((reaper.cpu_seconds() - before) * 1000 / REQUESTS)
+    best = min(rounds, key=p95)
+    note = f"{BY_WALL}, best of {ROUNDS} rounds of {REQUESTS} requests"
+    what = "ensure on a running family"
+    return [
+        Figure(f"{what}: p95", p95(best), "ms", None if by_cpu else ENSURE_MS, note),
+        Figure(f"{what}: median", median(best), "ms"),
+        Figure(
+            f"{what}: the reaper's own share", min(cpu), "ms", ENSURE_MS if by_cpu else None, BY_CPU if by_cpu else ""
+        ),
+    ]
+
+
+def _cold(port: int, client: docker.DockerClient, family: Family) -> list[Figure]:
+    """Wake a family by `ensure`, and by `docker start` and waiting for its health, in turns."""
+    name = identity.container_name(family.id)
+    container = client.containers.get(name)
+    bare: list[float] = []
+    ours: list[float] = []
+
+    def start() -> None:
+        container.start()
+        port = inspected(client.api.inspect_container(name)).port
+        while not healthy("127.0.0.1", port or 0):
+            time.sleep(0.002)
+
+    def wake() -> None:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            assert _ask(connection, family)["woken"], "it ran already"
+
+    for turn in range(WAKES):
+        order: list[tuple[list[float], Callable[[], None]]] = [(bare, start), (ours, wake)]
+        for times, way in order if turn % 2 else reversed(order):
+            container.stop(timeout=0)
+            times.append(_timed(way))
+    return [
+        Figure("cold wake: ensure more than docker start plus boot", median(ours) - median(bare), "ms", WAKE_MS),
+        Figure("cold wake: docker start plus boot", median(bare), "ms", note=f"medians of {WAKES} turns each"),
+        Figure("cold wake: ensure", median(ours), "ms"),
+    ]
+
+
+def _ask(connection: http.client.HTTPConnection, family: Family) -> dict[str, Any]:
+    connection.request("POST", f"/v1/families/{family.name}/ensure", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    answer = connection.getresponse()
+    said: dict[str, Any] = json.loads(answer.read())
+    assert answer.status == http.client.OK, said
+    assert said["state"] == "awake", said
+    return said
+
+
+def _timed(what: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    what()
+    return (time.perf_counter() - began) * 1000
+
+
+@contextmanager
+def _containers(client: docker.DockerClient, families: Sequence[Family]) -> Iterator[None]:
+    """Make a container of this stack for each family, the first few running, and remove all of them."""
+    image = stub_agent.build(client, "bench-reaper")
+    network = identity.network_name(STACK)
+
+    def make(at: int, family: Family) -> None:
+        container = client.containers.create(
+            image,
+            ["/bin/sh", "-c", _AGENT],
+            name=identity.container_name(family.id),
+            labels=identity.family_labels(STACK, family.name, family.id),
+            ports={f"{identity.API_PORT}/tcp": ("127.0.0.1", 0)},
+            network=network,
+            stop_signal="SIGKILL",
+        )
+        if at < RUNNING:
+            container.start()
+
+    _remove(client, families, network)
+    try:
+        client.networks.create(network, driver="bridge")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(make, range(len(families)), families))
+        yield
+    finally:
+        _remove(client, families, network)
+        client.images.remove(image)
+
+
+def _remove(client: docker.DockerClient, families: Sequence[Family], network: str) -> None:
+    def remove(family: Family) -> None:
+        with suppress(NotFound):
+            client.api.remove_container(identity.container_name(family.id), force=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(remove, families))
+    for found in client.networks.list(names=[network]):
+        found.remove()
