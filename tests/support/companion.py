@@ -6,10 +6,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -58,7 +59,7 @@ class Companion:
     def sleep_rules(self, **rules: dict[str, Any]) -> None:
         """Give families other rules of sleep, in a registry that only this reaper reads."""
         entries = [{**entry, "sleep": rules.get(entry["name"], {})} for entry in self.fleet.families]
-        self.registry = self.folder / "families.yaml"
+        self.registry = self.folder / "families-of-the-reaper.yaml"
         self.registry.write_text(yaml.safe_dump({"defaults": self.fleet.defaults, "families": entries}))
 
     @property
@@ -153,21 +154,27 @@ class Companion:
 
 @dataclass
 class Daemon:
-    """`python -m reaper run` in a process of its own."""
+    """`python -m reaper run` in a process of its own; every line that it prints goes to `said`."""
 
     companion: Companion
     port: int
-    process: subprocess.Popen[bytes]
+    command: Sequence[str]
     environment: dict[str, str]
+    said: Callable[[str], None] = lambda _: None
+    process: subprocess.Popen[str] = field(init=False)
 
     def start(self) -> None:
-        """Start it again, and wait until it serves."""
-        self.process = _spawn(self.environment)
-        self.wait_until_it_serves()
-
-    def wait_until_it_serves(self) -> None:
-        """Return once it answers."""
+        """Start it, for the first time or again, and wait until it serves."""
+        command = [sys.executable, *self.command]
+        self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True)
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
         until(self._answers, 30)
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        with process.stdout:
+            for line in process.stdout:
+                self.said(line.strip())
 
     def kill(self) -> None:
         """Kill it as a full machine does."""
@@ -200,19 +207,20 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def daemon(companion: Companion, port: int, **values: str) -> Iterator[Daemon]:
+def daemon(
+    companion: Companion,
+    port: int,
+    command: Sequence[str] = ("-m", "reaper", "run"),
+    said: Callable[[str], None] = lambda _: None,
+) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""
-    environment = companion.environment(LISTEN=f"127.0.0.1:{port}", **{"SWEEP_EVERY": "1", **values})
-    running = Daemon(companion, port, _spawn(environment), environment)
+    environment = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
+    running = Daemon(companion, port, command, environment, said)
     try:
-        running.wait_until_it_serves()
+        running.start()
         yield running
     finally:
         running.kill()
-
-
-def _spawn(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-m", "reaper", "run"], cwd=ROOT, env=environment)
 
 
 def until(done: Callable[[], Any], seconds: float, why: Callable[[], object] = lambda: "") -> None:
