@@ -54,7 +54,7 @@ test: ## set everything up, then run every test (ARGS="tests/unit -k name" runs 
 	@tools/test.sh $(ARGS)
 
 .PHONY: check
-check: ## format, lint, types, shellcheck, schema freshness
+check: ## format, lint, types, shellcheck, schema freshness, workflows
 	@tools/check.sh
 
 .PHONY: bench

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every check that needs no machine: all of them run, then it fails if one did.
-# usage: tools/check.sh [NAME...]   format, lint, types, shell, schema
+# usage: tools/check.sh [NAME...]   format, lint, types, shell, schema, workflows
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -22,8 +22,10 @@ lint() { ruff check; }
 types() { mypy && mypy tools/offline-docker-provider/__main__.py; }
 shell() { shell_scripts | xargs -0 shellcheck; }
 schema() { python -m fleet schema --check; }
+# GitHub's own schema, as the tool carries it along.
+workflows() { check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml; }
 
-if [ $# -eq 0 ]; then set -- format lint types shell schema; fi
+if [ $# -eq 0 ]; then set -- format lint types shell schema workflows; fi
 failed=()
 for name in "$@"; do
   say "$name"

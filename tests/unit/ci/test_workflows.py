@@ -1,6 +1,8 @@
 """The workflows that are there to be copied: what a fork may not do, and what nobody may do unseen."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,22 @@ def test_nothing_from_outside_becomes_shell(name: str) -> None:
     for job in loaded["jobs"].values():
         assert "env" not in job
         assert not [script for script in scripts(job) if "${{" in script]
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_scripts_pass_shellcheck(name: str) -> None:
+    """As the runner calls them: bash, ended by the first command that fails."""
+    shellcheck = Path(sys.executable).parent / "shellcheck"
+    for job in workflow(name)["jobs"].values():
+        for script in scripts(job):
+            done = subprocess.run(
+                [shellcheck, "--severity", "warning", "--shell", "bash", "-"],
+                input=f"set -e\n{script}",
+                text=True,
+                capture_output=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stdout
 
 
 def test_forks_get_no_preview() -> None:
