@@ -49,7 +49,7 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
         images=tuple(sorted({str(_inputs(each, "newState").get("image", "")) for each in present})),
         lines=tuple(_line_changes(runtimes.values())),
         volumes=volumes,
-        notes=notes,
+        notes=tuple(note for note in notes if _NOT_READ not in note),  # `live` says it, in words for a reviewer
         errors=errors,
         refusals=tuple(_own_refusals(errors)),
     )

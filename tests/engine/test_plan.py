@@ -50,7 +50,7 @@ def plan(fleet: FleetUnderTest, *args: str, daemon: bool = True) -> Told:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=800,
     )
     written = file.read_text(encoding="utf-8") if file.exists() else "{}"
     for secret in (LLM_KEY, NEW_KEY, MASTER_KEY):

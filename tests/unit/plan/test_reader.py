@@ -80,9 +80,10 @@ def test_waves_are_told_from_what_containers_wait_for() -> None:
 
 
 def test_a_preview_that_did_not_read_the_host_says_so() -> None:
-    """The program's own warning tells whether live state was read."""
+    """The program's own warning tells whether live state was read; it is no note besides."""
     warning = ("warning", "live state was not read, every family counts as awake (no daemon)")
-    assert not read_plan(digest(family_steps("ash"), diagnostics=(warning,)), stack="dev").live
+    blind = read_plan(digest(family_steps("ash"), diagnostics=(warning, ("warning", "another"))), stack="dev")
+    assert (blind.live, blind.notes) == (False, ("another",))
     assert read_plan(digest(family_steps("ash")), stack="dev").live
 
 

@@ -1,0 +1,38 @@
+"""A plan of a thousand families, as a pipeline without access to the Docker host makes it."""
+
+from fleet.plan.markdown import LIMIT
+from tests.engine.test_plan import NEW_KEY, plan
+from tests.support.fleet import FleetUnderTest
+from tests.support.many_families import multiply
+
+ADDED, REMOVED, ALL = 20, 3, 1000
+
+
+def test_a_thousand_families_are_planned_without_a_daemon(fleet: FleetUnderTest) -> None:
+    """Twenty added, three removed, the key rotated: each family is told, nobody else, in a comment that fits."""
+    fleet.declare("quokka")
+    fleet.up()
+    names = multiply(fleet, "quokka", ALL - ADDED + REMOVED - 1)
+    gone, stay = names[:REMOVED], ["quokka", *names[REMOVED:]]
+    fleet.families = [entry for entry in fleet.families if entry["name"] not in gone]
+    fleet.entry("quokka")["canary"] = True
+    new = [f"new-{number}" for number in range(ADDED)]
+    fleet.declare(*new)
+    fleet.stack.configure({"rollout.wave_size": "100"}, {"llmApiKey": NEW_KEY})
+
+    told = plan(fleet, daemon=False)
+
+    assert told.code == 2, told.errors
+    assert (told.names("added"), told.names("removed")) == (sorted(new), sorted(gone))
+    assert told.names("rolled") == sorted(stay)
+    reasons = {
+        reason["what"] for change in told.data["changes"] if change["kind"] == "rolled" for reason in change["reasons"]
+    }
+    assert reasons == {"credentials"}
+    assert [len(wave) for wave in told.data["waves"]] == [1, *[100] * 9, 99]
+    assert told.data["waves"][0] == ["quokka"]
+    assert sorted(name for wave in told.data["waves"] for name in wave) == sorted([*stay, *new])
+    assert told.data["live"] is False
+    assert len(told.text) <= LIMIT
+    for name in (*new, *gone):
+        assert f"`{name}`" in told.text
