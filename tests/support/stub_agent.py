@@ -32,6 +32,12 @@ httpd -f -p 8642 -h /tmp/www &
 wait
 """
 
+# Each of them: whatever is missing here Docker makes for root alone.
+_FOLDERS = (
+    *("bin", "usr", "usr/bin", "tmp", "etc", "proc", "sys", "dev"),
+    *("opt", "opt/data", "opt/hermes", "opt/hermes/docker", "opt/hermes/.venv", "opt/hermes/.venv/bin"),
+)
+
 # As upstream's image has curl. busybox' own wget is called without -T, which some static builds of it crash on.
 _CURL = """#!/bin/sh
 while [ $# -gt 1 ]; do shift; done
@@ -58,7 +64,7 @@ def build(client: docker.DockerClient, variant: str = "1") -> str:
     assert path, "install it with: apt-get install busybox-static"
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for folder in ("bin", "usr/bin", "tmp", "etc", "opt/data", "opt/hermes/docker", "proc", "sys", "dev"):
+        for folder in _FOLDERS:
             _folder(tar, folder)
         tar.add(path, "bin/busybox")
         for applet in subprocess.check_output([path, "--list"], text=True).split():
