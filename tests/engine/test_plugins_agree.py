@@ -114,6 +114,7 @@ CHANGES: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("Container", ("memorySwap",), -1),
     ("Container", ("cpus",), "0.250"),
     ("Container", ("cpus",), "10.0"),
+    ("Container", ("cpus",), "10."),
     ("Container", ("logDriver",), "local"),
     ("Container", ("logOpts", "max-file"), "5"),
     ("Container", ("logOpts", "more"), "5"),

@@ -1,5 +1,20 @@
-"""Start the plugin: the Pulumi engine runs this folder."""
+"""The plugin: the Pulumi engine runs this folder, is told a port to talk to, and takes the plugin along as it ends."""
 
-from offline_docker.server import main
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
-main()
+import grpc
+from offline_docker.daemon import CALL_TIMEOUT
+from offline_docker.server import Failures, Provider
+from pulumi.runtime.proto import provider_pb2_grpc
+
+engine, unlimited = os.getppid(), [("grpc.max_receive_message_length", -1)]
+server = grpc.server(ThreadPoolExecutor(64), interceptors=[Failures()], options=unlimited)
+provider_pb2_grpc.add_ResourceProviderServicer_to_server(Provider(), server)
+sys.stdout.write(f"{server.add_insecure_port('127.0.0.1:0')}\n")
+sys.stdout.flush()
+server.start()
+while os.getppid() == engine:
+    server.wait_for_termination(timeout=1)
+server.stop(grace=CALL_TIMEOUT).wait()
