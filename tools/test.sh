@@ -23,6 +23,11 @@ else
 fi
 if ! have busybox && is_debian && is_root; then try apt_install "tests of the engine run a stand-in for the agent" busybox-static; fi
 if ! have chromium && is_debian && is_root; then try apt_install "tests open the reaper's page in a browser" chromium; fi
+# Only unpacked: the installed package would serve on port 80.
+if ! have nginx && [ ! -x "$TOOLS/nginx/usr/sbin/nginx" ] && is_debian; then
+  scratch
+  (cd "$SCRATCH" && quietly apt-get download nginx && dpkg -x nginx_*.deb "$TOOLS/nginx") || say "tests of the socket proxy go on without nginx"
+fi
 
 export PATH="$ROOT/.venv/bin:$PATH"
 # Without it pytest compiles every test anew in every worker of every run.

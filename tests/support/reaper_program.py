@@ -37,6 +37,14 @@ class Program:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def environment(folder: Path, stack: str, registry: Path, docker_host: str | None, **settings: str) -> dict[str, str]:
     """Return the environment that a reaper takes its settings from; `folder` takes its secrets and its store."""
     (folder / "key").write_text(REAPER_KEY)
@@ -58,9 +66,7 @@ def running(
     folder: Path, stack: str, registry: Path, docker_host: str | None = None, **settings: str
 ) -> Iterator[Program]:
     """Run a reaper, wait until it answers, and end it by SIGTERM."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     told = environment(folder, stack, registry, docker_host, LISTEN=f"127.0.0.1:{port}", **settings)
     log = folder / "reaper.log"
     with log.open("wb") as out:
