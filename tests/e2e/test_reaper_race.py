@@ -1,0 +1,308 @@
+"""Two hundred rounds of everything at once on real Docker: nobody busy is stopped, none is lost, no lease stays.
+
+Stand-ins on a Docker daemon that the test may restart, and the reaper in a process that it may kill. Chats begin as
+they do in life: whoever wants one asks the reaper for the agent first.
+"""
+
+import contextlib
+import json
+import os
+import queue
+import random
+import tempfile
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from docker.errors import APIError
+from docker.models.containers import Container
+
+from fleet import identity
+from reaper.library import ensure_runtime
+from reaper.sweep import Sweeper
+from tests.support import stub_agent
+from tests.support.acting import NOTHING
+from tests.support.companion import Companion, Daemon, daemon, until
+from tests.support.fleet import family
+from tests.support.own_docker import OwnDocker
+
+ROUNDS = 220
+IDLE_AFTER = 3
+STACK = "test-race"
+RESTART: Any = {"Name": "unless-stopped"}
+NAMES = ("ash", "birch", "cedar", "dogwood")
+
+# Drains for a moment, and tells on whoever ends it in the middle of a chat.
+AGENT = """
+trap '[ -e /opt/data/activity ] && echo "$HOSTNAME" >> /opt/data/cut_off; sleep 0.3; exit 0' TERM
+mkdir -p /tmp/www
+echo ok > /tmp/www/health
+httpd -f -p 8642 -h /tmp/www &
+wait
+"""
+
+
+@dataclass
+class Street:
+    """Families whose containers are made and replaced as `pulumi up` does it, on a Docker daemon of their own."""
+
+    own: OwnDocker
+    folder: Path
+    image: str = ""
+    families: list[dict[str, Any]] = field(
+        default_factory=lambda: [family(name, sleep={"idle_after": IDLE_AFTER}) for name in NAMES]
+    )
+    defaults: dict[str, Any] = field(default_factory=dict)
+    locks: dict[str, threading.Lock] = field(default_factory=lambda: {name: threading.Lock() for name in NAMES})
+    talking: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make everybody's container, awake."""
+        self.client = self.own.client()
+        self.image = stub_agent.build(self.client)
+        self.beside = Companion(STACK, self, self.folder, stop_grace=2, health_timeout=90)
+        self.beside.sleep_rules(**{name: {"idle_after": IDLE_AFTER} for name in NAMES})
+        for name in NAMES:
+            self.create(name).start()
+
+    @property
+    def registry(self) -> Path:
+        """Return the registry that the reaper reads."""
+        return self.folder / "families-of-the-reaper.yaml"
+
+    def id(self, name: str) -> uuid.UUID:
+        """Return a family's id."""
+        return next(uuid.UUID(entry["id"]) for entry in self.families if entry["name"] == name)
+
+    def container(self, name: str) -> Container:
+        """Return a family's container."""
+        return self.client.containers.get(identity.container_name(self.id(name)))
+
+    def create(self, name: str) -> Container:
+        """Create a family's container, and its volume where there is none."""
+        id_ = self.id(name)
+        return self.client.containers.create(
+            self.image,
+            name=identity.container_name(id_),
+            labels=identity.family_labels(STACK, name, id_),
+            entrypoint=["/bin/sh", "-c", AGENT],
+            volumes={identity.volume_name(id_): {"bind": "/opt/data", "mode": "rw"}},
+            ports={"8642/tcp": ("127.0.0.1", 0)},
+            restart_policy=RESTART,
+            healthcheck={"test": ["CMD", "curl", "http://127.0.0.1:8642/health"], "interval": 1_000_000_000},
+        )
+
+    def data(self, name: str) -> Path:
+        """Return a family's data directory."""
+        return Path(self.client.volumes.get(identity.volume_name(self.id(name))).attrs["Mountpoint"])
+
+    def begin_chat(self, name: str, seconds: float) -> None:
+        """Let an agent talk with somebody for that long."""
+        written = self.data(name) / "written"
+        written.write_text(json.dumps({**NOTHING, "inbound": 1}), encoding="utf-8")
+        written.rename(self.data(name) / "activity")
+        self.talking[name] = time.monotonic() + seconds
+
+    def end_chat(self, name: str) -> None:
+        """Let it fall silent."""
+        (self.data(name) / "activity").unlink(missing_ok=True)
+        self.talking.pop(name, None)
+
+    def roll(self, name: str) -> None:
+        """Replace a container: awake if it was awake. Whoever talks is done by then."""
+        with self.locks[name]:
+            self.end_chat(name)
+            old = self.container(name)
+            awake = old.status == "running"
+            old.stop(timeout=2)
+            until(lambda: self.removed(old), 30)
+            new = self.create(name)
+            if awake:
+                new.start()
+
+    def removed(self, container: Container) -> bool:
+        """Remove a container; Docker may refuse as long as somebody reads its files."""
+        with contextlib.suppress(APIError):
+            container.remove(force=True)
+        return container.id not in {found.id for found in self.client.containers.list(all=True)}
+
+    def restart_docker(self) -> None:
+        """Restart the daemon when nobody talks: it ends every agent, and brings those back that ran."""
+        with contextlib.ExitStack() as held:
+            for name in NAMES:
+                held.enter_context(self.locks[name])
+                self.end_chat(name)
+            self.own.restart()
+
+    def cut_off(self) -> list[str]:
+        """Return the containers that were stopped in the middle of a chat."""
+        found = [self.data(name) / "cut_off" for name in NAMES]
+        return [line for path in found if path.exists() for line in path.read_text().splitlines()]
+
+
+@dataclass
+class Race:
+    """What happens on the street, by dice that a seed repeats."""
+
+    street: Street
+    running: Daemon
+    dice: random.Random
+    pool: ThreadPoolExecutor
+    about_to_stop: "queue.SimpleQueue[str]"
+    begun: "list[Future[None]]" = field(default_factory=list)
+    did: "Counter[str]" = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        """Look along with the reaper from this process, too."""
+        context = self.street.beside.context()
+        self.sweeper = Sweeper(context, self.street.beside.sweeper().waker)
+
+    def round(self, awake: list[str]) -> None:
+        """Let one thing happen to somebody who is awake, and perhaps one to somebody who is about to be stopped."""
+        for name, until_then in list(self.street.talking.items()):
+            if time.monotonic() > until_then:
+                with self.street.locks[name]:
+                    self.street.end_chat(name)
+        what = self.dice.choices(("heartbeat", "chat", "ensure", "sweep", "roll"), (4, 4, 3, 2, 1))[0]
+        self.do(what, self.dice.choice(awake))
+        with contextlib.suppress(queue.Empty):
+            name = self.about_to_stop.get(timeout=self.dice.uniform(0.05, 0.4))
+            self.did["candidates"] += 1
+            self.do(self.dice.choice(("chat", "chat", "heartbeat", "roll", "nothing", "nothing")), name)
+
+    def do(self, what: str, name: str) -> None:
+        """Begin something."""
+        self.did[what] += 1
+        seconds = self.dice.uniform(0.3, 2.5)
+        through = self.dice.random()
+        work = {
+            "heartbeat": lambda: self.heartbeat(name),
+            "chat": lambda: self.chat(name, seconds, through),
+            "ensure": lambda: self.ensure(name, through),
+            "sweep": lambda: (self.sweeper.sweep(), None)[1],
+            "roll": lambda: self.street.roll(name),
+            "nothing": lambda: None,
+        }[what]
+        self.begun.append(self.pool.submit(work))
+
+    def heartbeat(self, name: str) -> None:
+        """Send a heartbeat, if the reaper runs."""
+        with contextlib.suppress(OSError):
+            status, answer = self.running.post("heartbeat", name)
+            assert status in {200, 404, 503}, answer  # 404 in the gap of a roll, 503 in that of a restart
+
+    def ensure(self, name: str, through: float) -> None:
+        """Ask for an agent: from this process, or over HTTP as long as the reaper lives."""
+        if through < 0.5:
+            try:
+                status, answer = self.running.post("ensure", name)
+            except OSError:
+                status, answer = 0, {}
+            if status:
+                assert (status, answer["state"]) == (200, "awake"), answer
+                return
+        assert ensure_runtime(name, context=self.sweeper.context).state == "awake"
+
+    def chat(self, name: str, seconds: float, through: float) -> None:
+        """Ask for an agent and talk with it at once; whoever dawdles comes too late."""
+        self.ensure(name, through)
+        got = time.monotonic()
+        with self.street.locks[name]:
+            if time.monotonic() - got < 1:
+                self.street.begin_chat(name, seconds)
+                self.did["talks"] += 1
+
+    def settle(self) -> None:
+        """Wait for everything that was begun, and let everybody fall silent."""
+        for each in self.begun:
+            each.result(timeout=120)
+        for name in NAMES:
+            self.street.end_chat(name)
+
+
+@pytest.fixture
+def street() -> Iterator[Street]:
+    """Yield the families, on a Docker daemon of their own."""
+    missing = OwnDocker.missing() or (None if stub_agent.busybox() else "no busybox; apt-get install busybox-static")
+    if missing:
+        pytest.skip(missing)
+    with tempfile.TemporaryDirectory(prefix="fleet-race-") as folder:  # a socket's path is short
+        own = OwnDocker(Path(folder))
+        try:
+            own.start()
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setenv("DOCKER_HOST", own.host)
+                made = Street(own, Path(folder))
+                yield made
+                made.beside.close()
+                made.client.close()
+        finally:
+            own.remove()
+
+
+@contextlib.contextmanager
+def race(street: Street, port: int, seed: int, *options: str) -> Iterator[Race]:
+    """Let the reaper run beside the street."""
+    about_to_stop: queue.SimpleQueue[str] = queue.SimpleQueue()
+    command = ("-m", "tests.support.slow_reaper", *options)
+    with (
+        daemon(street.beside, port, command, about_to_stop.put) as running,
+        ThreadPoolExecutor(24) as pool,
+    ):
+        yield Race(street, running, random.Random(seed), pool, about_to_stop)  # noqa: S311 - a test's dice
+
+
+# docker-py drops the socket that did not find a daemon.
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
+def test_no_busy_family_is_stopped_and_none_is_lost(street: Street, unused_port: int) -> None:
+    """Heartbeats, chats, requests, sweeps, rolls in mid-stop, a killed reaper, a restarted daemon, all at once.
+
+    FLEET_RACE_SEED repeats the dice of a run.
+    """
+    seed = int(os.environ.get("FLEET_RACE_SEED") or random.SystemRandom().randrange(2**32))
+    print(f"FLEET_RACE_SEED={seed}")  # noqa: T201 - to run it again
+    with race(street, unused_port, seed, "0.5") as going:
+        kills = set(going.dice.sample(range(10, ROUNDS), 4))
+        restarts = set(going.dice.sample(range(10, ROUNDS), 2))
+        awake = list(NAMES)
+        for number in range(ROUNDS):
+            if number % 28 == 0:
+                awake = going.dice.sample(NAMES, 2)
+            if number in kills:
+                going.running.kill()
+                going.running.start()
+            if number in restarts:
+                street.restart_docker()
+            going.round(awake)
+            assert street.cut_off() == [], (seed, number)
+        going.settle()
+        assert street.cut_off() == [], seed
+        print(dict(going.did))  # noqa: T201 - what a run was made of
+        assert going.did["candidates"] > 5, f"{seed}: this was no race: {going.did}"
+        assert going.did["talks"] > 5, f"{seed}: this was no race: {going.did}"
+
+        for name in NAMES:
+            assert going.running.post("heartbeat", name)[0] == 200, seed
+        until(lambda: all(street.container(name).status == "running" for name in NAMES), 90, lambda: (seed, going.did))
+        for name in NAMES:
+            assert street.container(name).labels["hermes.fleet/id"] == str(street.id(name))
+            going.ensure(name, 1.0)
+        until(lambda: going.sweeper.context.store.holders() == {}, 90, lambda: (seed, "a lease is stuck"))
+
+
+def test_without_the_second_reading_somebody_is_cut_off(street: Street, unused_port: int) -> None:
+    """The same street, with a reaper that acts on its first reading: it has to show, or the race proves nothing."""
+    with race(street, unused_port, 1, "2", "--one-reading") as going:
+        deadline = time.monotonic() + 60
+        while not street.cut_off() and time.monotonic() < deadline:
+            with contextlib.suppress(queue.Empty):
+                going.do("chat", going.about_to_stop.get(timeout=1))
+        going.settle()
+        assert street.cut_off()

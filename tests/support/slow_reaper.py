@@ -1,0 +1,47 @@
+"""`python -m reaper run` on a machine that is slow between two readings: it says whom it means to stop, and pauses.
+
+usage: python -m tests.support.slow_reaper SECONDS [--one-reading]
+
+With `--one-reading` it acts on the first one, so that a test can show what the second is for.
+"""
+
+import contextlib
+import sys
+import time
+from unittest.mock import patch
+from uuid import UUID
+
+from fleet.host import Seen
+from fleet.registry import Family
+from reaper import candidates, cli, stop
+from reaper.context import Context
+from reaper.decide import Decision
+from reaper.reading import Reading, read_candidate
+from reaper.stop import Stopped, stop_family
+
+_FIRST: dict[UUID, Reading] = {}
+
+
+def _slowly(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Decision | None]:
+    print(family.name, flush=True)  # noqa: T201 - a test reads along
+    time.sleep(float(sys.argv[1]))
+    return stop_family(context, family, seen)
+
+
+def _remembered(context: Context, family: Family, seen: Seen, grace_since: float) -> Reading:
+    _FIRST[family.id] = read_candidate(context, family, seen, grace_since)
+    return _FIRST[family.id]
+
+
+def main() -> int:
+    """Run until it is ended."""
+    with contextlib.ExitStack() as patched:
+        patched.enter_context(patch.object(candidates, "stop_family", _slowly))
+        if "--one-reading" in sys.argv:
+            patched.enter_context(patch.object(candidates, "read_candidate", _remembered))
+            patched.enter_context(patch.object(stop, "second_reading", lambda _, family, __: _FIRST[family.id]))
+        return cli.main(["run"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
