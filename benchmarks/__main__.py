@@ -2,14 +2,14 @@
 
 Without arguments: the plan of 100 and of 1,000 new families against an equal bare program, in turns, without touching a
 daemon, and the reaper (`--reaper` for that alone); the exit code is 1 over the agreed ratios and limits. `--life`
-measures updates instead, on the local Docker daemon.
+measures updates instead, and `--remedies` what other ways to keep the state take, both on the local Docker daemon.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
-from benchmarks import life, plan, reaper, report
+from benchmarks import life, plan, reaper, remedies, report
 from benchmarks.engine import BenchError
 
 
@@ -20,6 +20,12 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=2, help="runs of each program and size, in turns; default: 2")
     parser.add_argument("--life", action="store_true", help="measure first up, no-op up, refresh and rolls instead")
     parser.add_argument("--reaper", action="store_true", help="measure the reaper alone")
+    parser.add_argument(
+        "--remedies", action="store_true", help="measure other ways to keep the state, at the last size"
+    )
+    parser.add_argument(
+        "--postgres", metavar="URL", help="with --remedies: a database to keep state in, postgres://..."
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
     args = parser.parse_args()
     texts: list[str] = []
@@ -29,11 +35,13 @@ def main() -> int:
     try:
         if args.life:
             texts.append(report.life_table(life.measure(args.sizes)))
-        if not (args.life or args.reaper):
+        if args.remedies:
+            texts.append(report.remedies_table(remedies.measure(args.sizes[-1], args.postgres)))
+        if not (args.life or args.reaper or args.remedies):
             measured = plan.measure(args.sizes, args.runs)
             texts.append(report.plan_table(measured))
             failures += plan.failures(measured)
-        if not args.life:
+        if not (args.life or args.remedies):
             figures = reaper.measure()
             texts.append(reaper.table(figures))
             failures += reaper.failures(figures)

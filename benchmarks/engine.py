@@ -38,13 +38,14 @@ class Measured:
 
 @dataclass
 class Program:
-    """A Pulumi program under measurement. `stack` starts with `bench-`."""
+    """A Pulumi program under measurement. `stack` starts with `bench-`; `backend` is a URL, None for files."""
 
     name: str
     source: Path
     stack: str
     folder: Path
     environment: Mapping[str, str] = field(default_factory=dict)
+    backend: str | None = None
 
     def __post_init__(self) -> None:
         """Create the stack in its own state folder."""
@@ -121,7 +122,7 @@ class Program:
     def _env(self) -> dict[str, str]:
         return {
             **os.environ,
-            "PULUMI_BACKEND_URL": f"file://{self.state}",
+            "PULUMI_BACKEND_URL": self.backend or f"file://{self.state}",
             "PULUMI_CONFIG_PASSPHRASE": "benchmark",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",

@@ -51,7 +51,7 @@ def _life(client: docker.DockerClient, bench: fleets.Bench) -> list[Lived]:
                 for stage, measured, state in _stages(name, Path(folder), bench):
                     stages.setdefault(stage, {})[name] = (measured, state)
             finally:
-                _clean(client, bench)
+                clean(client, bench)
     return [
         Lived(bench.families, stage, {n: m for n, (m, _) in by.items()}, {n: s for n, (_, s) in by.items()})
         for stage, by in stages.items()
@@ -83,7 +83,8 @@ def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str,
     yield "roll, all asleep", program.up(), program.state_bytes() / 2**20
 
 
-def _clean(client: docker.DockerClient, bench: fleets.Bench) -> None:
+def clean(client: docker.DockerClient, bench: fleets.Bench) -> None:
+    """Remove every container, volume and network of a fleet that was measured."""
     for index in range(bench.families):
         name = identity.container_name(fleets.family_id(bench.stack, index))
         with suppress(NotFound):

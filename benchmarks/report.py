@@ -8,8 +8,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from benchmarks.engine import Measured
 from benchmarks.life import Lived
 from benchmarks.plan import BARE, OURS, Compared
+from benchmarks.remedies import Remedied
 from tests.support.pulumi_stack import find_pulumi
 
 
@@ -70,6 +72,27 @@ def life_table(measured: Sequence[Lived]) -> str:
     ]
     head = "families|stage|bare|ours|ratio|cpu ratio|bare engine|ours engine|bare state|ours state"
     return _table(head.split("|"), rows)
+
+
+def remedies_table(measured: Sequence[Remedied]) -> str:
+    """Return what each way to keep the state took, beside the first one."""
+    basis = measured[0]
+    rows = [
+        [
+            f"{each.families:,}",
+            each.remedy,
+            *_beside(each.first, basis.first),
+            *_beside(each.roll, basis.roll),
+            *_beside(each.noop, basis.noop),
+            f"{max(each.first.engine_mib, each.roll.engine_mib):.0f} MiB",
+        ]
+        for each in measured
+    ]
+    return _table(["families", "state in", "first up", "ratio", "roll", "ratio", "no-op up", "ratio", "engine"], rows)
+
+
+def _beside(mine: Measured, basis: Measured) -> list[str]:
+    return [f"{mine.seconds:.1f} s", f"{mine.seconds / basis.seconds:.2f}"]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
