@@ -179,8 +179,9 @@ def test_the_sweep_goes_on_under_attack(program: Program) -> None:
     for thread in threads:
         thread.start()
     try:
-        seen = {swept_at(program)}
+        seen, deadline = {swept_at(program)}, time.monotonic() + 120
         while len(seen) < 6:
+            assert time.monotonic() < deadline, "it no longer sweeps"
             time.sleep(0.2)
             seen.add(swept_at(program))
             assert program.process.poll() is None, program.log.read_text()
