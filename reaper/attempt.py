@@ -32,7 +32,7 @@ _LONG_WAIT_MS = 1000
 # Between the moments in which a container is created and its files are written into it.
 _BEING_MADE_SECONDS = 5.0
 # A roll deletes a container before it creates the next one.
-_GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
+GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
 
 
 class Attempt:
@@ -105,7 +105,7 @@ class Attempt:
             self._renew(now)
         if seen is None:
             self._missing_since = now if self._missing_since is None else self._missing_since
-            if now - self._missing_since > (_GAP_SECONDS if self._seen else _UNSEEN_SECONDS):
+            if now - self._missing_since > (GAP_SECONDS if self._seen else _UNSEEN_SECONDS):
                 raise NotProvisionedError(not_provisioned(self._family))
             return None
         self._missing_since = None

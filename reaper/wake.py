@@ -1,6 +1,5 @@
 """Gets a family's agent running and healthy: once, whoever asks and from how many processes at a time."""
 
-import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -8,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from fleet.problems import FleetError
 from fleet.registry import Family
-from reaper.attempt import Attempt, look, milliseconds, not_provisioned, stopping, url_of
+from reaper.attempt import GAP_SECONDS, Attempt, look, milliseconds, not_provisioned, stopping, url_of
 from reaper.context import Context
 from reaper.database import StoreError
-from reaper.decide import RUNNING
+from reaper.decide import MISSING, RUNNING
 from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, WakeError
 
 if TYPE_CHECKING:
@@ -62,10 +61,15 @@ class Waker:
         return Runtime(family.name, "waking", None, False, milliseconds(context, began))
 
     def _had_a_container(self, family: Family) -> bool:
-        """Tell whether there was one at the last look: a roll deletes one before it creates the next."""
-        with contextlib.suppress(StoreError):
-            return self._context.store.row(family.id).state in {"awake", "asleep"}
-        return False
+        """Tell whether there was one a moment ago: a roll deletes one before it creates the next."""
+        try:
+            row = self._context.store.row(family.id)
+        except StoreError:
+            return False
+        if row.state == MISSING:
+            missing_for = self._context.clock.now() - (row.state_since or 0.0)
+            return row.healthy_id is not None and missing_for < GAP_SECONDS
+        return row.state in {"awake", "asleep"}
 
     def ensure_later(
         self,

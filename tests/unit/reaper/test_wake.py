@@ -129,7 +129,10 @@ def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> N
     waker = Waker(asleep.context)
     with pytest.raises(NotProvisionedError):
         waker.nudge(ash)
-    asleep.context.store.note(ash.id, state="asleep")
+    asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall - 3600, healthy_id=box.id)
+    with pytest.raises(NotProvisionedError):
+        waker.nudge(ash)
+    asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall)
     asleep.engine.before["inspect"] = lambda: asleep.hands.steady > 1001 and asleep.engine.boxes.update({box.name: box})
     assert waker.nudge(ash).state == "waking"
     waker.wait()
