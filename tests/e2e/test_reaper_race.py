@@ -131,7 +131,7 @@ class Street:
         """Remove a container; Docker may refuse as long as somebody reads its files."""
         with contextlib.suppress(APIError):
             container.remove(force=True)
-        return container.id not in {found.id for found in self.client.containers.list(all=True)}
+        return container.id not in {found["Id"] for found in self.client.api.containers(all=True)}
 
     def restart_docker(self) -> None:
         """Restart the daemon when nobody talks: it ends every agent, and brings those back that ran."""
@@ -167,9 +167,9 @@ class Race:
     def round(self, awake: list[str]) -> None:
         """Let one thing happen to somebody who is awake, and perhaps one to somebody who is about to be stopped."""
         for name, until_then in list(self.street.talking.items()):
-            if time.monotonic() > until_then:
-                with self.street.locks[name]:
-                    self.street.end_chat(name)
+            if time.monotonic() > until_then and self.street.locks[name].acquire(blocking=False):
+                self.street.end_chat(name)
+                self.street.locks[name].release()
         what = self.dice.choices(("heartbeat", "chat", "ensure", "sweep", "roll"), (4, 4, 3, 2, 1))[0]
         self.do(what, self.dice.choice(awake))
         with contextlib.suppress(queue.Empty):
