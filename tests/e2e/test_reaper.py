@@ -99,7 +99,7 @@ def test_the_idle_are_stopped_the_busy_are_not_and_pulumi_sees_no_change(awake: 
 )
 def test_explain_names_the_reason(awake: ActingFleet, signals: dict[str, Any], reason: str) -> None:
     """Each signal keeps the family awake and is named."""
-    awake.watch(IDLE_AFTER)
+    awake.beside.has_watched()
     awake.does("ash", **signals)
     assert reason in awake.beside.why("ash")
     assert awake.beside.swept()["ash"]["reason"] == reason
@@ -166,7 +166,7 @@ def test_what_keeps_a_family_awake_is_explained(
 
 def test_a_silent_or_lying_probe_is_busy(awake: ActingFleet) -> None:
     """An agent that prints garbage, or a flood, is left running."""
-    awake.watch(IDLE_AFTER)
+    awake.beside.has_watched()
     for flood in ("no json", "x" * 100_000):
         awake.put("ash", "activity", flood)
         awake.does("birch", inbound=1)
@@ -176,7 +176,7 @@ def test_a_silent_or_lying_probe_is_busy(awake: ActingFleet) -> None:
 
 def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> None:
     """A chat that begins between the readings is not cut off; acting on the first reading would do so."""
-    awake.watch(IDLE_AFTER)
+    awake.beside.has_watched()
     context = awake.beside.context()
     family = context.families.current().get("ash")
     seen = context.engine.list()[awake.resource("ash")]
@@ -197,7 +197,7 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
 
 def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
     """A stop goes to the container that was read, not to whoever bears its name by then."""
-    awake.watch(IDLE_AFTER)
+    awake.beside.has_watched()
     context = awake.beside.context()
     family = context.families.current().get("ash")
     assert stop.stop_family(context, family, Seen("0" * 64, awake.resource("ash"), "running"))[0] is Stopped.REPLACED
@@ -244,7 +244,7 @@ def test_fifty_callers_in_two_processes_start_it_once(awake: ActingFleet) -> Non
 def test_a_sleeper_is_woken_ahead_of_its_job(awake: ActingFleet) -> None:
     """The schedule of a stopped family is read from its volume through Docker."""
     awake.does("birch", inbound=1)
-    awake.watch(IDLE_AFTER)
+    awake.beside.has_watched()
     assert awake.beside.swept()["birch"]["reason"] == "inbound"
     awake.container("birch").stop(timeout=1)
     later = datetime.now(UTC) + timedelta(seconds=50)
@@ -274,22 +274,21 @@ REHEARSED = {
 }
 
 
-@pytest.mark.parametrize("command", REHEARSED)
-def test_a_dry_run_changes_nothing(awake: ActingFleet, command: str) -> None:
+def test_a_dry_run_changes_nothing(awake: ActingFleet) -> None:
     """With --dry-run no command starts, stops, removes or writes anything, though it says what it would do."""
     awake.container("birch").stop(timeout=1)
     awake.beside.has_watched()
-    before = everything(awake)
     with (
         orphan(awake) as left,
         events(awake.client, [left, *map(awake.resource, ("ash", "birch", "cedar"))]) as seen,
     ):
-        args, says = REHEARSED[command]
-        said = _rehearsed(awake) if command == "run" else awake.beside.reaper(command, *args, "--dry-run")
-        assert awake.client.containers.get(left).status == "running"
-        assert everything(awake) == before
+        before = everything(awake)
+        for command, (args, says) in REHEARSED.items():
+            said = _rehearsed(awake) if command == "run" else awake.beside.reaper(command, *args, "--dry-run")
+            assert says in said, command
+            assert everything(awake) == before, command
+            assert awake.client.containers.get(left).status == "running", command
     assert {action for _, action in seen} <= {"health_status"}
-    assert says in said
 
 
 def test_every_command_has_a_rehearsal() -> None:
@@ -332,9 +331,9 @@ def orphan(fleet: ActingFleet) -> Iterator[str]:
     name = f"hermes-user-usr_{uuid.uuid4().hex}"
     container = fleet.client.containers.run(
         fleet.image,
-        ["sleep", "600"],
+        ["trap 'exit 0' TERM; sleep 600 & wait"],
         name=name,
-        entrypoint=["/bin/busybox"],
+        entrypoint=["/bin/sh", "-c"],
         detach=True,
         network_mode="none",
         volumes={f"{name}-data": {"bind": "/opt/data"}},
@@ -406,7 +405,7 @@ def test_strangers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
         stub_image, ["sleep", "60"], name=name, entrypoint=["/bin/busybox"], detach=True
     )
     try:
-        awake.watch(IDLE_AFTER)
+        awake.beside.has_watched()
         assert awake.beside.swept()["stranger"]["reason"] == "stranger"
         assert container.status == "created" or awake.state("stranger") == "running"
         refused = awake.beside.command("ensure", "stranger")

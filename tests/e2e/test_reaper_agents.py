@@ -231,7 +231,7 @@ def test_a_sleeping_agent_wakes_ahead_of_its_job_and_runs_it(watched: Watched) -
     """
     agents, ash = watched.agents, watched.agents.id("ash")
     agents.llm.forget()
-    due = datetime.now(UTC) + timedelta(seconds=watched.companion.limits.cron_lead + 25)
+    due = datetime.now(UTC) + timedelta(seconds=watched.companion.limits.cron_lead + 30)
     job = {"name": "greet", "prompt": "say hello", "schedule": due.isoformat()}
     status, answer = agents.call("ash", "/api/jobs", body=job)
     assert status in {200, 201}, answer

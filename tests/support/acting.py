@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,8 +38,3 @@ class ActingFleet(FleetUnderTest):
         """Let an agent do nothing."""
         for file in self.data(name).glob("activity*"):
             file.unlink()
-
-    def watch(self, seconds: float) -> None:
-        """Let the reaper look until it has looked for that long."""
-        self.beside.swept()
-        time.sleep(seconds + 0.5)
