@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil
 
 BY_WALL, BY_CPU = "wall time", "processor time, as the machine did other work too"
+UNJUDGED = "not judged, as the machine did other work too"
 _EXACT_BELOW = 100
 
 
