@@ -24,10 +24,14 @@ fi
 if ! have busybox && is_debian && is_root; then try apt_install "tests of the engine run a stand-in for the agent" busybox-static; fi
 if ! have chromium && is_debian && is_root; then try apt_install "tests open the reaper's page in a browser" chromium; fi
 # Only unpacked: the installed package would serve on port 80.
-if ! have nginx && [ ! -x "$TOOLS/nginx/usr/sbin/nginx" ] && is_debian; then
+unpack_nginx() (
   scratch
-  (cd "$SCRATCH" && quietly apt-get download nginx && dpkg -x nginx_*.deb "$TOOLS/nginx") || say "tests of the socket proxy go on without nginx"
-fi
+  cd "$SCRATCH"
+  quietly apt-get download nginx || fail "nginx cannot be had; tests run the socket proxy on it" "apt-get download nginx" "$(last 3)" "apt-get update"
+  dpkg -x nginx_*.deb nginx
+  mv nginx "$TOOLS/nginx"
+)
+if ! have nginx && [ ! -d "$TOOLS/nginx" ] && is_debian; then try unpack_nginx; fi
 
 export PATH="$ROOT/.venv/bin:$PATH"
 # Without it pytest compiles every test anew in every worker of every run.
