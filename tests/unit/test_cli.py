@@ -234,7 +234,7 @@ def test_the_module_runs_as_a_program() -> None:
 
 def test_a_reader_that_goes_away_is_no_crash(project: Path) -> None:
     """`list | head` ends quietly."""
-    write_registry(project / "families.yaml", 3000)
+    write_registry(project / "families.yaml", 1200)
     command = f"{sys.executable} -m fleet list | head -1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], check=True, env=environment, capture_output=True, text=True)

@@ -246,7 +246,8 @@ def test_malformed_requests_are_answered(served: Served) -> None:
 
 def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers and bodies that drip are cut off; a request that takes the server long is not."""
-    monkeypatch.setattr(guard, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(guard, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.1)
     token = served.token("ash").encode()
     body = b"POST /v1/families/ash/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
     for raw in (b"GET / HTTP/1.1\r\nX-Slow: ", b"", body + b"\r\nContent-Length: 100\r\n\r\nx"):
@@ -254,7 +255,7 @@ def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPat
             connection.sendall(raw)
             with contextlib.suppress(ConnectionResetError):
                 assert connection.recv(1000) == b""
-    served.reaper.engine.before["inspect"] = lambda: time.sleep(3)
+    served.reaper.engine.before["inspect"] = lambda: time.sleep(1)
     assert served.ask("POST", "/v1/families/ash/ensure", served.token("ash")).status_code == 200
 
 

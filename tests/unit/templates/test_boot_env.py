@@ -48,22 +48,22 @@ CASES = [
 def test_managed_keys_are_set_once_and_other_lines_stay(container: Boot) -> None:
     """The block stands first; no line outside it sets one of its keys; the rest keeps its bytes.
 
-    A boot has one `.env` of the family and any number of profiles: all cases fit into two boots.
+    A boot has one `.env` of the family and any number of profiles: all cases fit into one boot.
     """
     for number, (before, _) in enumerate(CASES):
         container.agent_writes(f"profiles/{number}/.env", before)
-    for _ in range(2):
-        container.boot()
-        found = {before: container.read(f"profiles/{number}/.env") for number, (before, _) in enumerate(CASES)}
-        assert found == {before: PROFILE_BLOCK + rest for before, rest in CASES}
+    container.boot()
+    found = {before: container.read(f"profiles/{number}/.env") for number, (before, _) in enumerate(CASES)}
+    assert found == {before: PROFILE_BLOCK + rest for before, rest in CASES}
 
 
 @pytest.mark.parametrize(("before", "rest"), [CASES[1], CASES[9], CASES[17]])
 def test_the_familys_own_file_is_treated_alike(container: Boot, before: str, rest: str) -> None:
     """With the port and the key of its API server in the block."""
     container.agent_writes(".env", before)
-    container.boot()
-    assert container.read(".env") == BLOCK + rest
+    for _ in range(2):
+        container.boot()
+        assert container.read(".env") == BLOCK + rest
 
 
 def test_values_of_the_block_are_copied_as_they_are(container: Boot) -> None:

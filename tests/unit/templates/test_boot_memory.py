@@ -78,7 +78,7 @@ PIECES = st.sampled_from(
 FILES = st.lists(PIECES | st.text(max_size=8), max_size=12).map("\n".join)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=FILES)
 @example(before="\n§\n")
 @example(before="\N{NO-BREAK SPACE}\N{IDEOGRAPHIC SPACE}\n\N{EM SPACE}tea")
