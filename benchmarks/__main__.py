@@ -1,64 +1,101 @@
-"""Measures what the fleet costs over the engine: `python -m benchmarks`, or `make bench`.
+"""Measures what the fleet costs over the engine and over Docker: `python -m benchmarks`, or `make bench`.
 
-Without arguments: the plan of 100 and of 1,000 new families against an equal bare program, in turns, without touching a
-daemon, and the reaper (`--reaper` for that alone); the exit code is 1 over the agreed ratios and limits. `--life`
-measures updates instead, and `--remedies` what other ways to keep the state take, both on the local Docker daemon.
+Each measurement has a name. Without one: the plan of 100 and of 1,000 new families against an equal bare program, a
+roll of awake families, and the reaper. The exit code is 1 over the agreed ratios and limits.
 """
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks import life, plan, reaper, remedies, report
+from benchmarks import life, plan, reaper, remedies, report, roll
 from benchmarks.engine import BenchError
 from benchmarks.reaper_figures import busy
+
+Result = tuple[str, list[str]]
+
+
+def _plan(args: argparse.Namespace) -> Result:
+    """Plan new families by the fleet's program and by a bare one, in turns, without a daemon."""
+    measured = plan.measure(args.sizes, args.runs)
+    return report.plan_table(measured), plan.failures(measured)
+
+
+def _roll(_: argparse.Namespace) -> Result:
+    """Roll awake families, beside what stopping and starting them takes."""
+    rolled = roll.measure()
+    return report.roll_table(rolled), roll.failures(rolled)
+
+
+def _reaper(args: argparse.Namespace) -> Result:
+    """Sweep, ensure and wake as the reaper does."""
+    figures = reaper.measure(by_cpu=args.busy)
+    return reaper.table(figures), reaper.failures(figures)
+
+
+def _life(args: argparse.Namespace) -> Result:
+    """Go through first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
+    return report.life_table(life.measure(args.sizes)), []
+
+
+def _remedies(args: argparse.Namespace) -> Result:
+    """Try other ways to keep the state, at the last size, on the local Docker daemon."""
+    return report.remedies_table(remedies.measure(args.sizes[-1], args.postgres)), []
+
+
+MEASUREMENTS: Mapping[str, Callable[[argparse.Namespace], Result]] = {
+    "plan": _plan,
+    "roll": _roll,
+    "reaper": _reaper,
+    "life": _life,
+    "remedies": _remedies,
+}
+USUAL = ("plan", "roll", "reaper")
 
 
 def main() -> int:
     """Measure, print, and tell by the exit code whether the ratios hold."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--sizes", type=_sizes, default=(100, 1000), metavar="N,N", help="default: 100,1000")
-    parser.add_argument("--runs", type=int, default=2, help="runs of each program and size, in turns; default: 2")
-    parser.add_argument("--life", action="store_true", help="measure first up, no-op up, refresh and rolls instead")
-    parser.add_argument("--reaper", action="store_true", help="measure the reaper alone")
-    parser.add_argument(
-        "--remedies", action="store_true", help="measure other ways to keep the state, at the last size"
-    )
-    parser.add_argument(
-        "--postgres", metavar="URL", help="with --remedies: a database to keep state in, postgres://..."
-    )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
-    args = parser.parse_args()
-    texts: list[str] = []
-    failures: list[str] = []
+    args = _arguments()
     # Before anything of our own makes the machine busy.
-    by_cpu = busy()
+    args.busy = busy()
     machine = report.machine()
     print(machine)
+    failures: list[str] = []
+    texts: list[str] = []
     try:
-        if args.life:
-            texts.append(report.life_table(life.measure(args.sizes)))
-        if args.remedies:
-            texts.append(report.remedies_table(remedies.measure(args.sizes[-1], args.postgres)))
-        if not (args.life or args.reaper or args.remedies):
-            measured = plan.measure(args.sizes, args.runs)
-            texts.append(report.plan_table(measured))
-            failures += plan.failures(measured)
-        if not (args.life or args.remedies):
-            figures = reaper.measure(by_cpu=by_cpu)
-            texts.append(reaper.table(figures))
-            failures += reaper.failures(figures)
+        for name in args.what or USUAL:
+            text, over = MEASUREMENTS[name](args)
+            print(f"\n{text}", flush=True)
+            texts.append(text)
+            failures += over
     except BenchError as error:
         print(error, file=sys.stderr)
         return 1
-    text = "\n\n".join(texts)
-    print(text)
     if args.markdown:
         with args.markdown.open("a", encoding="utf-8") as out:
-            out.write(f"\n{machine}\n\n{text}\n")
+            out.write("\n".join(f"\n{part}\n" for part in (machine, *texts)))
     for failure in failures:
         print(f"over the agreed limit: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=(__doc__ or "").partition("\n")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join(f"  {name:9} {measure.__doc__}" for name, measure in MEASUREMENTS.items()),
+    )
+    parser.add_argument("what", nargs="*", metavar="NAME", help=f"default: {' '.join(USUAL)}; see below")
+    parser.add_argument("--sizes", type=_sizes, default=(100, 1000), metavar="N,N", help="families; default: 100,1000")
+    parser.add_argument("--runs", type=int, default=2, help="of each program and size of a plan; default: 2")
+    parser.add_argument("--postgres", metavar="URL", help="remedies: a database to keep state in, postgres://...")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
+    args = parser.parse_args()
+    if unknown := set(args.what) - set(MEASUREMENTS):
+        parser.error(f"{', '.join(sorted(unknown))}: no such measurement; there are {', '.join(MEASUREMENTS)}")
+    return args
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -12,6 +12,7 @@ from benchmarks.engine import Measured
 from benchmarks.life import Lived
 from benchmarks.plan import BARE, OURS, Compared
 from benchmarks.remedies import Remedied
+from benchmarks.roll import Rolled
 from tests.support.pulumi_stack import find_pulumi
 
 
@@ -89,6 +90,13 @@ def remedies_table(measured: Sequence[Remedied]) -> str:
         for each in measured
     ]
     return _table(["families", "state in", "first up", "ratio", "roll", "ratio", "no-op up", "ratio", "engine"], rows)
+
+
+def roll_table(rolled: Rolled) -> str:
+    """Return a roll of awake families beside what its slowest families took by themselves."""
+    waves = " + ".join(f"{seconds:.1f}" for seconds in rolled.waves)
+    row = [rolled.image, f"{waves} s", f"{rolled.seconds:.1f} s", f"{rolled.ratio:.2f}", f"{rolled.up_seconds:.1f} s"]
+    return _table(["image", "slowest of each wave", "first stop to last healthy", "ratio", "whole up"], [row])
 
 
 def _beside(mine: Measured, basis: Measured) -> list[str]:

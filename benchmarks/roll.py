@@ -1,0 +1,138 @@
+"""A roll of awake families: how long it takes beside what Docker itself needs to stop and start them, wave by wave."""
+
+import itertools
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+from docker.errors import ImageNotFound
+
+from benchmarks import fleets
+from benchmarks.engine import BenchError, Program
+from benchmarks.life import NEW_KEY, clean
+from fleet import identity
+from tests.support import stub_agent
+
+MAX_RATIO = 1.15
+FAMILIES, WAVE_SIZE = 6, 2
+AGENT = "hermes-fleet/hermes-agent:0.19.0"
+
+
+@dataclass
+class Times:
+    """When a family's old container began to stop and was down, and its new one started and was healthy, in seconds."""
+
+    stopping: float = 0.0
+    stopped: float = 0.0
+    started: float = 0.0
+    healthy: float = 0.0
+
+    @property
+    def needed(self) -> float:
+        """Return what Docker and the agent took by themselves."""
+        return (self.stopped - self.stopping) + (self.healthy - self.started)
+
+
+@dataclass(frozen=True)
+class Rolled:
+    """One roll. `waves` holds the slowest family of each, `seconds` is from the first stop to the last healthy."""
+
+    image: str
+    waves: Sequence[float]
+    seconds: float
+    up_seconds: float = field(default=0.0)
+
+    @property
+    def ratio(self) -> float:
+        """Return how much longer than its slowest families the roll took."""
+        return self.seconds / sum(self.waves)
+
+
+def failures(rolled: Rolled) -> list[str]:
+    """Return what is over the agreed ratio."""
+    if rolled.ratio <= MAX_RATIO:
+        return []
+    return [f"a roll takes {rolled.ratio:.2f} times what stopping and starting its slowest families takes"]
+
+
+def measure() -> Rolled:
+    """Bring families up awake, change the key, and watch the roll; of real agents where their image is here."""
+    client = docker.from_env()
+    try:
+        bench = fleets.Bench("bench-roll", FAMILIES, awake=0, image=_image(client))
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            try:
+                return _measure(client, bench, Path(folder))
+            finally:
+                clean(client, bench)
+    finally:
+        client.close()
+
+
+def _image(client: docker.DockerClient) -> str:
+    try:
+        client.images.get(AGENT)
+    except ImageNotFound:
+        return stub_agent.build(client, "bench")
+    return AGENT
+
+
+def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> Rolled:
+    registry = folder / "families.yaml"
+    registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+    program = Program("ours", fleets.ROOT, bench.stack, folder / "ours")
+    plain, secret = fleets.config(bench, registry)
+    plain |= {"newFamilies": "awake", "rollout": {"health_timeout": 120, "preflight": False, "wave_size": WAVE_SIZE}}
+    program.configure(plain, secret)
+    program.up()
+    program.configure({}, {**secret, "llmApiKey": NEW_KEY})
+    names = [identity.container_name(fleets.family_id(bench.stack, index)) for index in range(bench.families)]
+    with _watched(client, names) as times:
+        took = program.up()
+    return Rolled(bench.image, *waves_of(names, times), took.seconds)
+
+
+def waves_of(names: Sequence[str], times: Mapping[str, Times]) -> tuple[list[float], float]:
+    """Return the slowest family of each wave, and how long all waves took. Raises BenchError where waves overlap."""
+    waves = [[times[name] for name in names[at : at + WAVE_SIZE]] for at in range(0, len(names), WAVE_SIZE)]
+    for earlier, later in itertools.pairwise(waves):
+        if max(each.healthy for each in earlier) > min(each.stopping for each in later):
+            raise BenchError("a wave began before the one before it was healthy")
+    seconds = max(each.healthy for each in waves[-1]) - min(each.stopping for each in waves[0])
+    return [max(each.needed for each in wave) for wave in waves], seconds
+
+
+@contextmanager
+def _watched(client: docker.DockerClient, names: Sequence[str]) -> Iterator[dict[str, Times]]:
+    """Yield the families' times, filled in as Docker tells of them."""
+    times = {name: Times() for name in names}
+    stream = client.events(decode=True, filters={"type": "container"})
+
+    def read() -> None:
+        for event in stream:
+            found = times.get(event["Actor"]["Attributes"].get("name", ""))
+            if found:
+                _take(found, event["Action"], event["timeNano"] / 1e9)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    yield times
+    # The last events are on their way.
+    reader.join(timeout=1)
+    stream.close()
+    reader.join(timeout=5)
+
+
+def _take(times: Times, action: str, at: float) -> None:
+    if action == "kill" and not times.stopping:
+        times.stopping = at
+    elif action == "die":
+        times.stopped = at
+    elif action == "start":
+        times.started = at
+    elif action == "health_status: healthy":
+        times.healthy = at
