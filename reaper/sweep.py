@@ -14,7 +14,7 @@ from reaper.candidates import Candidates
 from reaper.clock import longest_gap, next_beat
 from reaper.context import Context, first_facts, life, state_of
 from reaper.database import StoreError
-from reaper.decide import MISSING, STRANGER, Action, decide, policy_of
+from reaper.decide import MISSING, STRANGER, Action, Reason, decide, policy_of
 from reaper.report import Outcome, Report
 from reaper.schedules import read_schedules
 from reaper.store import Entry, Row
@@ -139,7 +139,7 @@ class Sweeper:
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
             if seen and "(healthy)" in seen.status and row.healthy_id != seen.id:
                 changed["healthy_id"] = seen.id
-            if row.reason != reason.code and outcome.decision.action in _NOTED:
+            if outcome.decision.action in _NOTED and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
                 entries.append(
                     Entry(now, id_, _NOTED[outcome.decision.action], reason.code, reason.text, seen.id if seen else "")
@@ -197,6 +197,13 @@ class Sweeper:
                     store.note(family.id, cron_woken=None)
 
         self.waker.ensure_later(family, signal="woken", reason=code, done=done)
+
+
+def _is_news(row: Row, state: str, reason: Reason) -> bool:
+    """Tell whether a reason says more than what is remembered: a family asleep is so for what it was stopped for."""
+    if reason.code == "asleep" and row.reason == "idle" and row.state == state:
+        return False
+    return row.reason != reason.code
 
 
 def _life_of(outcome: Outcome, stack: str) -> str:

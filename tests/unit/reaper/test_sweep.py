@@ -7,7 +7,7 @@ import pytest
 
 from fleet.activity import Activity, CronReading, nothing_read
 from fleet.problems import FleetError
-from reaper import stop
+from reaper import stop, views
 from reaper.reading import read_candidate
 from reaper.report import Report
 from reaper.stop import Stopped
@@ -51,6 +51,25 @@ def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: 
     found.sweep()
     assert {box.state for box in reaper.engine.boxes.values()} == {"exited"}
     assert set(reasons(found.sweep()).values()) == {"asleep"}
+
+
+def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnderTest) -> None:
+    """Later sweeps find nothing new to say; once others woke and stopped it, nobody asks for it."""
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    for _ in range(3):
+        reaper.hands.pass_time(890)
+        found.sweep()
+    assert reaper.box("ash").state == "exited"
+    found.sweep()
+    ash = reaper.context.families.current().get("ash")
+    assert views.view(reaper.context, ash).text.startswith("no sign of life for")
+    reaper.box("ash").state = "running"
+    reaper.context.store.mark(ash.id, "touched", reaper.hands.wall)
+    found.sweep()
+    reaper.box("ash").state = "exited"
+    found.sweep()
+    assert views.view(reaper.context, ash).text == "nobody asks for it"
 
 
 def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> None:
