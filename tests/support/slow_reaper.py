@@ -6,6 +6,7 @@ With `--one-reading` it acts on the first one, so that a test can show what the 
 """
 
 import contextlib
+import os
 import sys
 import time
 from unittest.mock import patch
@@ -23,7 +24,7 @@ _FIRST: dict[UUID, Reading] = {}
 
 
 def _slowly(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Decision | None]:
-    print(family.name, flush=True)  # noqa: T201 - a test reads along
+    os.write(1, f"{family.name}\n".encode())  # a test reads along; threads that print share lines
     time.sleep(float(sys.argv[1]))
     return stop_family(context, family, seen)
 
