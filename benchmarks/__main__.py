@@ -23,7 +23,7 @@ def _plan(args: argparse.Namespace) -> Result:
 
 
 def _roll(_: argparse.Namespace) -> Result:
-    """Roll awake families, beside what stopping and starting them takes."""
+    """Roll awake families, beside what Docker alone takes to stop and start them."""
     rolled = roll.measure()
     return report.roll_table(rolled), roll.failures(rolled)
 

@@ -93,10 +93,10 @@ def remedies_table(measured: Sequence[Remedied]) -> str:
 
 
 def roll_table(rolled: Rolled) -> str:
-    """Return a roll of awake families beside what its slowest families took by themselves."""
+    """Return a roll of awake families beside what Docker alone took."""
     waves = " + ".join(f"{seconds:.1f}" for seconds in rolled.waves)
     row = [rolled.image, f"{waves} s", f"{rolled.seconds:.1f} s", f"{rolled.ratio:.2f}", f"{rolled.up_seconds:.1f} s"]
-    return _table(["image", "slowest of each wave", "first stop to last healthy", "ratio", "whole up"], [row])
+    return _table(["image", "Docker alone, wave by wave", "first stop to last healthy", "ratio", "whole up"], [row])
 
 
 def _beside(mine: Measured, basis: Measured) -> list[str]:
