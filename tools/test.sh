@@ -22,8 +22,14 @@ if tools/docker.sh check; then
 else
   say "going on without Docker"
 fi
-if ! have busybox && is_debian && is_root; then try apt_install "tests of the engine run a stand-in for the agent" busybox-static; fi
-if ! have chromium && is_debian && is_root; then try apt_install "tests open the reaper's page in a browser" chromium; fi
+# tests_want COMMAND PACKAGE WHY: installs what some tests run, where this machine lets us.
+tests_want() {
+  if ! have "$1" && is_debian && is_root; then try apt_install "$3" "$2"; fi
+}
+tests_want busybox busybox-static "tests of the engine run a stand-in for the agent"
+tests_want ip iproute2 "tests give a Docker daemon of their own a bridge"
+tests_want wget wget "tests run the health check with each tool that an image may have"
+tests_want chromium chromium "tests open the reaper's page in a browser"
 # Only unpacked: the installed package would serve on port 80.
 unpack_nginx() (
   scratch
