@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import pulumi
 
@@ -20,16 +21,20 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
 
     Call it once in a program: the engine knows hooks by their names.
     """
+    # Not the loop's own threads: each container that is being created holds one of them, and there are only four times
+    # as many as the engine's --parallel. A hook that waited for one of those would wait for ever.
+    threads = ThreadPoolExecutor(thread_name_prefix="hooks")
 
     async def clear_leftover(args: pulumi.ResourceHookArgs) -> None:
-        was = await asyncio.to_thread(_clear, args.name, settings)
+        was = await asyncio.get_running_loop().run_in_executor(threads, _clear, args.name, settings)
         if was:
             family = families[args.name].name
             pulumi.log.warn(f"{family}: removed a container ({was}) that an interrupted up had left; its volume stays")
 
     async def report_failure(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation == "create" and args.name in families:
-            pulumi.log.error(await asyncio.to_thread(_report, families[args.name], settings))
+            family = families[args.name]
+            pulumi.log.error(await asyncio.get_running_loop().run_in_executor(threads, _report, family, settings))
         return False
 
     return pulumi.ResourceHookBinding(

@@ -230,3 +230,12 @@ def test_labels_say_who_owns_what(fleet: FleetUnderTest) -> None:
     assert len(labels[identity.LABEL_CREDENTIALS]) == 16
     volume = fleet.client.volumes.get(fleet.volume("ash")).attrs["Labels"]
     assert volume == identity.family_labels(fleet.stack.name, "ash", fleet.id("ash"))
+
+
+def test_many_sleepers_at_once_do_not_lock_the_program_up(fleet: FleetUnderTest) -> None:
+    """More containers are being created than the SDK has threads, which is four times --parallel; hooks still run."""
+    fleet.stack.configure({"newFamilies": "asleep"})
+    names = [f"family-{number}" for number in range(7)]
+    fleet.declare(*names)
+    assert len(fleet.up("--parallel", "1").names("create")) == len(names)
+    assert {fleet.state(name) for name in names} == {"created"}
