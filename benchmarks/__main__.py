@@ -18,7 +18,7 @@ Result = tuple[str, list[str]]
 
 def _plan(args: argparse.Namespace) -> Result:
     """Plan new families by the fleet's program and by a bare one, in turns, without a daemon."""
-    measured = plan.measure(args.sizes, args.runs)
+    measured = plan.measure(args.sizes, args.runs, busy=args.busy)
     return report.plan_table(measured), plan.failures(measured)
 
 

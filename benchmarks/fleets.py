@@ -51,6 +51,13 @@ def registry_text(bench: Bench) -> str:
     return yaml.safe_dump({"defaults": {"language": "en"}, "families": families}, sort_keys=False)
 
 
+def write_registry(bench: Bench, folder: Path) -> Path:
+    """Write the registry into a folder and return its file."""
+    registry = folder / "families.yaml"
+    registry.write_text(registry_text(bench), encoding="utf-8")
+    return registry
+
+
 def config(bench: Bench, registry: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the stack's config, plain and secret."""
     plain = {

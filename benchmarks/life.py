@@ -59,8 +59,7 @@ def _life(client: docker.DockerClient, bench: fleets.Bench) -> list[Lived]:
 
 
 def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str, Measured, float]]:
-    registry, data = folder / "families.yaml", folder / "fleet.json"
-    registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+    registry, data = fleets.write_registry(bench, folder), folder / "fleet.json"
     source = fleets.ROOT if name == OURS else fleets.ROOT / "benchmarks" / BARE
     program = Program(name, source, bench.stack, folder / name, {"BENCH_FLEET": str(data)})
 

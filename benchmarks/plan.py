@@ -1,7 +1,6 @@
 """The plan of new families, by the fleet's own program and by an equal bare one, in turns."""
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,9 +35,8 @@ class Compared:
         return self.best(OURS) / self.best(BARE)
 
 
-def measure(sizes: Sequence[int], runs: int) -> list[Compared]:
+def measure(sizes: Sequence[int], runs: int, *, busy: bool) -> list[Compared]:
     """Measure every size. Nothing is asked of a Docker daemon and nothing is changed on one."""
-    busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
     return [_compare(size, runs, busy=busy) for size in sizes]
 
 
@@ -59,8 +57,7 @@ def _compare(size: int, runs: int, *, busy: bool) -> Compared:
     bench = fleets.Bench(stack, size, awake=0, image=IMAGE)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, ping_socket() as docker_host:
         base = Path(folder)
-        registry, data = base / "families.yaml", base / "fleet.json"
-        registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+        registry, data = fleets.write_registry(bench, base), base / "fleet.json"
         data.write_text(json.dumps(fleets.bare_fleet(bench, registry)), encoding="utf-8")
         env = {"DOCKER_HOST": docker_host, "BENCH_FLEET": str(data)}
         programs = {

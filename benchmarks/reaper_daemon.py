@@ -64,9 +64,7 @@ def measure(*, by_cpu: bool) -> list[Figure]:
     try:
         with tempfile.TemporaryDirectory(prefix="bench-") as name:
             folder = Path(name)
-            registry = folder / "families.yaml"
-            bench = fleets.Bench(STACK, FAMILIES, awake=0, image="stub")
-            registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+            registry = fleets.write_registry(fleets.Bench(STACK, FAMILIES, awake=0, image="stub"), folder)
             families = load_registry(registry).families
             with _containers(client, families):
                 settings = ReaperSettings(STACK, registry, folder / "sweep.db", REAPER_KEY, ADMIN_TOKEN)

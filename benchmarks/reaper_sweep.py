@@ -17,6 +17,7 @@ from reaper.context import Context, make_context
 from reaper.settings import ReaperSettings
 from reaper.sweep import Sweeper
 from reaper.wake import Waker
+from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
 from tests.support.recorded_docker import Recording, container_id, playing
 
 if TYPE_CHECKING:
@@ -56,10 +57,9 @@ def measure(*, by_cpu: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         bench = fleets.Bench(STACK, FAMILIES, awake=0, image="recorded")
-        registry = folder / "families.yaml"
-        registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+        registry = fleets.write_registry(bench, folder)
         families = load_registry(registry).families
-        settings = ReaperSettings(STACK, registry, folder / "reaper.db", "7ea9" * 16, "ad317" * 8, max_stops=MAX_STOPS)
+        settings = ReaperSettings(STACK, registry, folder / "reaper.db", REAPER_KEY, ADMIN_TOKEN, max_stops=MAX_STOPS)
         return [
             *_figures("nobody idle", _sweeps(settings, folder, families, idle=0), 0, by_cpu=by_cpu),
             *_figures(f"{IDLE} idle", _sweeps(settings, folder, families, idle=IDLE), IDLE, by_cpu=by_cpu),

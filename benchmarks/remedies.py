@@ -78,8 +78,7 @@ def _remedied(client: docker.DockerClient, remedy: Remedy, families: int, image:
 
 
 def _run(remedy: Remedy, folder: Path, bench: fleets.Bench) -> Iterator[Measured]:
-    registry = folder / "families.yaml"
-    registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+    registry = fleets.write_registry(bench, folder)
     program = Program("ours", fleets.ROOT, bench.stack, folder / "ours", remedy.environment, remedy.backend)
     try:
         program.configure(*fleets.config(bench, registry))

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import docker
@@ -39,7 +39,7 @@ class Rolled:
     image: str
     waves: Sequence[float]
     seconds: float
-    up_seconds: float = field(default=0.0)
+    up_seconds: float = 0.0
 
     @property
     def ratio(self) -> float:
@@ -77,8 +77,7 @@ def _image(client: docker.DockerClient) -> str:
 
 
 def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> Rolled:
-    registry = folder / "families.yaml"
-    registry.write_text(fleets.registry_text(bench), encoding="utf-8")
+    registry = fleets.write_registry(bench, folder)
     program = Program("ours", fleets.ROOT, bench.stack, folder / "ours")
     plain, secret = fleets.config(bench, registry)
     plain |= {"newFamilies": "awake", "rollout": {"health_timeout": 120, "preflight": False, "wave_size": WAVE_SIZE}}

@@ -133,7 +133,7 @@ class Sweeper:
         for id_, outcome in report.outcomes.items():
             row, seen, reason = rows.get(id_, Row()), outcome.seen, outcome.decision.reason
             changed: dict[str, float | str | None] = {}
-            state = _life_of(outcome, self.context.settings.stack)
+            state = life(state_of(seen, self.context.settings.stack))
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
@@ -204,7 +204,3 @@ def _is_news(row: Row, state: str, reason: Reason) -> bool:
     if reason.code == "asleep" and row.reason == "idle" and row.state == state:
         return False
     return row.reason != reason.code
-
-
-def _life_of(outcome: Outcome, stack: str) -> str:
-    return life(state_of(outcome.seen, stack))

@@ -1,7 +1,6 @@
 """Fleets of the real hermes-agent, and the LLM provider they talk to."""
 
 import os
-import socket
 from collections.abc import Iterator
 
 import docker
@@ -12,6 +11,7 @@ from tests.support import kept_logs
 from tests.support.agents import AgentFleet
 from tests.support.llm_server import LlmServer
 from tests.support.pulumi_stack import Provider
+from tests.support.reaper_program import free_port
 
 TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
 LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
@@ -70,6 +70,4 @@ def agents(
 @pytest.fixture
 def unused_port() -> int:
     """Return a port of loopback that nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    return free_port()

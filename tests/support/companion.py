@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -26,8 +25,9 @@ from reaper.settings import ReaperSettings
 from reaper.sweep import Sweeper
 from reaper.wake import Waker
 from tests.support.pulumi_stack import MASTER_KEY, ROOT
+from tests.support.reaper import ADMIN_TOKEN
+from tests.support.reaper_program import environment
 
-ADMIN_TOKEN = "ad317" * 8
 REAPER_KEY = keys.reaper_key(MASTER_KEY)
 
 
@@ -89,15 +89,7 @@ class Companion:
 
     def environment(self, **values: str) -> dict[str, str]:
         """Return the environment in which the command line finds its settings."""
-        for file, secret in (("key", REAPER_KEY), ("admin", ADMIN_TOKEN)):
-            (self.folder / file).write_text(f"{secret}\n")
-        settings = self.settings
         told = {
-            "STACK": settings.stack,
-            "REGISTRY": str(settings.registry),
-            "REAPER_KEY_FILE": str(self.folder / "key"),
-            "ADMIN_TOKEN_FILE": str(self.folder / "admin"),
-            "DB": str(settings.database),
             "MIN_UPTIME": str(self.limits.min_uptime),
             "QUIET": str(self.limits.quiet),
             "CRON_LEAD": str(self.limits.cron_lead),
@@ -105,7 +97,7 @@ class Companion:
             "HEALTH_TIMEOUT": str(self.health_timeout),
             **values,
         }
-        return {**os.environ, **{f"HERMES_FLEET_{name}": value for name, value in told.items()}}
+        return environment(self.folder, self.stack, self.settings.registry, None, key=REAPER_KEY, **told)
 
     def command(self, *args: str) -> subprocess.CompletedProcess[str]:
         """Run the command line to its end."""
@@ -214,8 +206,8 @@ def daemon(
     said: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""
-    environment = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
-    running = Daemon(companion, port, command, environment, said)
+    told = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
+    running = Daemon(companion, port, command, told, said)
     try:
         running.start()
         yield running

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import uuid
 from typing import Any
 
@@ -17,7 +16,7 @@ def multiply(fleet: FleetUnderTest, template: str, count: int) -> list[str]:
     The template has been brought up; its name occurs nowhere in the state but where the name of the family does. No
     container is made: the state says that they are all there, as it would after an `up`.
     """
-    state = _export(fleet)
+    state = fleet.stack.state("--show-secrets")
     resources: list[dict[str, Any]] = state["deployment"]["resources"]
     old = fleet.entry(template)
     own = [each for each in resources if each["urn"].rpartition("::")[2].startswith(fleet.resource(template))]
@@ -51,15 +50,3 @@ def _replaced(text: str, old: list[str], new: list[str]) -> str:
 
 def _container_id(name: str) -> str:
     return hashlib.sha256(name.encode()).hexdigest()
-
-
-def _export(fleet: FleetUnderTest) -> dict[str, Any]:
-    done = subprocess.run(
-        fleet.stack.command("stack", "export", "--show-secrets"),
-        cwd=fleet.stack.project,
-        env=fleet.stack.env,
-        text=True,
-        capture_output=True,
-        check=True,
-    )
-    return dict(json.loads(done.stdout))

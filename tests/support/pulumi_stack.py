@@ -134,10 +134,15 @@ class PulumiStack:
         """Run `pulumi refresh`."""
         return self._stepping("refresh", "--yes", "--skip-preview", code=code)
 
-    def state(self) -> dict[str, Any]:
-        """Return the stack's state as exported, secrets encrypted."""
+    def state(self, *flags: str) -> dict[str, Any]:
+        """Return the stack's state as exported; secrets are encrypted unless the flags say `--show-secrets`."""
         out = subprocess.run(
-            self.command("stack", "export"), cwd=self.project, env=self.env, text=True, capture_output=True, check=True
+            self.command("stack", "export", *flags),
+            cwd=self.project,
+            env=self.env,
+            text=True,
+            capture_output=True,
+            check=True,
         ).stdout
         return dict(json.loads(out))
 

@@ -45,9 +45,11 @@ def free_port() -> int:
         return port
 
 
-def environment(folder: Path, stack: str, registry: Path, docker_host: str | None, **settings: str) -> dict[str, str]:
+def environment(
+    folder: Path, stack: str, registry: Path, docker_host: str | None, *, key: str = REAPER_KEY, **settings: str
+) -> dict[str, str]:
     """Return the environment that a reaper takes its settings from; `folder` takes its secrets and its store."""
-    (folder / "key").write_text(REAPER_KEY)
+    (folder / "key").write_text(key)
     (folder / "admin").write_text(ADMIN_TOKEN)
     told = {
         "STACK": stack,

@@ -55,11 +55,7 @@ def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: 
 
 def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnderTest) -> None:
     """Later sweeps find nothing new to say; once others woke and stopped it, nobody asks for it."""
-    found = sweeper(reaper)
-    found.sweep(resumed=False)
-    for _ in range(3):
-        reaper.hands.pass_time(890)
-        found.sweep()
+    found = settled(reaper)
     assert reaper.box("ash").state == "exited"
     found.sweep()
     ash = reaper.context.families.current().get("ash")
