@@ -2,11 +2,9 @@
 
 import itertools
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from benchmarks.engine import BenchError, Program
 from benchmarks.life import NEW_KEY, clean
 from fleet import identity
 from tests.support import stub_agent
+from tests.support.docker_events import told
 
 MAX_RATIO = 1.15
 FAMILIES, WAVE_SIZE = 6, 2
@@ -87,7 +86,8 @@ def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> 
     names = [identity.container_name(fleets.family_id(bench.stack, index)) for index in range(bench.families)]
     alone = [_alone(client, wave) for wave in waves_of(names)]
     program.configure({}, {**secret, "llmApiKey": NEW_KEY})
-    with _watched(client, names) as times:
+    times = {name: Times() for name in names}
+    with told(client, names, lambda name, action, at: _take(times[name], action, at)):
         took = program.up()
     return Rolled(bench.image, alone, span(names, times), took.seconds)
 
@@ -120,27 +120,6 @@ def span(names: Sequence[str], times: Mapping[str, Times]) -> float:
         if max(each.healthy for each in earlier) > min(each.stopping for each in later):
             raise BenchError("a wave began before the one before it was healthy")
     return max(each.healthy for each in waves[-1]) - min(each.stopping for each in waves[0])
-
-
-@contextmanager
-def _watched(client: docker.DockerClient, names: Sequence[str]) -> Iterator[dict[str, Times]]:
-    """Yield the families' times, filled in as Docker tells of them."""
-    times = {name: Times() for name in names}
-    stream = client.events(decode=True, filters={"type": "container"})
-
-    def read() -> None:
-        for event in stream:
-            found = times.get(event["Actor"]["Attributes"].get("name", ""))
-            if found:
-                _take(found, event["Action"], event["timeNano"] / 1e9)
-
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    yield times
-    # The last events are on their way.
-    reader.join(timeout=1)
-    stream.close()
-    reader.join(timeout=5)
 
 
 def _take(times: Times, action: str, at: float) -> None:

@@ -5,16 +5,14 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import ImageNotFound
 
 from tests.support import kept_logs
-from tests.support.agents import AgentFleet
+from tests.support.agents import LINES, AgentFleet, image_or_skip
 from tests.support.llm_server import LlmServer
 from tests.support.pulumi_stack import Provider
 from tests.support.reaper_program import free_port
 
 TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
-LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,15 +20,6 @@ def as_root() -> None:
     """Skip where volumes and network namespaces cannot be looked into."""
     if os.geteuid() != 0:
         pytest.skip("needs root to look into volumes; run: sudo make test")
-
-
-def image_or_skip(client: docker.DockerClient, image: str) -> str:
-    """Return an image that is on the host, or skip."""
-    try:
-        client.images.get(image)
-    except ImageNotFound:
-        pytest.skip(f"no image {image}; build it with: make image")
-    return image
 
 
 @pytest.fixture(scope="module")

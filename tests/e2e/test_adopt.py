@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from fleet import identity
-from tests.e2e.conftest import LINES, image_or_skip
-from tests.support.agents import AgentFleet
+from tests.support.agents import LINES, AgentFleet, image_or_skip
 from tests.support.fleet import family
 from tests.support.llm_server import LlmServer
 from tests.support.pulumi_stack import ROOT, Provider

@@ -20,11 +20,10 @@ from docker.models.containers import Container
 
 from fleet import identity
 from reaper.engine import DockerEngine
-from tests.e2e.test_page import wait_for_sweep
 from tests.support.fleet import family
 from tests.support.pulumi_stack import ROOT
 from tests.support.reaper import ADMIN_TOKEN, write_registry
-from tests.support.reaper_program import environment, free_port, running
+from tests.support.reaper_program import environment, free_port, running, wait_for_sweep
 
 CONFIG = ROOT / "deploy" / "socket-proxy.conf"
 BASES = ("python:3.12-slim", "hermes-fleet/base:bookworm")

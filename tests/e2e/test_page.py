@@ -6,7 +6,6 @@ The Docker side is a recording. With `FLEET_TEST_PICTURES=docs` the pictures of 
 import json
 import os
 import time
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from fleet.registry import Family, load_registry
 from reaper.store import Entry, Store
 from tests.support import chromium
 from tests.support.reaper import write_registry
-from tests.support.reaper_program import running
+from tests.support.reaper_program import running, wait_for_sweep
 from tests.support.recorded_docker import Recording, container_id, playing
 
 STACK = "prod"
@@ -153,15 +152,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         store.note(families[152].id, reason="unreadable", text=HOSTILE_REASON)
         yield Shown(reaper.url, browser, families, recording)
     store.close()
-
-
-def wait_for_sweep(url: str) -> None:
-    """Wait until the reaper has looked once."""
-    while True:
-        with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
-            if b"hermes_reaper_last_sweep_timestamp_seconds 0.0" not in answer.read():
-                return
-        time.sleep(0.05)
 
 
 def test_every_family_is_there_with_what_an_operator_asks_for(shown: Shown) -> None:

@@ -28,7 +28,7 @@ from reaper.reading import read_candidate
 from reaper.stop import Stopped
 from tests.support.acting import ActingFleet
 from tests.support.companion import daemon, until
-from tests.support.fleet import events
+from tests.support.docker_events import events
 from tests.support.providers import find_providers
 from tests.support.pulumi_stack import ROOT
 
@@ -359,7 +359,7 @@ def test_the_daemon_wakes_by_heartbeat_and_by_request_and_survives_a_kill(awake:
         until(lambda: awake.state("birch") == "running", 30)
         assert running.post("ensure", "cedar")[0] == 409
         assert running.post("ensure", "ash", running.token("birch"))[0] == 401
-        running.kill()
+        running.program.kill()
         assert json.loads(awake.beside.reaper("ensure", "ash", "--json"))["state"] == "awake"
         with sqlite3.connect(awake.folder / "reaper.db") as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)

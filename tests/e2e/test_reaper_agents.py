@@ -22,7 +22,7 @@ from reaper.sweep import Sweeper
 from reaper.views import explain
 from tests.support.agents import AgentFleet
 from tests.support.companion import Companion, daemon, until
-from tests.support.fleet import events
+from tests.support.docker_events import events
 from tests.support.pulumi_stack import ROOT
 
 IDLE_AFTER = 3

@@ -157,8 +157,8 @@ def test_no_busy_family_is_stopped_and_none_is_lost(street: Street, unused_port:
             if number % 28 == 0:
                 awake = going.dice.sample(NAMES, 2)
             if number in kills:
-                going.running.kill()
-                going.running.start()
+                going.running.program.kill()
+                going.running.program.start()
             if number in restarts:
                 street.restart_docker()
             going.round(awake)

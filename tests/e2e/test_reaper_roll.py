@@ -13,7 +13,7 @@ from fleet import identity
 from reaper.decide import Limits
 from tests.support.acting import ActingFleet
 from tests.support.companion import Daemon, daemon, until
-from tests.support.fleet import events
+from tests.support.docker_events import events
 from tests.support.providers import find_providers
 
 NEW_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.e2e.conftest import image_or_skip
-from tests.support.agents import AgentFleet, execute
+from tests.support.agents import AgentFleet, execute, image_or_skip
 from tests.support.llm_server import LlmServer
 from tests.support.pulumi_stack import Provider
 

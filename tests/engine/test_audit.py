@@ -9,9 +9,7 @@ from docker.errors import NotFound
 
 from tests.support import stub_agent
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import LLM_KEY, ROOT
-
-NEW_KEY = "sk-test-PLANTED/second+key=0002"
+from tests.support.pulumi_stack import LLM_KEY, NEW_KEY, ROOT
 
 
 def found(fleet: FleetUnderTest) -> set[tuple[str, str]]:

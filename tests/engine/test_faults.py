@@ -11,8 +11,7 @@ from docker.errors import NotFound
 
 from fleet import identity
 from tests.support.fleet import FleetUnderTest
-
-NEW_KEY = "sk-test-PLANTED/second+key=0002"
+from tests.support.pulumi_stack import NEW_KEY
 
 
 def refused(fleet: FleetUnderTest, *said: str) -> None:

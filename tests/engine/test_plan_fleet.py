@@ -6,9 +6,10 @@ Two hundred families take half a minute, a thousand some minutes: FLEET_TEST_FAM
 import os
 
 from fleet.plan.markdown import LIMIT
-from tests.engine.test_plan import NEW_KEY, plan
 from tests.support.fleet import FleetUnderTest
 from tests.support.many_families import multiply
+from tests.support.plans import plan
+from tests.support.pulumi_stack import NEW_KEY
 
 ADDED, REMOVED = 20, 3
 ALL = int(os.environ.get("FLEET_TEST_FAMILIES", "200"))

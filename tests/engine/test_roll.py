@@ -3,10 +3,9 @@
 import pytest
 
 from fleet import identity
-from tests.support.fleet import FleetUnderTest, events
-from tests.support.pulumi_stack import LLM_KEY
-
-NEW_KEY = "sk-test-PLANTED/second+key=0002"
+from tests.support.docker_events import events
+from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import LLM_KEY, NEW_KEY
 
 
 def started(fleet: FleetUnderTest, *names: str) -> None:

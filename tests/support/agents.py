@@ -7,6 +7,9 @@ import urllib.request
 from dataclasses import dataclass, field
 from typing import Any
 
+import docker
+import pytest
+from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
 from fleet.keys import api_key_for
@@ -14,6 +17,17 @@ from tests.support.fleet import FleetUnderTest
 from tests.support.llm_server import MODEL, LlmServer
 from tests.support.netns import listen_inside
 from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY
+
+LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
+
+
+def image_or_skip(client: docker.DockerClient, image: str) -> str:
+    """Return an image that is on the host, or skip."""
+    try:
+        client.images.get(image)
+    except ImageNotFound:
+        pytest.skip(f"no image {image}; build it with: make image")
+    return image
 
 
 @dataclass

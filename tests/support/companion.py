@@ -2,10 +2,8 @@
 
 import contextlib
 import json
-import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -26,7 +24,7 @@ from reaper.sweep import Sweeper
 from reaper.wake import Waker
 from tests.support.pulumi_stack import MASTER_KEY, ROOT
 from tests.support.reaper import ADMIN_TOKEN
-from tests.support.reaper_program import environment
+from tests.support.reaper_program import Program, environment
 
 REAPER_KEY = keys.reaper_key(MASTER_KEY)
 
@@ -146,36 +144,14 @@ class Companion:
 
 @dataclass
 class Daemon:
-    """`python -m reaper run` in a process of its own; every line that it prints goes to `said`."""
+    """A reaper that runs as a program of its own, as the families' devices know it."""
 
     companion: Companion
-    port: int
-    command: Sequence[str]
-    environment: dict[str, str]
-    said: Callable[[str], None] = lambda _: None
-    process: subprocess.Popen[str] = field(init=False)
-
-    def start(self) -> None:
-        """Start it, for the first time or again, and wait until it serves."""
-        command = [sys.executable, *self.command]
-        self.process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
-        until(self._answers, 30)
-
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout
-        with process.stdout:
-            for line in process.stdout:
-                self.said(line.strip())
-
-    def kill(self) -> None:
-        """Kill it as a full machine does."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
+    program: Program
 
     def post(self, route: str, name: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
         """Post a heartbeat or an ensure with the family's own token, or another; return status and answer."""
-        url = f"http://127.0.0.1:{self.port}/v1/families/{name}/{route}"
+        url = f"{self.program.url}/v1/families/{name}/{route}"
         request = urllib.request.Request(
             url, method="POST", headers={"Authorization": f"Bearer {token or self.token(name)}"}
         )
@@ -189,14 +165,6 @@ class Daemon:
         """Return the token of a family's devices."""
         return keys.heartbeat_token_for(REAPER_KEY, self.companion.fleet.id(name))
 
-    def _answers(self) -> bool:
-        assert self.process.poll() is None, "the reaper ended"
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
 
 @contextlib.contextmanager
 def daemon(
@@ -207,12 +175,12 @@ def daemon(
 ) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""
     told = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
-    running = Daemon(companion, port, command, told, said)
+    program = Program(port, told, command, said)
     try:
-        running.start()
-        yield running
+        program.start()
+        yield Daemon(companion, program)
     finally:
-        running.kill()
+        program.kill()
 
 
 def until(done: Callable[[], Any], seconds: float, why: Callable[[], object] = lambda: "") -> None:

@@ -4,10 +4,8 @@ import contextlib
 import secrets
 import time
 import uuid
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import docker
@@ -148,27 +146,3 @@ class FleetUnderTest:
                 self.client.volumes.get(f"{name}-data").remove(force=True)
         for network in self.client.networks.list(names=[identity.network_name(self.stack.name)]):
             network.remove()
-
-
-@contextlib.contextmanager
-def events(client: docker.DockerClient, containers: Iterable[str]) -> Iterator[list[tuple[str, str]]]:
-    """Collect (container name, action) of what happens to these containers inside the block, as it happens.
-
-    Docker keeps only its last 256 events, and every healthcheck makes three: they have to be read along.
-    """
-    wanted = set(containers)
-    seen: list[tuple[str, str]] = []
-    stream = client.events(decode=True, filters={"type": "container"})
-
-    def read() -> None:
-        for event in stream:
-            name = event["Actor"]["Attributes"].get("name", "")
-            if name in wanted and not event["Action"].startswith("exec_"):
-                seen.append((name, event["Action"].partition(":")[0]))
-
-    reader = Thread(target=read, daemon=True)
-    reader.start()
-    yield seen
-    time.sleep(0.5)  # the last events are on their way
-    stream.close()
-    reader.join(timeout=5)

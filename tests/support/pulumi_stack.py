@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent.parent
 PULUMI_HOME = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 MASTER_KEY = "5eed" * 16
 LLM_KEY = "sk-test-PLANTED/llm+key=0001"
+NEW_KEY = "sk-test-PLANTED/second+key=0002"
 
 
 def find_pulumi() -> str | None:

@@ -1,40 +1,94 @@
 """The reaper as a program of its own: `python -m reaper run`, until the end of a block."""
 
 import contextlib
+import http.client
 import os
-import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.pulumi_stack import ROOT
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
 
 _START_SECONDS = 60.0
+_END_SECONDS = 20.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Program:
-    """A reaper that runs: where it answers, and its process."""
+    """`python -m reaper run` in a process of its own on a port of loopback; each line it prints goes to `said` too."""
 
     port: int
-    process: subprocess.Popen[bytes]
-    log: Path
+    environment: dict[str, str]
+    command: Sequence[str] = ("-m", "reaper", "run")
+    said: Callable[[str], None] = lambda _: None
+    printed: list[str] = field(default_factory=list)
+    process: subprocess.Popen[str] = field(init=False)
 
     @property
     def url(self) -> str:
         """Return its address."""
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def text(self) -> str:
+        """Return all that it has printed so far."""
+        return "\n".join(self.printed)
+
+    def start(self) -> None:
+        """Start it, for the first time or again, and wait until it answers."""
+        self.process = subprocess.Popen(
+            [sys.executable, *self.command],
+            cwd=ROOT,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            assert self.process.poll() is None, self.text
+            assert time.monotonic() < deadline, self.text
+            time.sleep(0.05)
+
+    def end(self) -> None:
+        """End it as a service manager does."""
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill it as a full machine does."""
+        self.process.kill()
+        self.process.wait()
+
     def cpu_seconds(self) -> float:
         """Return the processor time that it has taken so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout
+        with process.stdout:
+            for line in process.stdout:
+                self.printed.append(line.rstrip())
+                self.said(line.strip())
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+                return bool(answer.status == http.client.OK)
+        except OSError:
+            return False
 
 
 def free_port() -> int:
@@ -67,32 +121,20 @@ def environment(
 def running(
     folder: Path, stack: str, registry: Path, docker_host: str | None = None, **settings: str
 ) -> Iterator[Program]:
-    """Run a reaper, wait until it answers, and end it by SIGTERM."""
+    """Run a reaper inside the block."""
     port = free_port()
-    told = environment(folder, stack, registry, docker_host, LISTEN=f"127.0.0.1:{port}", **settings)
-    log = folder / "reaper.log"
-    with log.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "reaper", "run"], cwd=ROOT, env=told, stdout=out, stderr=out)
-    program = Program(port, process, log)
+    program = Program(port, environment(folder, stack, registry, docker_host, LISTEN=f"127.0.0.1:{port}", **settings))
     try:
-        _wait_for(program)
+        program.start()
         yield program
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        program.end()
 
 
-def _wait_for(program: Program) -> None:
-    deadline = time.monotonic() + _START_SECONDS
+def wait_for_sweep(url: str) -> None:
+    """Wait until the reaper has looked once."""
     while True:
-        try:
-            with urllib.request.urlopen(f"{program.url}/healthz", timeout=5):
+        with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
+            if b"hermes_reaper_last_sweep_timestamp_seconds 0.0" not in answer.read():
                 return
-        except OSError:
-            assert program.process.poll() is None, program.log.read_text()
-            assert time.monotonic() < deadline, program.log.read_text()
-            time.sleep(0.05)
+        time.sleep(0.05)

@@ -1,6 +1,5 @@
 """The HTTP API over a real socket: tokens, answers and limits."""
 
-import asyncio
 import contextlib
 import hmac
 import http.client
@@ -8,62 +7,18 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
-import uvicorn
 
 from fleet import keys
 from fleet.problems import FleetError
 from reaper import daemon, guard
-from reaper.http import make_app
-from reaper.wake import Waker
 from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, ReaperUnderTest, make_reaper
-
-
-@dataclass
-class Served:
-    """A reaper that is served on a port of this machine."""
-
-    reaper: ReaperUnderTest
-    port: int
-    client: httpx.Client
-
-    def token(self, name: str, key: str = REAPER_KEY) -> str:
-        """Return a family's own token."""
-        return keys.heartbeat_token_for(key, self.reaper.context.families.current().get(name).id)
-
-    def ask(self, method: str, path: str, token: str | None = None, **values: Any) -> httpx.Response:
-        """Ask once."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        headers |= values.pop("headers", {})
-        return self.client.request(method, path, headers=headers, **values)
-
-
-@contextlib.contextmanager
-def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
-    """Serve a reaper as the daemon does."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        app = make_app(reaper.context, Waker(reaper.context))
-        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **guard.limits())
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        port = listener.getsockname()[1]
-        # A context of its own for TLS takes longer to load than all requests of a test.
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20) as client:  # noqa: S501
-            yield Served(reaper, port, client)
-        server.should_exit = True
-        thread.join()
+from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper
+from tests.support.reaper_http import Served, serving
 
 
 @pytest.fixture

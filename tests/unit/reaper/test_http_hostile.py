@@ -16,9 +16,9 @@ from fleet.registry import load_registry
 from reaper import guard
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, make_reaper, write_registry
+from tests.support.reaper_http import Served, serving
 from tests.support.reaper_program import Program, running
 from tests.support.recorded_docker import Recording, playing
-from tests.unit.reaper.test_http import Served, serving
 
 STACK = "test-hostile"
 HOLDERS = 150
@@ -184,7 +184,7 @@ def test_the_sweep_goes_on_under_attack(program: Program) -> None:
             assert time.monotonic() < deadline, "it no longer sweeps"
             time.sleep(0.2)
             seen.add(swept_at(program))
-            assert program.process.poll() is None, program.log.read_text()
+            assert program.process.poll() is None, program.text
         connection = http.client.HTTPConnection("127.0.0.1", program.port, timeout=60)
         connection.request(
             "POST", "/v1/families/family-2/heartbeat", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -195,4 +195,4 @@ def test_the_sweep_goes_on_under_attack(program: Program) -> None:
         over.set()
         for thread in threads:
             thread.join(timeout=30)
-    assert "Traceback" not in program.log.read_text()
+    assert "Traceback" not in program.text

@@ -1,0 +1,45 @@
+"""Reads along what Docker tells of containers.
+
+Docker keeps only its last 256 events, and every healthcheck makes three: they have to be read as they happen.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from threading import Thread
+
+import docker
+
+Take = Callable[[str, str, float], None]
+
+
+@contextlib.contextmanager
+def told(client: docker.DockerClient, containers: Iterable[str], take: Take) -> Iterator[None]:
+    """Call `take` with (container name, action, epoch seconds) of what happens to these containers in the block."""
+    wanted = set(containers)
+    stream = client.events(decode=True, filters={"type": "container"})
+
+    def read() -> None:
+        for event in stream:
+            name = event["Actor"]["Attributes"].get("name", "")
+            if name in wanted:
+                take(name, event["Action"], event["timeNano"] / 1e9)
+
+    reader = Thread(target=read, daemon=True)
+    reader.start()
+    yield
+    reader.join(timeout=0.5)  # the last events are on their way
+    stream.close()
+    reader.join(timeout=5)
+
+
+@contextlib.contextmanager
+def events(client: docker.DockerClient, containers: Iterable[str]) -> Iterator[list[tuple[str, str]]]:
+    """Collect (container name, action) of what happens to these containers inside the block, as it happens."""
+    seen: list[tuple[str, str]] = []
+
+    def take(name: str, action: str, _: float) -> None:
+        if not action.startswith("exec_"):
+            seen.append((name, action.partition(":")[0]))
+
+    with told(client, containers, take):
+        yield seen
