@@ -1,20 +1,35 @@
 """What tests of every layer share: which machine parts are here, and a loud word when they are not."""
 
+import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import docker
+import hypothesis
 import pytest
 from docker.errors import DockerException
 
 from tests.support import kept_logs, stub_agent
-from tests.support.fleet import FleetUnderTest
+from tests.support.fleet import FleetUnderTest, family
+from tests.support.grouping import mark_groups
 from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider, find_pulumi
+from tests.support.reaper import ReaperUnderTest, make_reaper
+
+# CI looks for longer than somebody who waits.
+hypothesis.settings.register_profile("quick", max_examples=40)
+hypothesis.settings.register_profile("thorough", max_examples=200)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 PROVIDERS: list[object] = [*chosen_providers()] or [
     pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))
 ]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist which tests belong together, before it looks at their marks."""
+    mark_groups(items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,6 +71,12 @@ def provider(request: pytest.FixtureRequest, pulumi_cli: str) -> Provider:  # no
     """Return the docker provider to test on, or each of them (see `chosen_providers`)."""
     found: Provider = request.param
     return found
+
+
+@pytest.fixture
+def reaper(tmp_path: Path) -> ReaperUnderTest:
+    """Two families, ash and birch, whose containers have been idle for a day; the reaper has not looked yet."""
+    return make_reaper(tmp_path, [family("ash"), family("birch")])
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Says how many tests passed on which provider and which agent, and fails where that is too few.
 
-Usage: python tools/ci_summary.py REPORT engine=FLOOR e2e=FLOOR. REPORT is pytest's junit file.
+Usage: python tools/ci_summary.py REPORT engine=FLOOR e2e=FLOOR agents=FLOOR. REPORT is pytest's junit file; `agents`
+stands for the tests on real agents.
 """
 
 import re
@@ -14,8 +15,9 @@ PROVIDERS = ("official", "offline")
 
 
 def words(name: str) -> set[str]:
-    """Return the words of a test's parameters, the part of its name in brackets."""
-    return set(re.split(r"[-\s]", name.partition("[")[2].rstrip("]")))
+    """Return the words of a test's parameters, in brackets after its name; behind them may stand `@` and a group."""
+    found = re.search(r"\[(.*)\]", name)
+    return set(re.split(r"[-\s]", found[1])) if found else set()
 
 
 def count(report: Path) -> tuple[Counter[str], Counter[tuple[str, str]], Counter[str], Counter[str]]:
@@ -58,8 +60,11 @@ def main(words_given: list[str]) -> int:
         print("not tested on the official provider")
     if not agents:
         print("not tested on a real hermes-agent")
+    passed = {**layers, "agents": sum(agents.values())}
     short = [
-        f"{layer} {layers[layer]} of at least {floor}" for layer, floor in floors.items() if layers[layer] < int(floor)
+        f"{what} {passed.get(what, 0)} of at least {floor}"
+        for what, floor in floors.items()
+        if passed.get(what, 0) < int(floor)
     ]
     if short:
         print(f"error: too few tests passed: {', '.join(short)}")

@@ -22,7 +22,8 @@ secret_file() {
   fi
 }
 
-random() { "$PYTHON" -c 'import secrets; print(secrets.token_hex(32))'; }
+# 32 bytes in hexadecimal.
+random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
 # Quietly; what Pulumi says is shown where it fails.
 pulumi_quietly() {

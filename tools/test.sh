@@ -48,4 +48,4 @@ unset PULUMI_STACK PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PAS
 if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME; fi
 mkdir -p test-report
 rm -rf test-report/junit.xml test-report/logs
-exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 1))}" --dist loadgroup -p tests.support.grouping --junitxml test-report/junit.xml "$@"
+exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 1))}" --dist loadgroup --junitxml test-report/junit.xml "$@"

@@ -15,11 +15,17 @@ from tests.support.reaper_program import free_port
 TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def as_root() -> None:
-    """Skip where volumes and network namespaces cannot be looked into."""
+    """Skip where volumes and network namespaces cannot be looked into, and no file given to another user."""
     if os.geteuid() != 0:
-        pytest.skip("needs root to look into volumes; run: sudo make test")
+        pytest.skip("needs root; run: sudo make test")
+
+
+@pytest.fixture(scope="session")
+def docker_client(as_root: None, docker_client: docker.DockerClient) -> docker.DockerClient:  # noqa: ARG001
+    """Return a client of the local Docker daemon; these tests look into what it keeps."""
+    return docker_client
 
 
 @pytest.fixture(scope="module")

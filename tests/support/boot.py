@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 TEMPLATES = Path(__file__).parent.parent.parent / "templates"
 SHELLS = ("dash", "busybox ash")
 AGENT = (10000, 10000)
@@ -80,9 +78,7 @@ class Boot:
             (self.fleet / name).chmod(0o600)
 
     def start(self, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Boot once and return how it went; fails the test where it does not run as root."""
-        if os.geteuid() != 0:
-            pytest.fail("boot.sh gives files to the agent, which only root can do; run the tests as root")
+        """Boot once and return how it went."""
         env = {
             "PATH": self.path,
             "HERMES_HOME": str(self.data),

@@ -136,6 +136,10 @@ class FleetUnderTest:
         """Run `pulumi preview`."""
         return self.stack.preview(*args, code=code)
 
+    def silent(self, *, refreshed: bool = False) -> bool:
+        """Tell whether a plan finds nothing to change; `refreshed` compares with what is really there."""
+        return self.stack.silent(refreshed=refreshed)
+
     def clean(self) -> None:
         """Remove every container, volume and network that this stack and its families' names made."""
         for uid in {*self._ids, *(entry["id"] for entry in self.families)}:

@@ -1,20 +1,24 @@
-"""Keeps tests that share a fleet of real agents on one worker, when tests run side by side."""
+"""Keeps tests that share a fleet, or an image, on one worker: each worker would make its own."""
+
+from typing import Any
 
 import pytest
 
-SHARED = ("provider", "agents")
+# Fixtures that last as long as a module, and what they are made anew for.
+SHARED = {"agents", "image", "pair", "proxied", "shown", "slept", "trio"}
+PARAMS = ("provider", "agents")
 
 
-def group_of(item: pytest.Item) -> str | None:
+def group_of(item: Any) -> str | None:
     """Return the group of a test: its file and what its shared fleet was made from. None: it may run anywhere."""
-    if "e2e" not in item.path.parts:
+    if not SHARED & set(getattr(item, "fixturenames", ())):
         return None
     params = getattr(getattr(item, "callspec", None), "params", {})
-    made_from = [str(getattr(params[name], "name", params[name])) for name in SHARED if name in params]
+    made_from = [str(getattr(params[name], "name", params[name])) for name in PARAMS if name in params]
     return "-".join([item.path.stem, *made_from])
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def mark_groups(items: list[pytest.Item]) -> None:
     """Mark every such test for pytest-xdist."""
     for item in items:
         group = group_of(item)

@@ -27,15 +27,11 @@ def find_providers() -> list[Provider]:
 
 
 def chosen_providers() -> list[Provider]:
-    """Return the providers that tests run on: the first that is installed, or those that FLEET_TEST_PROVIDERS names.
-
-    It takes `official`, `offline` or `all`. That the two agree has tests of its own, which always run where both are
-    installed.
-    """
-    found, wanted = find_providers(), os.environ.get("FLEET_TEST_PROVIDERS", "")
-    if wanted not in {"", "all", OFFICIAL, OFFLINE}:
-        raise pytest.UsageError(f"FLEET_TEST_PROVIDERS={wanted}: it takes {OFFICIAL}, {OFFLINE} or all")
-    return found if wanted == "all" else [each for each in found if wanted in {"", each.name}][:1]
+    """Return the providers that tests run on: all that are installed, or the one that FLEET_TEST_PROVIDER names."""
+    found, wanted = find_providers(), os.environ.get("FLEET_TEST_PROVIDER", "")
+    if wanted not in {"", OFFICIAL, OFFLINE}:
+        raise pytest.UsageError(f"FLEET_TEST_PROVIDER={wanted}: it takes {OFFICIAL} or {OFFLINE}")
+    return [each for each in found if wanted in {"", each.name}]
 
 
 def plugin_file(home: Path) -> Path:

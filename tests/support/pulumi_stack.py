@@ -135,6 +135,10 @@ class PulumiStack:
         """Run `pulumi refresh`."""
         return self._stepping("refresh", "--yes", "--skip-preview", code=code)
 
+    def silent(self, *, refreshed: bool = False) -> bool:
+        """Tell whether a plan finds nothing to change; `refreshed` compares with what is really there."""
+        return self.preview(*(("--refresh",) if refreshed else ()), "--expect-no-changes").changed == {}
+
     def state(self, *flags: str) -> dict[str, Any]:
         """Return the stack's state as exported; secrets are encrypted unless the flags say `--show-secrets`."""
         out = subprocess.run(

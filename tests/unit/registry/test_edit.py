@@ -108,7 +108,7 @@ def test_lists_in_brackets_are_understood(text: str, start: str, tmp_path: Path)
 
 
 @given(name=st.text(min_size=1, max_size=200))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_any_name_comes_back_as_it_was_given(name: str, tmp_path: Path) -> None:
     """Quotes, colons, line breaks, emoji: a display name is data, and its slug is a valid one."""
     path = tmp_path / "families.yaml"

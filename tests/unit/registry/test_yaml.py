@@ -88,7 +88,7 @@ def loads_or_says_why(text: str) -> None:
 
 
 @given(SNIPPETS)
-@settings(max_examples=400, deadline=None)
+@settings(deadline=None)
 def test_no_text_breaks_the_loader(text: str) -> None:
     """Whatever stands in the file, it loads, or fails with problems that have a place and one line each."""
     loads_or_says_why(text)

@@ -10,7 +10,7 @@ REPORT = """<testsuites><testsuite>
 <testcase classname="tests.engine.test_roll" name="test_c[official]"/>
 <testcase classname="tests.engine.test_roll" name="test_c[offline]"/>
 <testcase classname="tests.engine.test_roll" name="test_d"><skipped/></testcase>
-<testcase classname="tests.e2e.test_agent" name="test_e[official-0.19]"/>
+<testcase classname="tests.e2e.test_agent" name="test_e[official-0.19]@test_agent-official-0.19"/>
 <testcase classname="tests.e2e.test_agent" name="test_e[official-0.15-words of a case]"/>
 <testcase classname="tests.e2e.test_agent" name="test_f[0.19-s6-official]"/>
 </testsuite></testsuites>"""
@@ -42,9 +42,9 @@ def test_it_says_what_ran_on_what(tmp_path: Path) -> None:
 
 def test_too_few_tests_fail(tmp_path: Path) -> None:
     """A floor that is not reached is named, and fails the run."""
-    code, text = summary(tmp_path, REPORT, "engine=3", "e2e=1")
+    code, text = summary(tmp_path, REPORT, "engine=3", "e2e=1", "agents=4")
     assert code == 1
-    assert "engine 2 of at least 3" in text
+    assert "engine 2 of at least 3, agents 3 of at least 4" in text
     assert "e2e" not in text.rpartition("error:")[2]
 
 

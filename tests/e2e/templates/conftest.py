@@ -9,7 +9,7 @@ from tests.support.boot import SHELLS, Boot
 
 
 @pytest.fixture(params=SHELLS)
-def shell(request: pytest.FixtureRequest) -> str:
+def shell(request: pytest.FixtureRequest, as_root: None) -> str:  # noqa: ARG001 - boot.sh gives files to the agent
     """Each shell that boot.sh must run under."""
     found: str = request.param
     return found

@@ -1,0 +1,70 @@
+"""The tests themselves: they fail where somebody breaks a component, without the official provider, too."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.support.providers import OFFLINE, find_providers
+from tests.support.pulumi_stack import ROOT
+
+OPTIONS = "components/options.py"
+# What a component does wrong: its file, the right words and the wrong ones; a test that has to notice, and how it does.
+BREAKS = {
+    "the data goes with its family": (
+        (OPTIONS, "retain_on_delete=True", "retain_on_delete=False"),
+        ("test_destroy_keeps_every_volume", "no such volume"),
+    ),
+    "waves do not wait": (
+        (OPTIONS, "depends_on=list(after)", "depends_on=[]"),
+        ("test_a_roll_goes_in_waves_with_canaries_first", "assert created"),
+    ),
+}
+
+
+@pytest.fixture
+def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, tmp_path: Path) -> Path:
+    """Return a copy of the repository that shares its tools; skip where a nested run could not test anything."""
+    assert docker_client
+    assert stub_image
+    assert pulumi_cli
+    if OFFLINE not in [found.name for found in find_providers()]:
+        pytest.skip("no offline docker provider, get it with: tools/offline-docker-provider/install.sh")
+    made = tmp_path / "repository"
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs")
+    shutil.copytree(ROOT, made, ignore=ignored)
+    for shared in (".venv", ".tools"):
+        (made / shared).symlink_to(ROOT / shared)
+    return made
+
+
+def ran_in(repository: Path, name: str) -> subprocess.CompletedProcess[str]:
+    """Run one test of the engine in a copy of the repository, on the offline provider."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"tests/engine/test_roll.py::{name}"],
+        cwd=repository,
+        env={**environment, "FLEET_TEST_PROVIDER": OFFLINE},
+        text=True,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_component_fails_the_tests(copy: Path, broken: str) -> None:
+    """One wrong line in a component, and the test of what it is for says so."""
+    (file, right, wrong), (test, said) = BREAKS[broken]
+    text = (copy / file).read_text()
+    assert text.count(right) == 1
+    (copy / file).write_text(text.replace(right, wrong))
+    done = ran_in(copy, test)
+    assert done.returncode == 1, done.stdout
+    assert f"FAILED tests/engine/test_roll.py::{test}" in done.stdout
+    assert said in done.stdout.lower()

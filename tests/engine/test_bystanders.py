@@ -1,0 +1,79 @@
+"""A change touches the family it is about, and nobody else."""
+
+from collections.abc import Callable, Iterator
+
+import docker
+import pytest
+
+from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import Provider
+
+
+def add(fleet: FleetUnderTest) -> None:
+    """Declare one more."""
+    fleet.declare("dogwood")
+
+
+def remove(fleet: FleetUnderTest) -> None:
+    """Declare one less."""
+    fleet.families.remove(fleet.entry("cedar"))
+
+
+def rename(fleet: FleetUnderTest) -> None:
+    """Call a family by another name."""
+    fleet.entry("birch")["name"] = "beech"
+
+
+def reorder(fleet: FleetUnderTest) -> None:
+    """Declare the same ones in another order."""
+    fleet.families.reverse()
+
+
+def sleep(fleet: FleetUnderTest) -> None:
+    """Set other rules of sleep, which are the reaper's."""
+    fleet.entry("ash")["sleep"] = {"idle_after": "45m"}
+
+
+def tune(fleet: FleetUnderTest) -> None:
+    """Roll in another way, which is no change of what is rolled."""
+    fleet.stack.configure({"rollout.wave_size": "1", "rollout.health_timeout": "99"})
+
+
+# Each change goes on from the one before it.
+CHANGES: dict[Callable[[FleetUnderTest], None], dict[str, int]] = {
+    add: {"create": 3},
+    rename: {"update": 1},
+    reorder: {},
+    sleep: {},
+    tune: {},
+    remove: {"delete": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def trio(
+    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FleetUnderTest]:
+    """Yield three families that are awake."""
+    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("trio"), provider, stub_image)
+    try:
+        fleet.declare("ash", "birch", "cedar")
+        fleet.up()
+        yield fleet
+    finally:
+        fleet.clean()
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+def test_changes_touch_nobody_else(trio: FleetUnderTest, change: Callable[[FleetUnderTest], None]) -> None:
+    """Adding, removing, renaming and reordering, and tuning a roll or sleep, touch just the family they are about."""
+    before = {trio.id(name): container for name, container in trio.ids().items()}
+    change(trio)
+    trio.write()
+    assert trio.up().changed == CHANGES[change]
+    after = {trio.id(name): container for name, container in trio.ids().items()}
+    assert {family: at for family, at in after.items() if family in before} == {
+        family: at for family, at in before.items() if family in after
+    }
+    assert len(after) == len(trio.families)
+    assert trio.silent()

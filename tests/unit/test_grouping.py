@@ -1,0 +1,50 @@
+"""Tests that share a fleet run on one worker."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.pulumi_stack import ROOT
+
+CONFTEST = """
+import pytest
+from tests.support.grouping import mark_groups
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    mark_groups(items)
+"""
+TEST = """
+import pathlib, time, pytest
+
+@pytest.mark.parametrize("agents", ["0.19", "0.15"])
+@pytest.mark.parametrize("number", range(4))
+def test_it(agents, number, worker_id):
+    time.sleep(0.01)
+    pathlib.Path(__file__).with_name(f"ran-{agents}-{worker_id}").touch()
+"""
+
+
+def test_each_fleet_is_made_by_one_worker(tmp_path: Path) -> None:
+    """All tests with the same agents end up on the same worker, those with others on the other one."""
+    folder = tmp_path / "e2e"
+    folder.mkdir()
+    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "test_agents.py").write_text(TEST)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    spared = [
+        word for name in ("anyio", "cacheprovider", "hypothesispytest", "timeout") for word in ("-p", f"no:{name}")
+    ]
+    options = [*spared, "--rootdir", str(folder), "--numprocesses", "2", "--dist", "loadgroup"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(folder)],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert len(list(folder.glob("ran-0.19-*"))) == 1
+    assert len(list(folder.glob("ran-0.15-*"))) == 1
