@@ -9,6 +9,7 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import yaml
 
 from fleet import container, files, identity
+from fleet.component_inputs import visible_inputs
 from fleet.registry import Family, load_registry
 from fleet.settings import Settings, load_settings
 
@@ -101,6 +102,7 @@ def _bare_family(family: Family, settings: Settings, rendered: files.FamilyFiles
         "name": identity.container_name(family.id),
         "volume": identity.volume_name(family.id),
         "labels": [{"label": label, "value": value} for label, value in sorted(labels.items())],
+        "component": visible_inputs(family, settings, rendered),
         "container": container.container_inputs(family, settings, start=start),
         "uploads": [[each.file, each.content, each.mode] for each in own],
         "plugins": settings.plugins_dir,

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pulumi
 import pulumi_docker as docker
 
 from components.options import container_options, volume_options
 from fleet import container, identity
+from fleet.component_inputs import visible_inputs
 from fleet.files import FamilyFiles, uploads
 from fleet.settings import Settings
 from fleet.waves import Placement
@@ -46,7 +46,7 @@ class FamilyRuntime(pulumi.ComponentResource):
         """Declare the runtime of `args.placement.family` under the name of its container."""
         family, settings = args.placement.family, args.settings
         name = identity.container_name(family.id)
-        super().__init__("hermes-fleet:index:FamilyRuntime", name, visible_inputs(args), opts)
+        super().__init__("hermes-fleet:index:FamilyRuntime", name, visible_inputs(family, settings, args.files), opts)
         self.volume = docker.Volume(
             identity.volume_name(family.id),
             name=identity.volume_name(family.id),
@@ -68,24 +68,6 @@ class FamilyRuntime(pulumi.ComponentResource):
             opts=container_options(self, after=args.after, recreate=args.placement.recreate, hooks=args.hooks),
         )
         self.register_outputs({"container": self.container.name, "volume": self.volume.name})
-
-
-def visible_inputs(args: FamilyRuntimeArgs) -> dict[str, Any]:
-    """Return what a preview may show of a family, secrets masked."""
-    family, settings = args.placement.family, args.settings
-    return {
-        "family": family.name,
-        "image": container.image_of(family, settings),
-        "hermesLine": settings.hermes_line,
-        "config": args.files.masked_config,
-        "identity": args.files.identity,
-        "toolsets": list(family.toolsets),
-        "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
-        "env": dict(family.env),
-        "credentials": container.credentials_of(family, settings),
-        "plugins": {"directory": settings.plugins_dir, "version": settings.plugins_version},
-        "state": family.state,
-    }
 
 
 def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUploadArgsDict]]:

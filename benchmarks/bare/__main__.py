@@ -10,11 +10,11 @@ import pulumi_docker as docker
 
 
 class Bare(pulumi.ComponentResource):
-    """One family's resources, with no inputs of its own."""
+    """One family's resources."""
 
     def __init__(self, family: dict[str, Any], scripts: list[Any], network: docker.Network) -> None:
         """Declare the volume and the container."""
-        super().__init__("bare:index:Family", family["name"])
+        super().__init__("bare:index:Family", family["name"], family["component"])
         mine = pulumi.ResourceOptions(parent=self)
         volume = docker.Volume(family["volume"], name=family["volume"], labels=family["labels"], opts=mine)
         docker.Container(
