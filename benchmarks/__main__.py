@@ -36,7 +36,8 @@ def _reaper(args: argparse.Namespace) -> Result:
 
 def _life(args: argparse.Namespace) -> Result:
     """Go through first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
-    return report.life_table(life.measure(args.sizes)), []
+    lived = life.measure(args.sizes)
+    return report.life_table(lived), life.failures(lived, by_cpu=args.busy)
 
 
 def _remedies(args: argparse.Namespace) -> Result:

@@ -12,11 +12,12 @@ from docker.errors import NotFound
 
 from benchmarks import fleets
 from benchmarks.engine import Measured, Program
-from benchmarks.plan import BARE, OURS
+from benchmarks.plan import BARE, MAX_RATIO, OURS
 from fleet import identity
 from tests.support import stub_agent
 
 NEW_KEY = "sk-benchmark-0002"
+FIRST, NOOP, REFRESH, ROLL = "first up, all asleep", "no-op up", "refresh", "roll, all asleep"
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,24 @@ class Lived:
     stage: str
     measured: dict[str, Measured]
     state_mib: dict[str, float]
+
+    def ratio(self, *, by_cpu: bool) -> float:
+        """Return how much longer the fleet's program took, by wall or by processor time."""
+        bare, ours = self.measured[BARE], self.measured[OURS]
+        return ours.cpu / bare.cpu if by_cpu else ours.seconds / bare.seconds
+
+
+def failures(lived: Sequence[Lived], *, by_cpu: bool) -> list[str]:
+    """Return what is over the agreed ratio at the largest size.
+
+    Not judged are a refresh, which runs no program, and a roll of awake families: the bare program gates nobody.
+    """
+    largest = max(each.families for each in lived)
+    return [
+        f"{each.stage} of {each.families} families takes {each.ratio(by_cpu=by_cpu):.2f} times the bare program's time"
+        for each in lived
+        if each.families == largest and each.stage in {FIRST, NOOP, ROLL} and each.ratio(by_cpu=by_cpu) > MAX_RATIO
+    ]
 
 
 def measure(sizes: Sequence[int]) -> list[Lived]:
@@ -75,11 +94,11 @@ def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str,
         declare(replace(bench, llm_key=NEW_KEY))
         yield f"roll, {bench.awake} awake", program.up(), program.state_bytes() / 2**20
         return
-    yield "first up, all asleep", first, program.state_bytes() / 2**20
-    yield "no-op up", program.up(), program.state_bytes() / 2**20
-    yield "refresh", program.refresh(), program.state_bytes() / 2**20
+    yield FIRST, first, program.state_bytes() / 2**20
+    yield NOOP, program.up(), program.state_bytes() / 2**20
+    yield REFRESH, program.refresh(), program.state_bytes() / 2**20
     declare(replace(bench, llm_key=NEW_KEY))
-    yield "roll, all asleep", program.up(), program.state_bytes() / 2**20
+    yield ROLL, program.up(), program.state_bytes() / 2**20
 
 
 def clean(client: docker.DockerClient, bench: fleets.Bench) -> None:

@@ -64,14 +64,15 @@ def life_table(measured: Sequence[Lived]) -> str:
             f"{each.families:,}",
             each.stage,
             *(f"{each.measured[name].seconds:.1f} s" for name in (BARE, OURS)),
-            f"{each.measured[OURS].seconds / each.measured[BARE].seconds:.2f}",
-            f"{each.measured[OURS].cpu / each.measured[BARE].cpu:.2f}",
+            f"{each.ratio(by_cpu=False):.2f}",
+            f"{each.ratio(by_cpu=True):.2f}",
+            f"{each.measured[OURS].seconds / each.families * 1000:.0f} ms",
             *(f"{each.measured[name].engine_mib:.0f} MiB" for name in (BARE, OURS)),
             *(f"{each.state_mib[name]:.2f} MiB" for name in (BARE, OURS)),
         ]
         for each in measured
     ]
-    head = "families|stage|bare|ours|ratio|cpu ratio|bare engine|ours engine|bare state|ours state"
+    head = "families|stage|bare|ours|ratio|cpu ratio|ours a family|bare engine|ours engine|bare state|ours state"
     return _table(head.split("|"), rows)
 
 

@@ -1,0 +1,40 @@
+"""The stages of a fleet's life: what is over the agreed ratio is said."""
+
+import pytest
+
+from benchmarks import life, report
+from benchmarks.engine import Measured
+from benchmarks.life import Lived
+from benchmarks.plan import BARE, OURS
+
+
+def lived(families: int, stage: str, ratio: float, cpu: float = 1.0) -> Lived:
+    """Return a stage that took ten seconds in the bare program."""
+    measured = {BARE: Measured(10, 10, 100), OURS: Measured(10 * ratio, 10 * cpu, 100)}
+    return Lived(families, stage, measured, {BARE: 1.0, OURS: 1.0})
+
+
+@pytest.mark.parametrize("stage", [life.FIRST, life.NOOP, life.ROLL])
+def test_a_slow_stage_of_the_largest_fleet_is_named(stage: str) -> None:
+    """A tenth over the bare program is the limit. Small fleets pay for the start of a program and are not judged."""
+    assert life.failures([lived(10, stage, 2.0), lived(100, stage, 1.1)], by_cpu=False) == []
+    (said,) = life.failures([lived(10, stage, 1.0), lived(100, stage, 1.2)], by_cpu=False)
+    assert said == f"{stage} of 100 families takes 1.20 times the bare program's time"
+
+
+def test_what_the_bare_program_does_not_do_is_not_judged() -> None:
+    """It gates nobody, and a refresh runs no program at all."""
+    assert life.failures([lived(100, life.REFRESH, 2.0), lived(100, "roll, 20 awake", 2.0)], by_cpu=False) == []
+
+
+def test_a_busy_machine_is_judged_by_processor_time() -> None:
+    """Waiting for other work is nobody's fault."""
+    assert life.failures([lived(100, life.NOOP, 2.0)], by_cpu=True) == []
+    assert life.failures([lived(100, life.NOOP, 1.0, cpu=1.2)], by_cpu=True)
+
+
+def test_the_table_has_the_cost_of_a_family() -> None:
+    """So that growth can be read from it."""
+    assert "| 100 | no-op up | 10.0 s | 12.0 s | 1.20 | 1.00 | 120 ms |" in report.life_table(
+        [lived(100, life.NOOP, 1.2)]
+    )
