@@ -36,6 +36,11 @@ class Measured:
     engine_mib: float
 
 
+def progress(what: str, measured: Measured) -> None:
+    """Say on stderr what has been measured: the tables come at the end, which may be an hour away."""
+    print(f"{what}: {measured.seconds:.1f} s", file=sys.stderr, flush=True)
+
+
 @dataclass
 class Program:
     """A Pulumi program under measurement. `stack` starts with `bench-`; `backend` is a URL, None for files."""
@@ -52,6 +57,8 @@ class Program:
         self.state.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text("config: {}\n", encoding="utf-8")
         self.run("stack", "init", self.stack, "--no-select", "--secrets-provider", "passphrase")
+        for beside in (self.source, self.source / "stacks"):  # where the CLI writes one, too
+            (beside / self.config_file.name).unlink(missing_ok=True)
 
     @property
     def state(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 
 from benchmarks import fleets
-from benchmarks.engine import Measured, Program
+from benchmarks.engine import Measured, Program, progress
 from benchmarks.life import NEW_KEY, clean
 from tests.support import stub_agent
 
@@ -71,6 +71,8 @@ def _remedied(client: docker.DockerClient, remedy: Remedy, families: int, image:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             try:
                 runs.append(tuple(_run(remedy, Path(folder), bench)))
+                for stage, measured in zip(("first up", "roll", "no-op up"), runs[-1], strict=True):
+                    progress(f"{share} families, {remedy.name}: {stage}", measured)
             finally:
                 clean(client, bench)
     first, roll, noop = (_sum(stage) for stage in zip(*runs, strict=True))

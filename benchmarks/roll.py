@@ -16,7 +16,7 @@ from benchmarks.engine import BenchError, Program
 from benchmarks.life import NEW_KEY, clean
 from fleet import identity
 from tests.support import stub_agent
-from tests.support.docker_events import told
+from tests.support.docker_events import watched
 
 MAX_RATIO = 1.15
 FAMILIES, WAVE_SIZE = 6, 2
@@ -87,7 +87,7 @@ def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> 
     alone = [_alone(client, wave) for wave in waves_of(names)]
     program.configure({}, {**secret, "llmApiKey": NEW_KEY})
     times = {name: Times() for name in names}
-    with told(client, names, lambda name, action, at: _take(times[name], action, at)):
+    with watched(client, names, lambda name, action, at: _take(times[name], action, at)):
         took = program.up()
     return Rolled(bench.image, alone, span(names, times), took.seconds)
 

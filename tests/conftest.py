@@ -1,4 +1,4 @@
-"""What tests of every layer share: which machine parts are here, and a loud word when they are not."""
+"""What tests of several layers share: the parts of the machine, with a loud word where one is missing, and a reaper."""
 
 import os
 from collections.abc import Generator, Iterator
@@ -18,7 +18,7 @@ from tests.support.reaper import ReaperUnderTest, make_reaper
 
 # CI looks for longer than somebody who waits.
 hypothesis.settings.register_profile("quick", max_examples=40)
-hypothesis.settings.register_profile("thorough", max_examples=200)
+hypothesis.settings.register_profile("thorough", max_examples=400, derandomize=False)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 PROVIDERS: list[object] = [*chosen_providers()] or [

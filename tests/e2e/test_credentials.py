@@ -9,18 +9,18 @@ from tests.support.agents import AgentFleet, execute
 from tests.support.docker_events import events
 from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY
 
-NEW_KEY = "sk-test-PLANTED-rolled-0003"
+ANOTHER_KEY = "sk-test-PLANTED-rolled-0003"
 EXTRA = "planted-extra-token-0004"
 
 
 def test_a_new_key_reaches_everyone_and_wakes_nobody(agents: AgentFleet) -> None:
     """The awake use the new key on their next chat; a sleeper stays `Created` and uses it at its first boot."""
     agents.container("birch").stop(timeout=30)
-    agents.stack.configure({}, {"llmApiKey": NEW_KEY})
-    agents.llm.accept(NEW_KEY)
+    agents.stack.configure({}, {"llmApiKey": ANOTHER_KEY})
+    agents.llm.accept(ANOTHER_KEY)
     with events(agents.client, [agents.resource("birch")]) as seen:
         agents.up()
-    agents.llm_key = NEW_KEY
+    agents.llm_key = ANOTHER_KEY
     assert (agents.state("ash"), agents.state("birch")) == ("running", "created")
     assert "start" not in {action for _, action in seen}
     assert {action for _, action in seen} >= {"create", "destroy"}
@@ -30,7 +30,7 @@ def test_a_new_key_reaches_everyone_and_wakes_nobody(agents: AgentFleet) -> None
             agents.start("birch")
         agents.llm.forget()
         agents.chat(name, "Which key do you use?")
-        assert set(agents.llm.keys_seen) == {NEW_KEY}
+        assert set(agents.llm.keys_seen) == {ANOTHER_KEY}
     assert agents.silent()
 
 
@@ -64,7 +64,7 @@ def test_no_secret_is_readable_anywhere(agents: AgentFleet) -> None:
         shown += [json.dumps(container.top(ps_args="-eo pid,args")) if container.status == "running" else ""]
     listed = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
     # Tests that run beside this one hand the same planted values to the CLI.
-    shown += [line for line in listed.splitlines() if " config set-all " not in line]
+    shown += [line for line in listed.splitlines() if " config set-all " not in line or agents.stack.name in line]
     reaper = reaper_key(MASTER_KEY)
     secrets = [LLM_KEY, agents.llm_key, MASTER_KEY, EXTRA, reaper]
     secrets += [api_key_for(MASTER_KEY, agents.id(name)) for name in ("ash", "birch")]

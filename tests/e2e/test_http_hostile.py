@@ -195,4 +195,5 @@ def test_the_sweep_goes_on_under_attack(program: Program) -> None:
         over.set()
         for thread in threads:
             thread.join(timeout=30)
+        program.end()
     assert "Traceback" not in program.text

@@ -29,7 +29,7 @@ from reaper.stop import Stopped
 from tests.support.acting import ActingFleet
 from tests.support.companion import daemon, until
 from tests.support.docker_events import events
-from tests.support.providers import find_providers
+from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import ROOT
 
 IDLE_AFTER = 2
@@ -40,7 +40,7 @@ def slept(
     docker_client: docker.DockerClient, pulumi_cli: str, stub_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ActingFleet]:
     """Yield two awake families whose idle_after is two seconds, and one that is suspended. Any provider will do."""
-    installed = find_providers()
+    installed = chosen_providers()
     if not installed:
         pytest.skip(f"no docker provider plugin for {pulumi_cli}; get it with: make setup")
     fleet = ActingFleet(docker_client, tmp_path_factory.mktemp("slept"), installed[0], stub_image)

@@ -133,8 +133,13 @@ def race(street: Street, port: int, seed: int, *options: str) -> Iterator[Race]:
     """Let the reaper run beside the street."""
     about_to_stop: queue.SimpleQueue[str] = queue.SimpleQueue()
     command = ("-m", "tests.support.slow_reaper", *options)
+
+    def heard(line: str) -> None:
+        if line in NAMES:  # the other lines are its log
+            about_to_stop.put(line)
+
     with (
-        daemon(street.beside, port, command, about_to_stop.put) as running,
+        daemon(street.beside, port, command, heard) as running,
         ThreadPoolExecutor(24) as pool,
     ):
         yield Race(street, running, random.Random(seed), pool, about_to_stop)  # noqa: S311 - a test's dice

@@ -14,9 +14,9 @@ from reaper.decide import Limits
 from tests.support.acting import ActingFleet
 from tests.support.companion import Daemon, daemon, until
 from tests.support.docker_events import events
-from tests.support.providers import find_providers
+from tests.support.providers import chosen_providers
 
-NEW_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"
+ANOTHER_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"
 EVERYBODY = ("ash", "birch", "cedar", "dogwood", "elm", "fir")
 
 
@@ -25,7 +25,7 @@ def fleet(
     docker_client: docker.DockerClient, pulumi_cli: str, stub_image: str, tmp_path: Path
 ) -> Iterator[ActingFleet]:
     """Yield six families that may sleep after three seconds, all awake. Any provider will do."""
-    installed = find_providers()
+    installed = chosen_providers()
     if not installed:
         pytest.skip(f"no docker provider plugin for {pulumi_cli}; get it with: make setup")
     made = ActingFleet(docker_client, tmp_path, installed[0], stub_image)
@@ -81,7 +81,7 @@ def test_a_roll_and_the_reaper_leave_each_other_alone(fleet: ActingFleet, unused
         heartbeats(running, "ash", "elm") as answers,
         events(fleet.client, map(fleet.resource, EVERYBODY)) as seen,
     ):
-        fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+        fleet.stack.configure({}, {"llmApiKey": ANOTHER_KEY})
         roll = fleet.stack.process("up", "--yes", "--skip-preview")
         until(lambda: roll.poll() is not None or fleet.ids().get("ash") not in {None, before["ash"]}, 120)
         with heartbeats(running, "fir"):

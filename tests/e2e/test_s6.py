@@ -16,7 +16,7 @@ HERMES = "/opt/hermes/.venv/bin/hermes"
 AGENT = "10000"
 
 
-@pytest.fixture(scope="module", params=IMAGES)
+@pytest.fixture(scope="module", params=IMAGES, ids=lambda line: f"{line}-s6")
 def agents(
     request: pytest.FixtureRequest,
     docker_client: docker.DockerClient,

@@ -1,4 +1,4 @@
-"""The tests themselves: they fail where somebody breaks a component, without the official provider, too."""
+"""The tests are tested: they fail where somebody breaks a component, without the official provider, too."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, t
     if OFFLINE not in [found.name for found in find_providers()]:
         pytest.skip("no offline docker provider, get it with: tools/offline-docker-provider/install.sh")
     made = tmp_path / "repository"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs", "Pulumi.*.yaml")
     shutil.copytree(ROOT, made, ignore=ignored)
     for shared in (".venv", ".tools"):
         (made / shared).symlink_to(ROOT / shared)
@@ -46,7 +46,7 @@ def ran_in(repository: Path, name: str) -> subprocess.CompletedProcess[str]:
     """Run one test of the engine in a copy of the repository, on the offline provider."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"tests/engine/test_roll.py::{name}"],
+        [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--timeout=240", f"tests/engine/test_roll.py::{name}"],
         cwd=repository,
         env={**environment, "FLEET_TEST_PROVIDER": OFFLINE},
         text=True,

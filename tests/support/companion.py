@@ -176,8 +176,8 @@ def daemon(
     """Run the daemon inside the block; it sweeps every second."""
     told = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
     program = Program(port, told, command, said)
+    program.start()
     try:
-        program.start()
         yield Daemon(companion, program)
     finally:
         program.kill()

@@ -13,7 +13,7 @@ Take = Callable[[str, str, float], None]
 
 
 @contextlib.contextmanager
-def told(client: docker.DockerClient, containers: Iterable[str], take: Take) -> Iterator[None]:
+def watched(client: docker.DockerClient, containers: Iterable[str], take: Take) -> Iterator[None]:
     """Call `take` with (container name, action, epoch seconds) of what happens to these containers in the block."""
     wanted = set(containers)
     stream = client.events(decode=True, filters={"type": "container"})
@@ -26,10 +26,12 @@ def told(client: docker.DockerClient, containers: Iterable[str], take: Take) -> 
 
     reader = Thread(target=read, daemon=True)
     reader.start()
-    yield
-    reader.join(timeout=0.5)  # the last events are on their way
-    stream.close()
-    reader.join(timeout=5)
+    try:
+        yield
+        reader.join(timeout=0.5)  # the last events are on their way
+    finally:
+        stream.close()
+        reader.join(timeout=5)
 
 
 @contextlib.contextmanager
@@ -41,5 +43,5 @@ def events(client: docker.DockerClient, containers: Iterable[str]) -> Iterator[l
         if not action.startswith("exec_"):
             seen.append((name, action.partition(":")[0]))
 
-    with told(client, containers, take):
+    with watched(client, containers, take):
         yield seen

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-# Fixtures that last as long as a module, and what they are made anew for.
-SHARED = {"agents", "image", "pair", "proxied", "shown", "slept", "trio"}
+# Fixtures of a whole module, and one that fills the machine. Below, what they are made anew for.
+SHARED = {"agents", "image", "made", "name", "pair", "plugins", "proxied", "shown", "slept", "street", "trio"}
 PARAMS = ("provider", "agents")
 
 

@@ -137,7 +137,10 @@ class PulumiStack:
 
     def silent(self, *, refreshed: bool = False) -> bool:
         """Tell whether a plan finds nothing to change; `refreshed` compares with what is really there."""
-        return self.preview(*(("--refresh",) if refreshed else ()), "--expect-no-changes").changed == {}
+        run = self.preview(*(("--refresh",) if refreshed else ()), "--expect-no-changes", code=None)
+        if run.code or run.changed:
+            print(run.text)  # noqa: T201 - pytest shows it beside the test that wanted silence
+        return run.code == 0 and run.changed == {}
 
     def state(self, *flags: str) -> dict[str, Any]:
         """Return the stack's state as exported; secrets are encrypted unless the flags say `--show-secrets`."""

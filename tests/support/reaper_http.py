@@ -52,8 +52,11 @@ def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
         while not server.started:
             time.sleep(0.01)
         port = listener.getsockname()[1]
-        # A context of its own for TLS takes longer to load than all requests of a test.
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=20) as client:  # noqa: S501
-            yield Served(reaper, port, client)
-        server.should_exit = True
-        thread.join()
+        url = f"http://127.0.0.1:{port}"
+        try:
+            # A context of its own for TLS takes longer to load than all requests of a test.
+            with httpx.Client(base_url=url, trust_env=False, verify=False, timeout=20) as client:  # noqa: S501
+                yield Served(reaper, port, client)
+        finally:
+            server.should_exit = True
+            thread.join()

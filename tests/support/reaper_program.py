@@ -30,6 +30,7 @@ class Program:
     said: Callable[[str], None] = lambda _: None
     printed: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] = field(init=False)
+    reader: threading.Thread = field(init=False)
 
     @property
     def url(self) -> str:
@@ -51,10 +52,13 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
-        threading.Thread(target=self._read, args=(self.process,), daemon=True).start()
+        self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
+        self.reader.start()
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
-            assert self.process.poll() is None, self.text
+        while not self._answers() or self.process.poll() is not None:
+            if self.process.poll() is not None:
+                self.reader.join(_END_SECONDS)
+                raise AssertionError(self.text)
             assert time.monotonic() < deadline, self.text
             time.sleep(0.05)
 
@@ -64,12 +68,15 @@ class Program:
         try:
             self.process.wait(timeout=_END_SECONDS)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
+            self.process.wait()
+        self.reader.join(_END_SECONDS)
 
     def kill(self) -> None:
         """Kill it as a full machine does."""
         self.process.kill()
         self.process.wait()
+        self.reader.join(_END_SECONDS)
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it has taken so far."""
@@ -124,8 +131,8 @@ def running(
     """Run a reaper inside the block."""
     port = free_port()
     program = Program(port, environment(folder, stack, registry, docker_host, LISTEN=f"127.0.0.1:{port}", **settings))
+    program.start()
     try:
-        program.start()
         yield program
     finally:
         program.end()

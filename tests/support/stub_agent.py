@@ -5,11 +5,14 @@ It boots through the real `boot.sh` and answers the real `health.sh`. Files in t
 which runs the probe, it says what a test wrote into `activity`, or that nothing happens.
 """
 
+import fcntl
 import hashlib
 import io
 import shutil
 import subprocess
 import tarfile
+import tempfile
+from pathlib import Path
 
 import docker
 
@@ -82,8 +85,11 @@ def build(client: docker.DockerClient, variant: str = "1") -> str:
         _file(tar, "etc/stub-variant", f"{variant}\n", 0o644)
     content = buffer.getvalue()
     reference = f"{IMAGE}:{hashlib.sha256(content).hexdigest()[:12]}"
-    if not client.images.list(name=reference):
-        client.api.import_image_from_data(content, repository=IMAGE, tag=reference.rpartition(":")[2])
+    # Every import makes another image, and tests run side by side.
+    with (Path(tempfile.gettempdir()) / "hermes-fleet-test-stub.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not client.images.list(name=reference):
+            client.api.import_image_from_data(content, repository=IMAGE, tag=reference.rpartition(":")[2])
     return reference
 
 

@@ -1,20 +1,15 @@
 """Tests that share a fleet run on one worker."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.grouping import SHARED
 from tests.support.pulumi_stack import ROOT
 
-CONFTEST = """
-import pytest
-from tests.support.grouping import mark_groups
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    mark_groups(items)
-"""
+CONFTEST = "from tests.conftest import pytest_collection_modifyitems"
 TEST = """
 import pathlib, time, pytest
 
@@ -44,7 +39,16 @@ def test_each_fleet_is_made_by_one_worker(tmp_path: Path) -> None:
         text=True,
         capture_output=True,
         check=False,
+        timeout=60,
     )
     assert done.returncode == 0, done.stdout
     assert len(list(folder.glob("ran-0.19-*"))) == 1
     assert len(list(folder.glob("ran-0.15-*"))) == 1
+
+
+def test_every_fixture_of_a_module_is_known() -> None:
+    """One that is not would be made by every worker: a fleet, an image, a browser."""
+    fixtures = re.compile(r"@pytest\.fixture\(scope=\"module\".*\)\ndef (\w+)\(")
+    found = {name for file in (ROOT / "tests").rglob("*.py") for name in fixtures.findall(file.read_text())}
+    assert found
+    assert found - {"llm"} <= SHARED  # which costs nothing

@@ -27,7 +27,7 @@ def summary(folder: Path, report: str, *floors: str) -> tuple[int, str]:
 
 def test_it_says_what_ran_on_what(tmp_path: Path) -> None:
     """Passed tests are counted by layer, provider and agent; failed and skipped ones are not among them."""
-    code, text = summary(tmp_path, REPORT, "engine=2", "e2e=3")
+    code, text = summary(tmp_path, REPORT, "engine=1", "e2e=3")
     assert code == 0
     assert text.splitlines() == [
         "passed: unit 1, engine 2, e2e 3",
@@ -42,9 +42,9 @@ def test_it_says_what_ran_on_what(tmp_path: Path) -> None:
 
 def test_too_few_tests_fail(tmp_path: Path) -> None:
     """A floor that is not reached is named, and fails the run."""
-    code, text = summary(tmp_path, REPORT, "engine=3", "e2e=1", "agents=4")
+    code, text = summary(tmp_path, REPORT, "engine=2", "e2e=1", "agents=4")
     assert code == 1
-    assert "engine 2 of at least 3, agents 3 of at least 4" in text
+    assert "engine 1 of at least 2, agents 3 of at least 4" in text
     assert "e2e" not in text.rpartition("error:")[2]
 
 
