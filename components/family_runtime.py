@@ -67,7 +67,8 @@ class FamilyRuntime(pulumi.ComponentResource):
             networks_advanced=[{"name": args.network.name}],
             opts=container_options(self, after=args.after, recreate=args.placement.recreate, hooks=args.hooks),
         )
-        self.register_outputs({"container": self.container.name, "volume": self.volume.name})
+        # Outputs would cost one more write of the whole state a family; the stack's own name container and volume.
+        self.register_outputs({})
 
 
 def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUploadArgsDict]]:
