@@ -48,6 +48,7 @@ def remedies(postgres: str | None) -> list[Remedy]:
         Remedy("files, no backup of each step", _NO_BACKUPS),
         Remedy("files, zstd", {"PULUMI_DIY_BACKEND_ZSTD": "true"}),
         Remedy(f"files, {PARTS} stacks", {}, stacks=PARTS),
+        Remedy("files, engine told to keep to 1 GiB", {"GOMEMLIMIT": "1GiB"}),
         Remedy("files, only at the end (a killed up loses it: never for real)", {"PULUMI_SKIP_CHECKPOINTS": "true"}),
     ]
     return [*found, Remedy("PostgreSQL", {}, postgres)] if postgres else found
