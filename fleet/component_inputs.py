@@ -19,6 +19,7 @@ def visible_inputs(family: Family, settings: Settings, files: FamilyFiles) -> di
         "toolsets": list(family.toolsets),
         "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
         "env": dict(family.env),
+        "gateway": {"dashboard": family.dashboard, "supervise": family.supervise},
         "credentials": container.credentials_of(family, settings),
         "plugins": {"directory": settings.plugins_dir, "version": settings.plugins_version},
         "state": family.state,

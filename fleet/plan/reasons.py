@@ -18,6 +18,7 @@ _VALUES = {
     "hermesLine": "Hermes line",
     "limits": "limits",
     "env": ".env entries",
+    "gateway": "gateway",
     "plugins": "plugins",
     "state": "state",
     "family": "name",

@@ -23,6 +23,7 @@ def inputs(name: str, **changes: Any) -> dict[str, Any]:
         "toolsets": ["web"],
         "limits": {"memoryMiB": 512, "cpus": 1},
         "env": {},
+        "gateway": {"dashboard": False, "supervise": True},
         "credentials": "0123456789abcdef",
         "plugins": {"directory": "/srv", "version": ""},
         "state": "active",
