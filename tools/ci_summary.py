@@ -61,11 +61,9 @@ def main(words_given: list[str]) -> int:
     if not agents:
         print("not tested on a real hermes-agent")
     on_one_provider = max(providers[provider, "engine"] for provider in PROVIDERS)
-    passed = {**layers, "engine": on_one_provider, "agents": sum(agents.values())}
+    passed = Counter({**layers, "engine": on_one_provider, "agents": sum(agents.values())})
     short = [
-        f"{what} {passed.get(what, 0)} of at least {floor}"
-        for what, floor in floors.items()
-        if passed.get(what, 0) < int(floor)
+        f"{what} {passed[what]} of at least {floor}" for what, floor in floors.items() if passed[what] < int(floor)
     ]
     if short:
         print(f"error: too few tests passed: {', '.join(short)}")

@@ -29,21 +29,20 @@ from reaper.stop import Stopped
 from tests.support.acting import ActingFleet
 from tests.support.companion import daemon, until
 from tests.support.docker_events import events
-from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import ROOT
+from tests.support.pulumi_stack import ROOT, Provider
 
 IDLE_AFTER = 2
 
 
 @pytest.fixture(scope="module")
 def slept(
-    docker_client: docker.DockerClient, pulumi_cli: str, stub_image: str, tmp_path_factory: pytest.TempPathFactory
+    docker_client: docker.DockerClient,
+    any_provider: Provider,
+    stub_image: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[ActingFleet]:
-    """Yield two awake families whose idle_after is two seconds, and one that is suspended. Any provider will do."""
-    installed = chosen_providers()
-    if not installed:
-        pytest.skip(f"no docker provider plugin for {pulumi_cli}; get it with: make setup")
-    fleet = ActingFleet(docker_client, tmp_path_factory.mktemp("slept"), installed[0], stub_image)
+    """Yield two awake families whose idle_after is two seconds, and one that is suspended."""
+    fleet = ActingFleet(docker_client, tmp_path_factory.mktemp("slept"), any_provider, stub_image)
     try:
         fleet.defaults = {"sleep": {"idle_after": IDLE_AFTER}}
         fleet.declare("ash", "birch")

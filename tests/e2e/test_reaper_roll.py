@@ -14,7 +14,7 @@ from reaper.decide import Limits
 from tests.support.acting import ActingFleet
 from tests.support.companion import Daemon, daemon, until
 from tests.support.docker_events import events
-from tests.support.providers import chosen_providers
+from tests.support.pulumi_stack import Provider
 
 ANOTHER_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"
 EVERYBODY = ("ash", "birch", "cedar", "dogwood", "elm", "fir")
@@ -22,13 +22,10 @@ EVERYBODY = ("ash", "birch", "cedar", "dogwood", "elm", "fir")
 
 @pytest.fixture
 def fleet(
-    docker_client: docker.DockerClient, pulumi_cli: str, stub_image: str, tmp_path: Path
+    docker_client: docker.DockerClient, any_provider: Provider, stub_image: str, tmp_path: Path
 ) -> Iterator[ActingFleet]:
-    """Yield six families that may sleep after three seconds, all awake. Any provider will do."""
-    installed = chosen_providers()
-    if not installed:
-        pytest.skip(f"no docker provider plugin for {pulumi_cli}; get it with: make setup")
-    made = ActingFleet(docker_client, tmp_path, installed[0], stub_image)
+    """Yield six families that may sleep after three seconds, all awake."""
+    made = ActingFleet(docker_client, tmp_path, any_provider, stub_image)
     try:
         made.defaults = {"sleep": {"idle_after": 3}}
         made.declare(*EVERYBODY)

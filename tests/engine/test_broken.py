@@ -1,14 +1,12 @@
 """The tests are tested: they fail where somebody breaks a component, without the official provider, too."""
 
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import docker
 import pytest
 
+from tests.support.nested_pytest import run_pytest
 from tests.support.providers import OFFLINE, find_providers
 from tests.support.pulumi_stack import ROOT
 
@@ -42,21 +40,6 @@ def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, t
     return made
 
 
-def ran_in(repository: Path, name: str) -> subprocess.CompletedProcess[str]:
-    """Run one test of the engine in a copy of the repository, on the offline provider."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-pno:cacheprovider", "--timeout=240", f"tests/engine/test_roll.py::{name}"],
-        cwd=repository,
-        env={**environment, "FLEET_TEST_PROVIDER": OFFLINE},
-        text=True,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_broken_component_fails_the_tests(copy: Path, broken: str) -> None:
     """One wrong line in a component, and the test of what it is for says so."""
@@ -64,7 +47,8 @@ def test_a_broken_component_fails_the_tests(copy: Path, broken: str) -> None:
     text = (copy / file).read_text()
     assert text.count(right) == 1
     (copy / file).write_text(text.replace(right, wrong))
-    done = ran_in(copy, test)
+    selected = f"tests/engine/test_roll.py::{test}"
+    done = run_pytest(copy, "--timeout=240", selected, seconds=300, FLEET_TEST_PROVIDER=OFFLINE)
     assert done.returncode == 1, done.stdout
-    assert f"FAILED tests/engine/test_roll.py::{test}" in done.stdout
+    assert f"FAILED {selected}" in done.stdout
     assert said in done.stdout.lower()

@@ -24,7 +24,7 @@ from reaper.sweep import Sweeper
 from reaper.wake import Waker
 from tests.support.pulumi_stack import MASTER_KEY, ROOT
 from tests.support.reaper import ADMIN_TOKEN
-from tests.support.reaper_program import Program, environment
+from tests.support.reaper_program import RUN, Program, environment
 
 REAPER_KEY = keys.reaper_key(MASTER_KEY)
 
@@ -170,7 +170,7 @@ class Daemon:
 def daemon(
     companion: Companion,
     port: int,
-    command: Sequence[str] = ("-m", "reaper", "run"),
+    command: Sequence[str] = RUN,
     said: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from tests.support.pulumi_stack import ROOT
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
 
+RUN = ("-m", "reaper", "run")
 _START_SECONDS = 60.0
 _END_SECONDS = 20.0
 
@@ -26,7 +27,7 @@ class Program:
 
     port: int
     environment: dict[str, str]
-    command: Sequence[str] = ("-m", "reaper", "run")
+    command: Sequence[str] = RUN
     said: Callable[[str], None] = lambda _: None
     printed: list[str] = field(default_factory=list)
     process: subprocess.Popen[str] = field(init=False)
@@ -55,22 +56,18 @@ class Program:
         self.reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self.reader.start()
         deadline = time.monotonic() + _START_SECONDS
-        while not self._answers() or self.process.poll() is not None:
-            if self.process.poll() is not None:
-                self.reader.join(_END_SECONDS)
-                raise AssertionError(self.text)
+        while not self._answers():
+            self._check_alive()
             assert time.monotonic() < deadline, self.text
             time.sleep(0.05)
+        self._check_alive()  # or somebody else answers on its port
 
     def end(self) -> None:
         """End it as a service manager does."""
         self.process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=_END_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.reader.join(_END_SECONDS)
+        self.kill()
 
     def kill(self) -> None:
         """Kill it as a full machine does."""
@@ -82,6 +79,11 @@ class Program:
         """Return the processor time that it has taken so far."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _check_alive(self) -> None:
+        if self.process.poll() is not None:
+            self.reader.join(_END_SECONDS)
+            raise AssertionError(self.text)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
