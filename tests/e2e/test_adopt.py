@@ -2,7 +2,10 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
+import docker
 import pytest
 
 from fleet import identity
@@ -15,6 +18,13 @@ SEED = "mkdir -p /opt/data/memories; echo 'We live by the sea.' > /opt/data/memo
 START = "exec /usr/bin/tini -g -- /opt/hermes/docker/entrypoint.sh gateway run"
 
 
+@pytest.fixture
+def llm() -> Iterator[LlmServer]:
+    """Yield an LLM provider on loopback."""
+    with LlmServer() as server:
+        yield server
+
+
 def fleet_command(agents: AgentFleet, *words: str) -> subprocess.CompletedProcess[str]:
     """Run `python -m fleet`."""
     command = [sys.executable, "-m", "fleet", *words, "--registry", str(agents.registry)]
@@ -22,11 +32,11 @@ def fleet_command(agents: AgentFleet, *words: str) -> subprocess.CompletedProces
 
 
 def test_a_hand_started_fleet_is_adopted_with_its_data(
-    docker_client: object, provider: Provider, llm: LlmServer, tmp_path_factory: pytest.TempPathFactory
+    docker_client: docker.DockerClient, provider: Provider, llm: LlmServer, tmp_path: Path
 ) -> None:
     """`up` refuses the stranger, `adopt` stops and removes it by ID, the next `up` declares it on its volume."""
-    image = image_or_skip(docker_client, LINES["0.19"])  # type: ignore[arg-type]
-    agents = AgentFleet(docker_client, tmp_path_factory.mktemp("adopt"), provider, image, llm=llm)  # type: ignore[arg-type]
+    image = image_or_skip(docker_client, LINES["0.19"])
+    agents = AgentFleet(docker_client, tmp_path, provider, image, llm=llm)
     try:
         agents.families = [family("ash")]
         agents.write()

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import docker
 import pytest
 
 from reaper.context import Context
@@ -20,10 +21,11 @@ from reaper.engine import parse_time
 from reaper.health import healthy
 from reaper.sweep import Sweeper
 from reaper.views import explain
-from tests.support.agents import AgentFleet
+from tests.support.agents import LINES, AgentFleet, real_agents
 from tests.support.companion import Companion, daemon, until
 from tests.support.docker_events import events
-from tests.support.pulumi_stack import ROOT
+from tests.support.providers import chosen_providers
+from tests.support.pulumi_stack import ROOT, Provider
 
 IDLE_AFTER = 3
 WRITTEN = {"human_message", "message"}
@@ -76,6 +78,21 @@ class Watched:
         until(lambda: self.agents.llm.chats or answer.done(), 30)
         assert not answer.done(), answer.result()
         return answer
+
+
+@pytest.fixture(scope="module", params=LINES)
+def agents(
+    request: pytest.FixtureRequest,
+    docker_client: docker.DockerClient,
+    any_provider: Provider,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[AgentFleet]:
+    """Yield two real agents of each Hermes line, up and healthy; where there are two providers, each made one pair."""
+    assert any_provider
+    provider = dict(zip(LINES, chosen_providers() * len(LINES), strict=False))[request.param]
+    folder = tmp_path_factory.mktemp(f"watched-{request.param}")
+    with real_agents(docker_client, folder, provider, request.param, "ash", "birch") as fleet:
+        yield fleet
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.support.agents import AgentFleet, execute, image_or_skip
-from tests.support.llm_server import LlmServer
+from tests.support.agents import AgentFleet, execute, real_agents
 from tests.support.pulumi_stack import Provider
 
 IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}
@@ -21,19 +20,12 @@ def agents(
     request: pytest.FixtureRequest,
     docker_client: docker.DockerClient,
     provider: Provider,
-    llm: LlmServer,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AgentFleet]:
     """Yield a fleet of one real agent under s6, for each Hermes line."""
-    image = image_or_skip(docker_client, IMAGES[request.param])
-    fleet = AgentFleet(docker_client, tmp_path_factory.mktemp("s6"), provider, image, request.param, llm=llm)
-    try:
-        fleet.declare("ash")
-        fleet.up()
-        fleet.connect_all()
+    line, folder = request.param, tmp_path_factory.mktemp("s6")
+    with real_agents(docker_client, folder, provider, line, "ash", image=IMAGES[line]) as fleet:
         yield fleet
-    finally:
-        fleet.clean()
 
 
 def service_is_up(agents: AgentFleet, profile: str) -> bool:

@@ -76,4 +76,8 @@ def test_changes_touch_nobody_else(trio: FleetUnderTest, change: Callable[[Fleet
         family: at for family, at in before.items() if family in after
     }
     assert len(after) == len(trio.families)
+
+
+def test_all_of_it_is_done_once(trio: FleetUnderTest) -> None:
+    """None of these changes is asked for again."""
     assert trio.silent()

@@ -1,23 +1,31 @@
-"""Every input of a container, changed one at a time, replaces it once, and is read back as it was declared."""
+"""Every input of a container, changed, replaces it once, and is read back as it was declared."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
 
 from tests.support import stub_agent
 from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import Provider, Run
 
-
-def family(**values: Any) -> Callable[[FleetUnderTest], None]:
-    """Return a change of the first family's registry entry."""
-
-    def change(fleet: FleetUnderTest) -> None:
-        fleet.entry("ash").update(values)
-        fleet.write()
-
-    return change
+CHANGES: dict[str, dict[str, Any]] = {
+    "memory": {"resources": {"memory": "300m"}},
+    "cpus": {"resources": {"cpus": 1.5}},
+    "whole-cpus": {"resources": {"cpus": 2}},
+    "image": {},  # another one, as the test builds it
+    "env": {"env": {"GREETING": "hello"}},
+    "config": {"config": {"display": {"compact": True}}},
+    "toolsets": {"toolsets": ["memory", "todo"]},
+    "timezone": {"timezone": "Asia/Tokyo"},
+    "members": {"members": [{"name": "Ann", "role": "parent"}]},
+    "dashboard": {"dashboard": True},
+    "supervise": {"supervise": False},
+}
+UNCHANGED = "nobody"
 
 
 def config(**values: str) -> Callable[[FleetUnderTest], None]:
@@ -29,11 +37,6 @@ def config(**values: str) -> Callable[[FleetUnderTest], None]:
     return change
 
 
-def other_image(fleet: FleetUnderTest) -> None:
-    """Give the first family an image of its own."""
-    family(image=stub_agent.build(fleet.client, "2"))(fleet)
-
-
 def other_plugins(fleet: FleetUnderTest) -> None:
     """Mount another directory of plugins."""
     folder = Path(fleet.folder) / "plugins"
@@ -41,19 +44,7 @@ def other_plugins(fleet: FleetUnderTest) -> None:
     config(pluginsDir=str(folder))(fleet)
 
 
-ONE_FAMILY = {
-    "memory": family(resources={"memory": "300m"}),
-    "cpus": family(resources={"cpus": 1.5}),
-    "whole cpus": family(resources={"cpus": 2}),
-    "image": other_image,
-    "env": family(env={"GREETING": "hello"}),
-    "config": family(config={"display": {"compact": True}}),
-    "toolsets": family(toolsets=["memory", "todo"]),
-    "timezone": family(timezone="Asia/Tokyo"),
-    "members": family(members=[{"name": "Ann", "role": "parent"}]),
-    "dashboard": family(dashboard=True),
-    "supervise": family(supervise=False),
-}
+# Each goes on from the one before it.
 EVERYONE = {
     "interval": config(health__interval="2"),
     "model": config(llm__model="another"),
@@ -62,40 +53,81 @@ EVERYONE = {
 }
 
 
-@pytest.fixture(scope="module")
-def pair(docker_client: Any, provider: Any, stub_image: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Yield two sleeping families, which change without a boot."""
-    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("inputs"), provider, stub_image)
+@dataclass(frozen=True)
+class Changed:
+    """Sleeping families named after what was changed of them, the `up` that changed it, and a refreshed plan after."""
+
+    fleet: FleetUnderTest
+    up: Run
+    after: Run
+
+
+def asleep(docker_client: docker.DockerClient, provider: Provider, stub_image: str, folder: Path) -> FleetUnderTest:
+    """Return a fleet whose families are created asleep: they change without a boot."""
+    fleet = FleetUnderTest(docker_client, folder, provider, stub_image)
     fleet.stack.configure({"newFamilies": "asleep"})
-    fleet.declare("ash", "birch")
-    fleet.up()
-    yield fleet
-    fleet.clean()
+    return fleet
 
 
-@pytest.mark.parametrize("name", ONE_FAMILY)
-def test_an_input_of_one_family_replaces_just_its_container_once(pair: FleetUnderTest, name: str) -> None:
-    """One replace and one update of the component that explains it; then silence, also after a refresh."""
-    ONE_FAMILY[name](pair)
-    run = pair.up()
-    assert run.names("replace") == [pair.resource("ash")]
-    assert run.changed in ({"replace": 1, "update": 1}, {"replace": 1})
-    assert pair.silent(refreshed=True)
+@pytest.fixture(scope="module")
+def changed(
+    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Changed]:
+    """Yield a fleet in which each family but one was changed in another way, all in one `up`."""
+    fleet = asleep(docker_client, provider, stub_image, tmp_path_factory.mktemp("changed"))
+    try:
+        fleet.declare(*CHANGES, UNCHANGED)
+        fleet.up()
+        for name, values in CHANGES.items():
+            fleet.entry(name).update(values)
+        fleet.entry("image")["image"] = stub_agent.build(docker_client, "2")
+        fleet.write()
+        yield Changed(fleet, fleet.up(), fleet.preview("--refresh"))
+    finally:
+        fleet.clean()
+
+
+@pytest.fixture(scope="module")
+def pair(
+    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FleetUnderTest]:
+    """Yield two sleeping families."""
+    fleet = asleep(docker_client, provider, stub_image, tmp_path_factory.mktemp("pair"))
+    try:
+        fleet.declare("ash", "birch")
+        fleet.up()
+        yield fleet
+    finally:
+        fleet.clean()
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_input_of_one_family_replaces_its_container_once(changed: Changed, name: str) -> None:
+    """One replace, and one update of the component that explains it; then silence, also after a refresh."""
+    resource = changed.fleet.resource(name)
+    assert changed.up.operations(resource) == {"Container": "replace", "FamilyRuntime": "update"}
+    assert set(changed.after.operations(resource).values()) == {"same"}
+
+
+def test_nobody_else_is_touched(changed: Changed) -> None:
+    """A family between them all stays as it is."""
+    assert set(changed.up.operations(changed.fleet.resource(UNCHANGED)).values()) == {"same"}
+    assert changed.after.changed == {}
 
 
 @pytest.mark.parametrize("name", EVERYONE)
 def test_an_input_of_the_stack_replaces_every_container_once(pair: FleetUnderTest, name: str) -> None:
-    """A change for all replaces each once; then silence, also after a refresh."""
+    """A change for all replaces each once, and is not done again with the next one."""
     EVERYONE[name](pair)
-    assert sorted(pair.up().names("replace")) == sorted(pair.resource(each) for each in ("ash", "birch"))
-    assert pair.silent(refreshed=True)
+    run = pair.up()
+    assert sorted(run.names("replace")) == sorted(pair.resource(each) for each in ("ash", "birch"))
 
 
 def test_a_preview_shows_the_line_that_changes_and_no_secret(pair: FleetUnderTest) -> None:
-    """The component's inputs make readable what the container only calls secret."""
+    """What was changed for all is done; the component's inputs make readable what the container only calls secret."""
+    assert pair.silent(refreshed=True)
     pair.entry("ash")["timezone"] = "Pacific/Auckland"
     pair.write()
     shown = pair.preview("--diff").text
     assert '=> "Pacific/Auckland"' in shown
     assert "[secret]" in shown
-    pair.up()

@@ -1,6 +1,5 @@
 """How a roll goes through a fleet, on the real engine, a real provider and a real daemon."""
 
-from fleet import identity
 from tests.support.docker_events import events
 from tests.support.fleet import FleetUnderTest
 from tests.support.pulumi_stack import LLM_KEY, NEW_KEY
@@ -131,35 +130,6 @@ def test_suspending_the_sick_family_lets_the_rest_go_on(fleet: FleetUnderTest) -
     assert fleet.silent()
 
 
-def test_a_healthy_family_that_is_suspended_is_stopped(fleet: FleetUnderTest) -> None:
-    """Suspension is an order, not a wish: the running container goes, the data stays, nobody else is touched."""
-    started(fleet, "ash", "birch")
-    fleet.put("ash", "keep.txt", "kept")
-    before = fleet.ids()
-    fleet.entry("ash")["state"] = "suspended"
-    fleet.write()
-    run = fleet.up()
-    assert run.names("replace") == [fleet.resource("ash")]
-    assert fleet.state("ash") == "created"
-    assert fleet.ids()["birch"] == before["birch"]
-    assert (fleet.data("ash") / "keep.txt").read_text() == "kept"
-
-
-def test_removed_and_put_back_a_family_finds_its_data(fleet: FleetUnderTest) -> None:
-    """Removal keeps the volume; the family that comes back is created asleep on it."""
-    started(fleet, "ash", "birch")
-    fleet.put("birch", "memory.txt", "do not forget")
-    gone = fleet.entry("birch")
-    fleet.families.remove(gone)
-    fleet.write()
-    fleet.up()
-    fleet.families.append(gone)
-    fleet.write()
-    fleet.up()
-    assert fleet.state("birch") == "created"
-    assert (fleet.data("birch") / "memory.txt").read_text() == "do not forget"
-
-
 def test_destroy_keeps_every_volume(fleet: FleetUnderTest) -> None:
     """`pulumi destroy` takes the containers and the network; the families' data stays."""
     started(fleet, "ash")
@@ -167,34 +137,6 @@ def test_destroy_keeps_every_volume(fleet: FleetUnderTest) -> None:
     fleet.stack.run("destroy", "--yes", "--skip-preview", "--config-file", str(fleet.stack.config_file), check=True)
     assert fleet.state("ash") == "gone"
     assert (fleet.data("ash") / "memory.txt").read_text() == "do not forget"
-
-
-def test_a_container_removed_behind_pulumis_back_comes_back(fleet: FleetUnderTest) -> None:
-    """The listing sees what the engine does not: just that family is created again, and then all is quiet."""
-    started(fleet, "ash", "birch")
-    fleet.put("ash", "memory.txt", "do not forget")
-    before = fleet.ids()
-    fleet.container("ash").remove(force=True)
-    run = fleet.up()
-    assert run.names("replace") == [fleet.resource("ash")]
-    assert fleet.state("ash") == "created"
-    assert fleet.ids()["birch"] == before["birch"]
-    assert (fleet.data("ash") / "memory.txt").read_text() == "do not forget"
-    assert fleet.silent()
-    assert fleet.up("--refresh").changed == {}
-
-
-def test_labels_say_who_owns_what(fleet: FleetUnderTest) -> None:
-    """Container and volume carry the ownership labels; nothing else of the registry is in them."""
-    started(fleet, "ash")
-    labels = fleet.container("ash").labels
-    assert labels[identity.LABEL_STACK] == fleet.stack.name
-    assert labels[identity.LABEL_FAMILY] == "ash"
-    assert labels[identity.LABEL_ID] == str(fleet.id("ash"))
-    assert labels[identity.LABEL_START] == "awake"
-    assert len(labels[identity.LABEL_CREDENTIALS]) == 16
-    volume = fleet.client.volumes.get(fleet.volume("ash")).attrs["Labels"]
-    assert volume == identity.family_labels(fleet.stack.name, "ash", fleet.id("ash"))
 
 
 def test_many_sleepers_at_once_do_not_lock_the_program_up(fleet: FleetUnderTest) -> None:

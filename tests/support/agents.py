@@ -1,10 +1,13 @@
 """A fleet of real agents under test: what a client, a curious neighbour and a forensic eye can do with them."""
 
+import contextlib
 import json
 import sqlite3
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -13,12 +16,14 @@ from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
 from fleet.keys import api_key_for
+from tests.support import kept_logs
 from tests.support.fleet import FleetUnderTest
 from tests.support.llm_server import MODEL, LlmServer
 from tests.support.netns import listen_inside
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY
+from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, Provider
 
 LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
+TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
 
 
 def image_or_skip(client: docker.DockerClient, image: str) -> str:
@@ -128,6 +133,28 @@ class AgentFleet(FleetUnderTest):
         """Return (role, content) of every message in a family's state.db, oldest first."""
         with sqlite3.connect(f"file:{self.data(name) / 'state.db'}?mode=ro", uri=True) as database:
             return list(database.execute("SELECT role, content FROM messages ORDER BY timestamp"))
+
+
+@contextlib.contextmanager
+def real_agents(
+    client: docker.DockerClient, folder: Path, provider: Provider, line: str, *names: str, image: str = ""
+) -> Iterator[AgentFleet]:
+    """Run real agents of a Hermes line inside the block, all healthy, beside an LLM provider of their own."""
+    with LlmServer() as llm:
+        reference = image_or_skip(client, image or LINES[line])
+        fleet = AgentFleet(client, folder, provider, reference, line, llm=llm)
+        fleet.defaults = {"timezone": "Europe/Berlin", "channels": {"sudo_chat": True}, "toolsets": TOOLSETS}
+        try:
+            try:
+                fleet.declare(*names)
+                fleet.up()
+                fleet.connect_all()
+            except BaseException:
+                kept_logs.keep([fleet], f"{folder.name}-setup")
+                raise
+            yield fleet
+        finally:
+            fleet.clean()
 
 
 def execute(container: Container, *command: str, user: str = "root") -> tuple[int, str]:

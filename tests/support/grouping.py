@@ -4,18 +4,23 @@ from typing import Any
 
 import pytest
 
-# Fixtures of a whole module, and one that fills the machine. Below, what they are made anew for.
-SHARED = {"agents", "image", "made", "name", "pair", "plugins", "proxied", "shown", "slept", "street", "trio"}
+# Fixtures of a whole module or folder, and one that fills the machine. Below, what they are made anew for.
+SHARED = {
+    *("agents", "changed", "image", "made", "name", "pair", "plugins", "proxied", "settled", "shown", "slept"),
+    *("slow", "street", "trio"),
+}
+FOLDERS = {"agents"}
 PARAMS = ("provider", "agents")
 
 
 def group_of(item: Any) -> str | None:
-    """Return the group of a test: its file and what its shared fleet was made from. None: it may run anywhere."""
+    """Return the group of a test: its file or folder, and what its fleet was made from. None: it runs anywhere."""
     if not SHARED & set(getattr(item, "fixturenames", ())):
         return None
     params = getattr(getattr(item, "callspec", None), "params", {})
     made_from = [str(getattr(params[name], "name", params[name])) for name in PARAMS if name in params]
-    return "-".join([item.path.stem, *made_from])
+    folder = item.path.parent.name
+    return "-".join([folder if folder in FOLDERS else item.path.stem, *made_from])
 
 
 def mark_groups(items: list[pytest.Item]) -> None:

@@ -1,15 +1,22 @@
 """Drives the project's own program through the real Pulumi CLI, with a stack, state and config of its own."""
 
+import atexit
+import functools
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
+
+from tests.support.blank_stack import PASSPHRASE, BlankStack, blank_stack
 
 ROOT = Path(__file__).parent.parent.parent
 PULUMI_HOME = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
@@ -31,6 +38,15 @@ class Provider:
     home: Path
 
 
+@functools.cache
+def home_for_tests(provider: Provider) -> Path:
+    """Return a Pulumi home with the provider's plugins, for this process alone: the CLI logs all that it does there."""
+    home = Path(tempfile.mkdtemp(prefix="hermes-fleet-pulumi-home-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (home / "plugins").symlink_to(provider.home / "plugins")
+    return home
+
+
 @dataclass(frozen=True)
 class Run:
     """What one Pulumi command did: exit code, everything it printed, and its steps as (operation, resource name)."""
@@ -49,6 +65,10 @@ class Run:
         """Return how many resources each operation but `same` was planned or done for."""
         return dict(Counter(operation for operation, _, _ in self.steps if operation not in {"same", "refresh"}))
 
+    def operations(self, name: str) -> dict[str, str]:
+        """Return the last operation on each resource of this name, by kind."""
+        return {kind: operation for operation, kind, of in self.steps if of == name}
+
 
 @dataclass
 class PulumiStack:
@@ -64,11 +84,14 @@ class PulumiStack:
     def __post_init__(self) -> None:
         """Create the stack."""
         assert self.name.startswith("test-")
-        (self.folder / "state").mkdir(parents=True, exist_ok=True)
-        self.run("stack", "init", self.name, "--no-select", "--secrets-provider", "passphrase", check=True)
-        # The CLI writes the new stack's file where the project keeps such files; a test keeps it to itself.
-        for made in (*self.project.glob(f"stacks/Pulumi.{self.name}.yaml"), *self.project.glob(self.config_file.name)):
-            shutil.move(made, self.config_file)
+        self.blank.copy(self.name, self.folder / "state", self.config_file)
+
+    @property
+    def blank(self) -> BlankStack:
+        """Return what every stack of this project begins as."""
+        pulumi = find_pulumi()
+        assert pulumi
+        return blank_stack(pulumi, str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]))
 
     @property
     def config_file(self) -> Path:
@@ -81,11 +104,11 @@ class PulumiStack:
         env = {
             **os.environ,
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'state'}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DEBUG_COMMANDS": "true",  # --event-log is a flag for tools
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_HOME": str(self.provider.home),
+            "PULUMI_HOME": str(home_for_tests(self.provider)),
             "PATH": f"{Path(sys.executable).parent}:{PULUMI_HOME / 'bin'}:{os.environ['PATH']}",
             **self.environment,
         }
@@ -118,10 +141,16 @@ class PulumiStack:
         return Run(done.returncode, done.stdout, ())
 
     def configure(self, plain: Mapping[str, str], secret: Mapping[str, str] | None = None) -> None:
-        """Set config values; keys may be paths such as `llm.model`."""
-        flags = [arg for key, value in plain.items() for arg in ("--plaintext", f"hermes-fleet:{key}={value}")]
-        flags += [arg for key, value in (secret or {}).items() for arg in ("--secret", f"hermes-fleet:{key}={value}")]
-        self.run("config", "set-all", "--path", *flags, "--config-file", str(self.config_file), check=True)
+        """Set config values in the stack's file, as an operator edits it; keys may be paths such as `llm.model`."""
+        held = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
+        encrypted = {key: {"secure": self.blank.encrypted(value)} for key, value in (secret or {}).items()}
+        for key, value in {**plain, **encrypted}.items():
+            *parents, last = f"hermes-fleet:{key}".split(".")
+            place = held.setdefault("config", {})
+            for parent in parents:
+                place = place.setdefault(parent, {})
+            place[last] = value
+        self.config_file.write_text(yaml.safe_dump(held), encoding="utf-8")
 
     def up(self, *args: str, code: int | None = 0) -> Run:
         """Run `pulumi up` and return its steps; `code` is the exit code that must come out, None for any."""

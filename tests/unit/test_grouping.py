@@ -1,12 +1,10 @@
 """Tests that share a fleet run on one worker."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 from tests.support.grouping import SHARED
+from tests.support.nested_pytest import run_pytest
 from tests.support.pulumi_stack import ROOT
 
 CONFTEST = "from tests.conftest import pytest_collection_modifyitems"
@@ -27,28 +25,17 @@ def test_each_fleet_is_made_by_one_worker(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
     (folder / "test_agents.py").write_text(TEST)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    spared = [
-        word for name in ("anyio", "cacheprovider", "hypothesispytest", "timeout") for word in ("-p", f"no:{name}")
-    ]
+    spared = [f"-pno:{plugin}" for plugin in ("anyio", "hypothesispytest", "timeout")]
     options = [*spared, "--rootdir", str(folder), "--numprocesses", "2", "--dist", "loadgroup"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *options, str(folder)],
-        env={**environment, "PYTHONPATH": str(ROOT)},
-        cwd=folder,
-        text=True,
-        capture_output=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_pytest(folder, *options, str(folder), seconds=60, PYTHONPATH=str(ROOT))
     assert done.returncode == 0, done.stdout
     assert len(list(folder.glob("ran-0.19-*"))) == 1
     assert len(list(folder.glob("ran-0.15-*"))) == 1
 
 
-def test_every_fixture_of_a_module_is_known() -> None:
+def test_every_fixture_of_a_module_or_folder_is_known() -> None:
     """One that is not would be made by every worker: a fleet, an image, a browser."""
-    fixtures = re.compile(r"@pytest\.fixture\(scope=\"module\".*\)\ndef (\w+)\(")
+    fixtures = re.compile(r"@pytest\.fixture\(scope=\"(?:module|package)\".*\)\ndef (\w+)\(")
     found = {name for file in (ROOT / "tests").rglob("*.py") for name in fixtures.findall(file.read_text())}
     assert found
-    assert found - {"llm"} <= SHARED  # which costs nothing
+    assert found <= SHARED

@@ -2,15 +2,17 @@
 
 import json
 import subprocess
+import zlib
 from pathlib import Path
 
 from fleet.keys import api_key_for, reaper_key
 from tests.support.agents import AgentFleet, execute
 from tests.support.docker_events import events
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY
+from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, home_for_tests
 
 ANOTHER_KEY = "sk-test-PLANTED-rolled-0003"
 EXTRA = "planted-extra-token-0004"
+GZIP = b"\x1f\x8b"
 
 
 def test_a_new_key_reaches_everyone_and_wakes_nobody(agents: AgentFleet) -> None:
@@ -51,7 +53,7 @@ def test_a_dead_key_is_refused_before_anyone_is_touched(agents: AgentFleet) -> N
 
 
 def test_no_secret_is_readable_anywhere(agents: AgentFleet) -> None:
-    """Planted values are searched for in state, stack file, output, logs, inspect, process lists and labels."""
+    """Planted values are searched for in state, stack file, output, all logs, inspect, process lists and labels."""
     agents.stack.configure({}, {"env.EXTRA_TOKEN": EXTRA})
     shown = [agents.preview("--diff").text, agents.up().text, agents.preview("--diff", "--json").text]
     agents.connect_all()
@@ -62,9 +64,11 @@ def test_no_secret_is_readable_anywhere(agents: AgentFleet) -> None:
     for container in containers:
         shown += [json.dumps(container.attrs), container.logs().decode(errors="replace")]
         shown += [json.dumps(container.top(ps_args="-eo pid,args")) if container.status == "running" else ""]
-    listed = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout
-    # Tests that run beside this one hand the same planted values to the CLI.
-    shown += [line for line in listed.splitlines() if " config set-all " not in line or agents.stack.name in line]
+    shown.append(subprocess.run(["ps", "axww", "-o", "args"], capture_output=True, text=True, check=True).stdout)
+    logs = home_for_tests(agents.provider) / "logs"
+    kept_by_pulumi = [file.read_bytes() for file in logs.glob("*.log")]
+    assert kept_by_pulumi
+    shown += [(zlib.decompress(log, wbits=31) if log[:2] == GZIP else log).decode("latin-1") for log in kept_by_pulumi]
     reaper = reaper_key(MASTER_KEY)
     secrets = [LLM_KEY, agents.llm_key, MASTER_KEY, EXTRA, reaper]
     secrets += [api_key_for(MASTER_KEY, agents.id(name)) for name in ("ash", "birch")]
