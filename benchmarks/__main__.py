@@ -36,7 +36,7 @@ def _reaper(args: argparse.Namespace) -> Result:
 
 def _life(args: argparse.Namespace) -> Result:
     """Go through first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
-    lived = life.measure(args.sizes)
+    lived = life.measure(args.sizes, args.runs, awake=not args.asleep)
     return report.life_table(lived), life.failures(lived, by_cpu=args.busy)
 
 
@@ -90,7 +90,8 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("what", nargs="*", metavar="NAME", help=f"default: {' '.join(USUAL)}; see below")
     parser.add_argument("--sizes", type=_sizes, default=(100, 1000), metavar="N,N", help="families; default: 100,1000")
-    parser.add_argument("--runs", type=int, default=2, help="of each program and size of a plan; default: 2")
+    parser.add_argument("--runs", type=int, default=2, help="of a plan, and of what changes nothing; default: 2")
+    parser.add_argument("--asleep", action="store_true", help="life: leave out the roll of awake families")
     parser.add_argument("--postgres", metavar="URL", help="remedies: a database to keep state in, postgres://...")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
     args = parser.parse_args()

@@ -13,9 +13,8 @@ import yaml
 
 from tests.support.providers import find_providers
 from tests.support.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
-from tests.support.pulumi_stack import Provider, find_pulumi
+from tests.support.pulumi_stack import Provider, find_pulumi, home_for_tests
 
-PULUMI_HOME = next(iter(find_providers()), Provider("official", DEFAULT_HOME)).home
 _POLL_SECONDS = 0.05
 
 
@@ -133,7 +132,7 @@ class Program:
             "PULUMI_CONFIG_PASSPHRASE": "benchmark",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_HOME": str(PULUMI_HOME),
+            "PULUMI_HOME": str(home_for_tests(next(iter(find_providers()), Provider("official", DEFAULT_HOME)))),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{DEFAULT_HOME / 'bin'}",
             **self.environment,
         }

@@ -89,7 +89,15 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
             "options": {"com.docker.network.bridge.enable_icc": "false"},
             "labels": [{"label": identity.LABEL_STACK, "value": bench.stack}],
         },
-        "scripts": [[f"{files.FLEET}/{name}", text, "0755"] for name, text in files.scripts().items()],
+        "scripts": [
+            {
+                "file": each.file,
+                "source": str(Path(each.source).resolve()),
+                "source_hash": each.digest,
+                "permissions": each.mode,
+            }
+            for each in files.scripts()
+        ],
         "families": [_bare_family(family, settings, rendered[family.id], bench) for family in families],
     }
 
@@ -97,7 +105,7 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
 def _bare_family(family: Family, settings: Settings, rendered: files.FamilyFiles, bench: Bench) -> dict[str, Any]:
     start = int(family.name.rpartition("-")[2]) < bench.awake
     labels = identity.family_labels(settings.stack, family.name, family.id)
-    own = files.uploads(rendered, {})
+    own = files.uploads(rendered)
     return {
         "name": identity.container_name(family.id),
         "volume": identity.volume_name(family.id),

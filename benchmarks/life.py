@@ -17,7 +17,6 @@ from fleet import identity
 from tests.support import stub_agent
 
 NEW_KEY = "sk-benchmark-0002"
-_QUIET_RUNS = 3
 FIRST, NOOP, REFRESH, ROLL = "first up, all asleep", "no-op up", "refresh", "roll, all asleep"
 
 
@@ -49,26 +48,29 @@ def failures(lived: Sequence[Lived], *, by_cpu: bool) -> list[str]:
     ]
 
 
-def measure(sizes: Sequence[int]) -> list[Lived]:
-    """Measure every size, one program after the other on the same names, and clean up after each."""
+def measure(sizes: Sequence[int], runs: int, *, awake: bool = True) -> list[Lived]:
+    """Measure every size, one program after the other on the same names, and clean up after each.
+
+    What changes nothing is run so many times. `awake`: also roll a fifth of the families awake.
+    """
     client = docker.from_env()
     try:
         image = stub_agent.build(client, "bench")
         found = []
         for size in sizes:
-            for awake in (0, max(1, size // 5)):
-                found += _life(client, fleets.Bench(f"bench-life-{size}", size, awake, image))
+            for running in (0, max(1, size // 5)) if awake else (0,):
+                found += _life(client, fleets.Bench(f"bench-life-{size}", size, running, image), runs)
         return found
     finally:
         client.close()
 
 
-def _life(client: docker.DockerClient, bench: fleets.Bench) -> list[Lived]:
+def _life(client: docker.DockerClient, bench: fleets.Bench, runs: int) -> list[Lived]:
     stages: dict[str, dict[str, tuple[Measured, float]]] = {}
     for name in (BARE, OURS):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             try:
-                for stage, measured, state in _stages(name, Path(folder), bench):
+                for stage, measured, state in _stages(name, Path(folder), bench, runs):
                     progress(f"{bench.families} families, {name}: {stage}", measured)
                     stages.setdefault(stage, {})[name] = (measured, state)
             finally:
@@ -79,7 +81,7 @@ def _life(client: docker.DockerClient, bench: fleets.Bench) -> list[Lived]:
     ]
 
 
-def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str, Measured, float]]:
+def _stages(name: str, folder: Path, bench: fleets.Bench, runs: int) -> Iterator[tuple[str, Measured, float]]:
     registry, data = fleets.write_registry(bench, folder), folder / "fleet.json"
     source = fleets.ROOT if name == OURS else fleets.ROOT / "benchmarks" / BARE
     program = Program(name, source, bench.stack, folder / name, {"BENCH_FLEET": str(data)})
@@ -97,15 +99,15 @@ def _stages(name: str, folder: Path, bench: fleets.Bench) -> Iterator[tuple[str,
         yield f"roll, {bench.awake} awake", program.up(), program.state_bytes() / 2**20
         return
     yield FIRST, first, program.state_bytes() / 2**20
-    yield NOOP, _best(program.up), program.state_bytes() / 2**20
-    yield REFRESH, _best(program.refresh), program.state_bytes() / 2**20
+    yield NOOP, _best(program.up, runs), program.state_bytes() / 2**20
+    yield REFRESH, _best(program.refresh, runs), program.state_bytes() / 2**20
     declare(replace(bench, llm_key=NEW_KEY))
     yield ROLL, program.up(), program.state_bytes() / 2**20
 
 
-def _best(stage: Callable[[], Measured]) -> Measured:
+def _best(stage: Callable[[], Measured], runs: int) -> Measured:
     """Return the best of a few runs of what changes nothing: noise only adds time."""
-    return min((stage() for _ in range(_QUIET_RUNS)), key=lambda run: run.seconds)
+    return min((stage() for _ in range(runs)), key=lambda run: run.seconds)
 
 
 def clean(client: docker.DockerClient, bench: fleets.Bench) -> None:

@@ -1,7 +1,7 @@
 """One family's runtime: the volume that holds its memory, and the container that lives on it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pulumi
 import pulumi_docker as docker
@@ -9,7 +9,7 @@ import pulumi_docker as docker
 from components.options import container_options, volume_options
 from fleet import container, identity
 from fleet.component_inputs import visible_inputs
-from fleet.files import FamilyFiles, uploads
+from fleet.files import FamilyFiles, Script, uploads
 from fleet.settings import Settings
 from fleet.waves import Placement
 
@@ -25,7 +25,7 @@ class FamilyRuntimeArgs:
     placement: Placement
     settings: Settings
     files: FamilyFiles
-    scripts: Mapping[str, str] = field(repr=False)
+    scripts: Sequence[Script]
     network: docker.Network
     after: Sequence[pulumi.Input[pulumi.Resource]] = ()
     hooks: pulumi.ResourceHookBinding | None = None
@@ -73,11 +73,14 @@ class FamilyRuntime(pulumi.ComponentResource):
 
 def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUploadArgsDict]]:
     """Return the files as one secret: the SDK's work grows with the square of how many outputs there are."""
-    found: list[docker.ContainerUploadArgsDict] = [
-        {"file": each.file, "content": each.content, "permissions": each.mode}
-        for each in uploads(args.files, args.scripts)
+    own: list[docker.ContainerUploadArgsDict] = [
+        {"file": each.file, "content": each.content, "permissions": each.mode} for each in uploads(args.files)
     ]
-    return pulumi.Output.secret(found)
+    shared: list[docker.ContainerUploadArgsDict] = [
+        {"file": each.file, "source": each.source, "source_hash": each.digest, "permissions": each.mode}
+        for each in args.scripts
+    ]
+    return pulumi.Output.secret(own + shared)
 
 
 def _labels(labels: Mapping[str, str]) -> list[docker.VolumeLabelArgsDict]:

@@ -1,6 +1,8 @@
 """The rendered files of every family, made before anything is declared: what cannot be rendered stops a roll."""
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
@@ -28,11 +30,25 @@ class FamilyFiles:
 
 @dataclass(frozen=True)
 class Upload:
-    """One file written into a container before it starts; `mode` is octal text."""
+    """One file of a family's own that is written into its container before it starts; `mode` is octal text."""
 
     file: str
     content: str = field(repr=False)
     mode: str
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script that every container gets. `source` is its path from where Pulumi runs, `digest` its SHA-256 in hex.
+
+    The provider reads it when it makes a container, and the state holds path and digest: as a content it would be
+    there twice for each family, encrypted anew with every step of an `up`.
+    """
+
+    file: str
+    source: str
+    digest: str
+    mode: str = "0755"
 
 
 def render_all(families: Iterable[Family], settings: Settings) -> dict[UUID, FamilyFiles]:
@@ -56,16 +72,19 @@ def render_all(families: Iterable[Family], settings: Settings) -> dict[UUID, Fam
     return rendered
 
 
-def scripts() -> dict[str, str]:
-    """Return the scripts that every container gets: name to content."""
-    return {name: (_TEMPLATES / name).read_text(encoding="utf-8") for name in _SCRIPTS}
+def scripts() -> tuple[Script, ...]:
+    """Return the scripts that every container gets."""
+    paths = [_TEMPLATES / name for name in _SCRIPTS]
+    return tuple(
+        Script(f"{FLEET}/{path.name}", os.path.relpath(path), hashlib.sha256(path.read_bytes()).hexdigest())
+        for path in paths
+    )
 
 
-def uploads(files: FamilyFiles, shared: Mapping[str, str]) -> tuple[Upload, ...]:
-    """Return the files of a family's container; `shared` is what `scripts()` returned."""
-    own = (
+def uploads(files: FamilyFiles) -> tuple[Upload, ...]:
+    """Return the files of a family's own."""
+    return (
         Upload(f"{FLEET}/config.yaml", files.config, "0600"),
         Upload(f"{FLEET}/MEMORY.md", files.identity, "0600"),
         Upload(f"{FLEET}/env", files.env, "0600"),
     )
-    return own + tuple(Upload(f"{FLEET}/{name}", content, "0755") for name, content in shared.items())

@@ -9,6 +9,12 @@ import pulumi
 import pulumi_docker as docker
 
 
+def own_file(given: list[str]) -> docker.ContainerUploadArgsDict:
+    """Return a secret upload from path, content and mode."""
+    file, content, mode = given
+    return {"file": file, "content": pulumi.Output.secret(content), "permissions": mode}
+
+
 class Bare(pulumi.ComponentResource):
     """One family's resources."""
 
@@ -20,10 +26,7 @@ class Bare(pulumi.ComponentResource):
         docker.Container(
             family["name"],
             **family["container"],
-            uploads=[
-                {"file": file, "content": pulumi.Output.secret(content), "permissions": mode}
-                for file, content, mode in (*family["uploads"], *scripts)
-            ],
+            uploads=[*map(own_file, family["uploads"]), *scripts],
             volumes=[
                 {"volume_name": volume.name, "container_path": "/opt/data"},
                 {"host_path": family["plugins"], "container_path": "/opt/data/plugins", "read_only": True},

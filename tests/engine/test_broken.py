@@ -1,14 +1,13 @@
 """The tests are tested: they fail where somebody breaks a component, without the official provider, too."""
 
-import shutil
 from pathlib import Path
 
 import docker
 import pytest
 
+from tests.support.copies import copy_repository
 from tests.support.nested_pytest import run_pytest
 from tests.support.providers import OFFLINE, find_providers
-from tests.support.pulumi_stack import ROOT
 
 OPTIONS = "components/options.py"
 # What a component does wrong: its file, the right words and the wrong ones; a test that has to notice, and how it does.
@@ -32,12 +31,7 @@ def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, t
     assert pulumi_cli
     if OFFLINE not in [found.name for found in find_providers()]:
         pytest.skip("no offline docker provider, get it with: tools/offline-docker-provider/install.sh")
-    made = tmp_path / "repository"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs", "Pulumi.*.yaml")
-    shutil.copytree(ROOT, made, ignore=ignored)
-    for shared in (".venv", ".tools"):
-        (made / shared).symlink_to(ROOT / shared)
-    return made
+    return copy_repository(tmp_path / "repository")
 
 
 @pytest.mark.parametrize("broken", BREAKS)

@@ -56,7 +56,7 @@ def test_a_plan_without_a_daemon_is_what_up_then_does(fleet: FleetUnderTest) -> 
 
 
 def test_guards_refuse_and_are_overridden(fleet: FleetUnderTest) -> None:
-    """Too many removed, another id under an old name, an image without digest, a fleet with no canary."""
+    """An older Hermes line, too many removed, another id, an image without digest, a fleet with no canary."""
     fleet.declare("ash", "birch", "cedar")
     fleet.up()
 
@@ -66,6 +66,12 @@ def test_guards_refuse_and_are_overridden(fleet: FleetUnderTest) -> None:
     assert "refused (no-canary)" in told.errors
     allowed = plan(fleet, "--production", "--allow", "no-canary", "--allow", "image-digest")
     assert (allowed.code, allowed.guards()) == (2, [])
+
+    fleet.stack.configure({"hermesLine": "0.15"})
+    told = plan(fleet, "--allow", "no-canary", daemon=False)
+    assert (told.code, told.guards()) == (3, ["hermes-line"])
+    assert plan(fleet, "--allow", "no-canary", "--allow", "hermes-line", daemon=False).code == 2
+    fleet.stack.configure({"hermesLine": "0.19"})
 
     fleet.entry("ash")["id"] = str(uuid.uuid4())
     fleet.write()
@@ -77,16 +83,6 @@ def test_guards_refuse_and_are_overridden(fleet: FleetUnderTest) -> None:
     seen = plan(fleet, *passed)
     assert (seen.code, seen.guards()) == (3, ["family-id"])
     assert "`pulumi up` refuses it too" in seen.text
-
-
-def test_going_back_a_hermes_line_is_refused_without_a_daemon(fleet: FleetUnderTest) -> None:
-    """The state remembers the line that each family was given."""
-    fleet.declare("ash", "birch")
-    fleet.up()
-    fleet.stack.configure({"hermesLine": "0.15"})
-    told = plan(fleet, "--allow", "no-canary", daemon=False)
-    assert (told.code, told.guards()) == (3, ["hermes-line"])
-    assert plan(fleet, "--allow", "no-canary", "--allow", "hermes-line", daemon=False).code == 2
 
 
 def test_a_bad_registry_is_an_error_with_its_place(fleet: FleetUnderTest) -> None:

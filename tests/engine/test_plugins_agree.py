@@ -42,6 +42,7 @@ CONTAINER: Properties = {
         {"file": "/opt/fleet/env", "content": "KEY=planted", "permissions": "0600"},
         {"file": "/opt/fleet/boot.sh", "content": "exec sleep 600\n", "permissions": "0755"},
         {"file": "/opt/fleet/MEMORY.md", "content": "# Ada\n"},
+        {"file": "/opt/fleet/health.sh", "source": __file__, "sourceHash": "1", "permissions": "0755"},
     ],
     "volumes": [
         {"containerPath": "/opt/data", "volumeName": "{name}"},
@@ -129,6 +130,8 @@ CHANGES: list[tuple[str, tuple[str | int, ...], Any]] = [
     ("Container", ("uploads", 0, "permissions"), "0644"),
     ("Container", ("uploads", 2, "permissions"), "0644"),
     ("Container", ("uploads", 1, "file"), "/new"),
+    ("Container", ("uploads", 3, "source"), "/new"),
+    ("Container", ("uploads", 3, "sourceHash"), "2"),
     ("Container", ("uploads",), list(reversed(CONTAINER["uploads"]))),
     ("Container", ("uploads",), CONTAINER["uploads"][1:]),
     ("Container", ("uploads",), [*CONTAINER["uploads"], {"file": "/new", "content": "new"}]),

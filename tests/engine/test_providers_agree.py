@@ -4,6 +4,7 @@ Each test lets both live through the same and compares what was seen, step by st
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -59,6 +60,7 @@ class Life:
     def declare(self, *, secret: str = SECRET, sick: bool = False, replace: bool = True, **inputs: object) -> None:
         """Set what the program declares from now on."""
         given = {"name": self.name, "image": self.image, "secret": secret, "sick": sick, "replace": replace}
+        given["hash"] = hashlib.sha256((self.folder / "program" / "health.sh").read_bytes()).hexdigest()
         self.stack.environment["AGREE"] = json.dumps({**given, "inputs": inputs})
 
     def plan(self) -> Any:

@@ -76,8 +76,11 @@ def test_a_roll_goes_in_waves_with_canaries_first(fleet: FleetUnderTest) -> None
     assert len(healthy) >= 4
 
 
-def test_a_sick_family_halts_the_roll_until_it_is_healthy(fleet: FleetUnderTest) -> None:
-    """The gate is sticky: later waves stay untouched, the same `up` gates only the sick one, then finishes."""
+def test_a_sick_family_halts_the_roll_until_it_is_suspended(fleet: FleetUnderTest) -> None:
+    """The gate is sticky: later waves stay untouched, the same `up` gates only the sick one and halts again.
+
+    `state: suspended` takes a family out of every gate: it is declared, stopped, and the roll finishes.
+    """
     started(fleet, "ash", "birch", "cedar", "dogwood")
     before = fleet.ids()
     fleet.put("birch", "sick")
@@ -100,14 +103,16 @@ def test_a_sick_family_halts_the_roll_until_it_is_healthy(fleet: FleetUnderTest)
     assert fleet.ids()["cedar"] == before["cedar"]
     assert fleet.ids()["ash"] == after["ash"]
 
-    (fleet.data("birch") / "sick").unlink()
+    fleet.entry("birch")["state"] = "suspended"
+    fleet.write()
     finished = fleet.up()
     assert sorted(finished.names("replace")) == sorted(fleet.resource(n) for n in ("birch", "cedar", "dogwood"))
+    assert [fleet.state(n) for n in before] == ["running", "created", "running", "running"]
     assert fleet.silent()
 
 
-def test_a_crash_loop_never_counts_as_asleep(fleet: FleetUnderTest) -> None:
-    """A family whose agent keeps crashing halts every retry; none of the later families is touched."""
+def test_a_crash_loop_halts_every_retry_until_it_is_healed(fleet: FleetUnderTest) -> None:
+    """A family whose agent keeps crashing never counts as asleep; no later one is touched before it is well."""
     started(fleet, "ash", "birch", "cedar")
     before = fleet.ids()
     fleet.put("ash", "crash")
@@ -115,18 +120,11 @@ def test_a_crash_loop_never_counts_as_asleep(fleet: FleetUnderTest) -> None:
     for _ in range(2):
         assert fleet.up(code=None).code != 0
         assert fleet.ids()["cedar"] == before["cedar"]
-
-
-def test_suspending_the_sick_family_lets_the_rest_go_on(fleet: FleetUnderTest) -> None:
-    """`state: suspended` takes a family out of every gate: it is declared, stopped, and the roll finishes."""
-    started(fleet, "ash", "birch", "cedar")
-    fleet.put("ash", "sick")
-    rolled(fleet)
-    assert fleet.up(code=None).code != 0
-    fleet.entry("ash")["state"] = "suspended"
-    fleet.write()
-    fleet.up()
-    assert (fleet.state("ash"), fleet.state("cedar")) == ("created", "running")
+    (fleet.data("ash") / "crash").unlink()
+    finished = fleet.up()
+    assert fleet.resource("birch") not in finished.names("replace")
+    assert {fleet.resource(n) for n in ("ash", "cedar")} == set(finished.names("replace"))
+    assert {fleet.state(n) for n in before} == {"running"}
     assert fleet.silent()
 
 

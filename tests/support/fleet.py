@@ -54,7 +54,7 @@ class FleetUnderTest:
                 "rollout.health_timeout": "14",
                 "rollout.stop_grace": "10",
                 "rollout.preflight": "false",
-                "health.interval": "1",
+                "health.interval": "2",
             },
             {"llmApiKey": LLM_KEY, "masterKey": MASTER_KEY},
         )

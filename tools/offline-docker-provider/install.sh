@@ -9,7 +9,7 @@ launcher=$root/.tools/pulumi-home/plugins/resource-docker-v$here/pulumi-resource
 mkdir -p "${launcher%/*}"
 cat >"$launcher.new" <<'LAUNCHER'
 #!/bin/sh
-root=$(CDPATH='' cd -- "$(dirname -- "$0")/../../../.." && pwd)
+root=$(CDPATH='' cd -P -- "$(dirname -- "$0")/../../../.." && pwd)
 exec "$root/.venv/bin/python" "$root/tools/offline-docker-provider" "$@"
 LAUNCHER
 chmod 755 "$launcher.new"

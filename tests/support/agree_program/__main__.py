@@ -66,7 +66,7 @@ docker.Container(
         "uploads": [
             {"file": "/opt/fleet/env", "content": pulumi.Output.secret(GIVEN["secret"]), "permissions": "0600"},
             {"file": "/opt/fleet/boot.sh", "content": SICK if GIVEN["sick"] else HEALTHY, "permissions": "0755"},
-            {"file": "/opt/fleet/health.sh", "content": "exec wget -qO- http://127.0.0.1:8642/health\n"},
+            {"file": "/opt/fleet/health.sh", "source": "health.sh", "source_hash": GIVEN["hash"]},
         ],
         "volumes": [
             {"volume_name": volume.name, "container_path": "/opt/data"},

@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -86,8 +87,8 @@ def test_the_check_does_not_touch_what_it_was_given() -> None:
         (container.SPEC, {**MINIMAL, "command": ["x"]}, "command"),
         (
             container.SPEC,
-            {**MINIMAL, "uploads": [{"file": "/x", "content": SECRET, "source": "y"}]},
-            "uploads[0].source",
+            {**MINIMAL, "uploads": [{"file": "/x", "contentBase64": SECRET}]},
+            "uploads[0].contentBase64",
         ),
         (container.SPEC, {**MINIMAL, "uploads": [{"file": "/x", "content": 5}]}, "uploads[0].content"),
         (
@@ -233,19 +234,29 @@ def test_docker_is_asked_for_what_is_declared() -> None:
     assert SECRET not in str(body)
 
 
-def test_uploads_are_root_owned_files_of_their_mode() -> None:
-    """The archive holds every upload under its path, with its mode or 0644, and owned by root."""
+def test_uploads_are_root_owned_files_of_their_mode(tmp_path: Path) -> None:
+    """The archive holds every upload under its path, with its mode or 0644, and owned by root; a source is read."""
+    (tmp_path / "boot.sh").write_text("exec true\n")
     uploads = [
         {"file": "/opt/fleet/env", "content": "KEY=ü\n", "permissions": "0600"},
-        {"file": "/opt/fleet/MEMORY.md", "content": ""},
+        {"file": "/opt/fleet/MEMORY.md", "content": "-"},
+        {"file": "/opt/fleet/boot.sh", "source": str(tmp_path / "boot.sh"), "sourceHash": "1"},
     ]
     with tarfile.open(fileobj=io.BytesIO(container.archive(uploads))) as tar:
-        first, second = tar.getmembers()
-        content = tar.extractfile(first)
+        first, second, third = tar.getmembers()
+        content, script = tar.extractfile(first), tar.extractfile(third)
         assert content
-        assert content.read() == "KEY=ü\n".encode()
+        assert script
+        assert (content.read(), script.read()) == ("KEY=ü\n".encode(), b"exec true\n")
     assert (first.name, first.mode, first.uid, first.gid) == ("opt/fleet/env", 0o600, 0, 0)
-    assert (second.name, second.mode, second.size) == ("opt/fleet/MEMORY.md", 0o644, 0)
+    assert (second.name, second.mode, second.size) == ("opt/fleet/MEMORY.md", 0o644, 1)
+
+
+@pytest.mark.parametrize("given", [{}, {"content": ""}, {"content": "x", "source": "y"}])
+def test_an_upload_has_one_source(given: dict[str, str]) -> None:
+    """Neither nothing nor two contents, as the official provider has it."""
+    with pytest.raises(DockerException, match="/opt/fleet/env: set one of"):
+        container.archive([{"file": "/opt/fleet/env", **given}])
 
 
 @pytest.mark.parametrize("stack", ["dev", "test-abc"])

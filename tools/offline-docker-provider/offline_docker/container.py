@@ -4,6 +4,7 @@ import io
 import tarfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import docker
 from docker.errors import DockerException
@@ -26,7 +27,11 @@ PORT = {
     "ip": Prop(str, default="0.0.0.0"),  # noqa: S104 - Docker's default; nothing listens here
     "protocol": Prop(str, default="tcp"),
 }
-UPLOAD = {"file": NEEDED, "content": NEEDED, "permissions": Prop(str, pattern="0[0-7]{3}")}
+UPLOAD = {
+    "file": NEEDED,
+    "permissions": Prop(str, pattern="0[0-7]{3}"),
+    **dict.fromkeys(("content", "source", "sourceHash"), TEXT),
+}
 VOLUME = {"containerPath": NEEDED, "volumeName": TEXT, "hostPath": Prop(str, pattern="/.*"), "readOnly": FLAG}
 OBJECTS = Prop(set, replaces=True, opaque=True)
 
@@ -101,11 +106,18 @@ def create_body(inputs: Properties) -> Properties:
 
 
 def archive(uploads: list[Properties]) -> bytes:
-    """Return uploads as one tar archive to be unpacked at the root, all of it root's."""
+    """Return uploads as one tar archive to be unpacked at the root, all of it root's; a `source` is a file of ours."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for upload in uploads:
-            content, entry = upload["content"].encode(), tarfile.TarInfo(upload["file"].lstrip("/"))
+            source, text, entry = (
+                upload.get("source"),
+                upload.get("content"),
+                tarfile.TarInfo(upload["file"].lstrip("/")),
+            )
+            if bool(source) == bool(text):
+                raise DockerException(f"error with upload content of {upload['file']}: set one of content and source")
+            content = Path(source).read_bytes() if source else text.encode()
             entry.size, entry.mode, entry.mtime = len(content), int(upload.get("permissions", "0644"), 8), time.time()
             tar.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()

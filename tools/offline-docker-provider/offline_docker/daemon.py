@@ -8,9 +8,8 @@ import docker
 from docker.constants import MINIMUM_DOCKER_API_VERSION
 from docker.errors import APIError, DockerException
 from docker.utils import kwargs_from_env
-from requests.exceptions import RequestException
 
-ERRORS = (DockerException, RequestException)
+ERRORS = (DockerException, OSError)  # those of requests are OSErrors, too
 CALL_TIMEOUT = 20 * 60
 MIB = 1024 * 1024
 SECOND = 10**9  # in Docker's nanoseconds

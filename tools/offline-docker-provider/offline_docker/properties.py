@@ -111,7 +111,7 @@ def _items(prop: Prop, path: str, old: list[Value], new: list[Value]) -> Iterato
     item, gone, come = prop.item or TEXT, dict(enumerate(old)), dict(enumerate(new))
     if prop.kind is set:
         # Elements count by value; those that only one side has are then paired by their places, the old ones sorted.
-        old = sorted(old, key=lambda each: sorted(each.items()) if item.fields else each)
+        old = sorted(old, key=lambda each: [str(each.get(name, "")) for name in sorted(item.fields)] or each)
         gone = {i: each for i, each in enumerate(old) if all(any(_compare(item, "", each, other)) for other in new)}
         come = {i: each for i, each in come.items() if all(any(_compare(item, "", other, each)) for other in old)}
     if prop.opaque and come:

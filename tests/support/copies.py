@@ -1,0 +1,15 @@
+"""A copy of the repository somewhere else, which a test may change."""
+
+import shutil
+from pathlib import Path
+
+from tests.support.pulumi_stack import ROOT
+
+
+def copy_repository(target: Path) -> Path:
+    """Copy what is under version control, more or less, and share environment and tools; return the copy."""
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs", "Pulumi.*.yaml")
+    shutil.copytree(ROOT, target, ignore=ignored)
+    for shared in (".venv", ".tools"):
+        (target / shared).symlink_to(ROOT / shared)
+    return target
