@@ -110,11 +110,8 @@ def archive(uploads: list[Properties]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for upload in uploads:
-            source, text, entry = (
-                upload.get("source"),
-                upload.get("content"),
-                tarfile.TarInfo(upload["file"].lstrip("/")),
-            )
+            source, text = upload.get("source", ""), upload.get("content", "")
+            entry = tarfile.TarInfo(upload["file"].lstrip("/"))
             if bool(source) == bool(text):
                 raise DockerException(f"error with upload content of {upload['file']}: set one of content and source")
             content = Path(source).read_bytes() if source else text.encode()
