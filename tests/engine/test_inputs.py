@@ -46,7 +46,7 @@ def other_plugins(fleet: FleetUnderTest) -> None:
 
 # Each goes on from the one before it.
 EVERYONE = {
-    "interval": config(health__interval="3"),
+    "interval": config(health__interval="1"),
     "model": config(llm__model="another"),
     "plugins version": config(pluginsVersion="2"),
     "plugins directory": other_plugins,
