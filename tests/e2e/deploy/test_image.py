@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-import time
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
+from tests.support.companion import until
 from tests.support.pulumi_stack import ROOT
 from tests.support.reaper import write_registry
 from tests.support.reaper_program import environment, free_port, wait_for_sweep
@@ -69,6 +69,13 @@ def _id_of(client: docker.DockerClient, name: str) -> str | None:
         return None
 
 
+def listens(reaper: Container) -> bool:
+    """Tell whether a reaper that must be running says that it listens."""
+    reaper.reload()
+    assert reaper.status == "running", reaper.logs().decode()
+    return b"listening on" in reaper.logs()
+
+
 def test_the_image_runs_as_the_compose_file_has_it(
     proxied: Proxied, container: Container, image: str, docker_client: docker.DockerClient, tmp_path: Path
 ) -> None:
@@ -103,12 +110,7 @@ def test_the_image_runs_as_the_compose_file_has_it(
         detach=True,
     )
     try:
-        for _ in range(300):
-            reaper.reload()
-            assert reaper.status == "running", reaper.logs().decode()
-            if b"listening on" in reaper.logs():
-                break
-            time.sleep(0.1)
+        until(lambda: listens(reaper), 120, reaper.logs)  # it compiles its modules at each start
         wait_for_sweep(f"http://127.0.0.1:{port}")
         assert ensure(port) == 200
         assert b"families awake" in urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).read()
