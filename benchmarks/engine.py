@@ -15,6 +15,7 @@ from tests.support.providers import find_providers
 from tests.support.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
 from tests.support.pulumi_stack import Provider, find_pulumi, home_for_tests
 
+PROVIDER = next(iter(find_providers()), Provider("official", DEFAULT_HOME))
 _POLL_SECONDS = 0.05
 
 
@@ -132,7 +133,7 @@ class Program:
             "PULUMI_CONFIG_PASSPHRASE": "benchmark",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            "PULUMI_HOME": str(home_for_tests(next(iter(find_providers()), Provider("official", DEFAULT_HOME)))),
+            "PULUMI_HOME": str(home_for_tests(PROVIDER)),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}:{DEFAULT_HOME / 'bin'}",
             **self.environment,
         }

@@ -1,7 +1,8 @@
 """What tests of several layers share: the parts of the machine, with a loud word where one is missing, and a reaper."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import docker
@@ -95,3 +96,18 @@ def fleet(
     under_test = FleetUnderTest(docker_client, tmp_path, provider, stub_image)
     yield under_test
     under_test.clean()
+
+
+@pytest.fixture(scope="module")
+def new_fleet(
+    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], FleetUnderTest]]:
+    """Yield what makes fleets like `fleet` that the tests of a module share; they are removed after the last one."""
+    with ExitStack() as removed:
+
+        def make() -> FleetUnderTest:
+            made = FleetUnderTest(docker_client, tmp_path_factory.mktemp("fleet"), provider, stub_image)
+            removed.callback(made.clean)
+            return made
+
+        yield make

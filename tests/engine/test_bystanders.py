@@ -1,12 +1,10 @@
 """A change touches the family it is about, and nobody else."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import docker
 import pytest
 
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider
 
 
 def add(fleet: FleetUnderTest) -> None:
@@ -51,17 +49,12 @@ CHANGES: dict[Callable[[FleetUnderTest], None], dict[str, int]] = {
 
 
 @pytest.fixture(scope="module")
-def trio(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetUnderTest]:
-    """Yield three families that are awake."""
-    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("trio"), provider, stub_image)
-    try:
-        fleet.declare("ash", "birch", "cedar")
-        fleet.up()
-        yield fleet
-    finally:
-        fleet.clean()
+def trio(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
+    """Return three families that are awake."""
+    fleet = new_fleet()
+    fleet.declare("ash", "birch", "cedar")
+    fleet.up()
+    return fleet
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)

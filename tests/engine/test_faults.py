@@ -3,29 +3,22 @@
 import contextlib
 import copy
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-import docker
 import pytest
 from docker.models.containers import Container
 
 from fleet import identity
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider
 
 
 @pytest.fixture(scope="module")
-def settled(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetUnderTest]:
-    """Yield one family that is awake."""
-    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("settled"), provider, stub_image)
-    try:
-        fleet.declare("ash")
-        fleet.up()
-        yield fleet
-    finally:
-        fleet.clean()
+def settled(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
+    """Return one family that is awake."""
+    fleet = new_fleet()
+    fleet.declare("ash")
+    fleet.up()
+    return fleet
 
 
 @pytest.fixture

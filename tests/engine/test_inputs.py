@@ -1,16 +1,15 @@
 """Every input of a container, changed, replaces it once, and is read back as it was declared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from tests.support import stub_agent
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider, Run
+from tests.support.pulumi_stack import Run
 
 CHANGES: dict[str, dict[str, Any]] = {
     "memory": {"resources": {"memory": "300m"}},
@@ -62,43 +61,29 @@ class Changed:
     after: Run
 
 
-def asleep(docker_client: docker.DockerClient, provider: Provider, stub_image: str, folder: Path) -> FleetUnderTest:
-    """Return a fleet whose families are created asleep: they change without a boot."""
-    fleet = FleetUnderTest(docker_client, folder, provider, stub_image)
+def asleep(fleet: FleetUnderTest, *names: str) -> FleetUnderTest:
+    """Bring families up without starting them: they change without a boot."""
     fleet.stack.configure({"newFamilies": "asleep"})
+    fleet.declare(*names)
+    fleet.up()
     return fleet
 
 
 @pytest.fixture(scope="module")
-def changed(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Changed]:
-    """Yield a fleet in which each family but one was changed in another way, all in one `up`."""
-    fleet = asleep(docker_client, provider, stub_image, tmp_path_factory.mktemp("changed"))
-    try:
-        fleet.declare(*CHANGES, UNCHANGED)
-        fleet.up()
-        for name, values in CHANGES.items():
-            fleet.entry(name).update(values)
-        fleet.entry("image")["image"] = stub_agent.build(docker_client, "2")
-        fleet.write()
-        yield Changed(fleet, fleet.up(), fleet.preview("--refresh"))
-    finally:
-        fleet.clean()
+def changed(new_fleet: Callable[[], FleetUnderTest]) -> Changed:
+    """Return a fleet in which each family but one was changed in another way, all in one `up`."""
+    fleet = asleep(new_fleet(), *CHANGES, UNCHANGED)
+    for name, values in CHANGES.items():
+        fleet.entry(name).update(values)
+    fleet.entry("image")["image"] = stub_agent.build(fleet.client, "2")
+    fleet.write()
+    return Changed(fleet, fleet.up(), fleet.preview("--refresh"))
 
 
 @pytest.fixture(scope="module")
-def pair(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetUnderTest]:
-    """Yield two sleeping families."""
-    fleet = asleep(docker_client, provider, stub_image, tmp_path_factory.mktemp("pair"))
-    try:
-        fleet.declare("ash", "birch")
-        fleet.up()
-        yield fleet
-    finally:
-        fleet.clean()
+def pair(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
+    """Return two sleeping families."""
+    return asleep(new_fleet(), "ash", "birch")
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -3,14 +3,12 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-import docker
 import pytest
 from docker.errors import NotFound
 
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider
 
 MEMORY = "do not forget"
 
@@ -43,22 +41,18 @@ def waiting(fleet: FleetUnderTest, before: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def slow(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetUnderTest]:
-    """Yield three families that roll one after the other, the first one slowly."""
-    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("slow"), provider, stub_image)
-    try:
-        fleet.declare("ash", "birch", "cedar")
-        fleet.up()
-        fleet.put("ash", "memory.txt", MEMORY)
-        fleet.put("ash", "slow", "3")
-        fleet.stack.configure({"rollout.wave_size": "1"})
-        yield fleet
-    finally:
-        fleet.clean()
+def slow(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
+    """Return three families that roll one after the other, the first one slowly."""
+    fleet = new_fleet()
+    fleet.declare("ash", "birch", "cedar")
+    fleet.up()
+    fleet.put("ash", "memory.txt", MEMORY)
+    fleet.put("ash", "slow", "3")
+    fleet.stack.configure({"rollout.wave_size": "1"})
+    return fleet
 
 
+# The last one leaves ash asleep.
 @pytest.mark.parametrize("step", [waiting, started, created, deleted], ids=lambda step: step.__name__)
 def test_a_killed_up_is_finished_by_the_next(slow: FleetUnderTest, step: Callable[[FleetUnderTest, str], bool]) -> None:
     """SIGKILL between any two steps loses nothing; after the two printed commands the next `up` finishes the roll."""

@@ -1,29 +1,22 @@
 """What is declared of one family, or happens to it, is about that one alone; its data outlives everything."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
-import docker
 import pytest
 
 from fleet import identity
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider
 
 
 @pytest.fixture(scope="module")
-def settled(
-    docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[FleetUnderTest]:
-    """Yield families that are awake and have something to remember; each test is about another one."""
-    fleet = FleetUnderTest(docker_client, tmp_path_factory.mktemp("settled"), provider, stub_image)
-    try:
-        fleet.declare("ash", "birch", "cedar", "dogwood")
-        fleet.up()
-        for entry in fleet.families:
-            fleet.put(entry["name"], "memory.txt", "do not forget")
-        yield fleet
-    finally:
-        fleet.clean()
+def settled(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
+    """Return families that are awake and have something to remember; each test is about another one."""
+    fleet = new_fleet()
+    fleet.declare("ash", "birch", "cedar", "dogwood")
+    fleet.up()
+    for entry in fleet.families:
+        fleet.put(entry["name"], "memory.txt", "do not forget")
+    return fleet
 
 
 def touched(fleet: FleetUnderTest, before: dict[str, str]) -> set[str]:

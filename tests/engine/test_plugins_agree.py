@@ -1,9 +1,7 @@
 """Asked the same, the official docker plugin and the offline one say and do the same. A difference is a failure."""
 
 import copy
-import io
 import secrets
-import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
@@ -13,6 +11,7 @@ import pytest
 
 from tests.support.docker_plugin import Made, Plugin, Properties, running
 from tests.support.providers import OFFICIAL, OFFLINE, both_providers
+from tests.support.uploaded import uploaded
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 GONE = "<gone>"
@@ -258,14 +257,6 @@ def described(client: docker.DockerClient, name: str) -> Properties:
     return {"config": config, "host": host, "networks": {k: [a for a in v if a != short] for k, v in networks.items()}}
 
 
-def files(client: docker.DockerClient, name: str) -> dict[str, tuple[bytes, int, int, int]]:
-    """Return the uploads as they lie in a container: content, mode, owner."""
-    stream, _ = client.api.get_archive(name, "/opt/fleet")
-    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as tar:
-        found = {each.name: (tar.extractfile(each), each) for each in tar.getmembers()}
-        return {key: (data.read() if data else b"", it.mode, it.uid, it.gid) for key, (data, it) in found.items()}
-
-
 def test_docker_is_asked_for_the_same(
     plugins: dict[str, Plugin], docker_client: docker.DockerClient, name: str, stub_image: str
 ) -> None:
@@ -274,7 +265,7 @@ def test_docker_is_asked_for_the_same(
     for which, plugin in plugins.items():
         inputs, _ = plugin.check("Container", inputs_of("Container", name, stub_image))
         it = plugin.create("Container", inputs)
-        seen[which] = described(docker_client, name), files(docker_client, name)
+        seen[which] = described(docker_client, name), uploaded(docker_client, name)
         plugin.delete("Container", it)
     assert seen[OFFLINE] == seen[OFFICIAL]
 

@@ -6,8 +6,8 @@ import pytest
 
 # Fixtures of a whole module or folder, and one that fills the machine. Below, what they are made anew for.
 SHARED = {
-    *("agents", "changed", "image", "made", "name", "pair", "plugins", "proxied", "settled", "shown", "slept"),
-    *("slow", "street", "trio"),
+    *("agents", "changed", "image", "made", "name", "new_fleet", "pair", "plugins", "proxied", "settled", "shown"),
+    *("slept", "slow", "street", "trio"),
 }
 FOLDERS = {"agents"}
 PARAMS = ("provider", "agents")
