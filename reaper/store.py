@@ -216,6 +216,16 @@ class Store:
             Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
         ]
 
+    def changes(self, since: float) -> dict[UUID, list[tuple[float, bool]]]:
+        """Return when each family fell asleep (False) and woke (True) since a time, oldest first."""
+        awake = "action IN ('start', 'restart') OR (action = 'seen' AND reason = 'awake')"
+        told = "action IN ('start', 'stop', 'restart') OR (action = 'seen' AND reason != 'restarting')"
+        statement = f"SELECT family, at, {awake} FROM ledger WHERE at >= ? AND ({told}) ORDER BY id"  # noqa: S608
+        found: dict[str, list[tuple[float, bool]]] = {}
+        for family, at, woke in self._read(statement, (since,)):
+            found.setdefault(family, []).append((at, bool(woke)))
+        return {UUID(family): changes for family, changes in found.items()}
+
     def rotate(self, before: float) -> int:
         """Drop lines of the ledger that are older, and return how many."""
         delete = "DELETE FROM ledger WHERE at < ?"

@@ -119,13 +119,8 @@ def strips(context: Context, segments: int) -> dict[UUID, list[bool | None]]:
     """Return each family's last day in equal parts: awake, asleep, or None where nothing is known."""
     now = context.clock.now()
     begin = now - DAY_SECONDS
-    changes: dict[UUID, list[tuple[float, bool]]] = {}
-    for entry in context.store.ledger(None, begin - DAY_SECONDS, 200_000):
-        if entry.action in {"start", "stop", "restart"} or (entry.action == "seen" and entry.reason != "restarting"):
-            awake = entry.action in {"start", "restart"} or entry.reason == "awake"
-            changes.setdefault(entry.family, []).append((entry.at, awake))
     edges = [begin + DAY_SECONDS * (at + 1) / segments for at in range(segments)]
-    return {family: _strip(of, edges) for family, of in changes.items()}
+    return {family: _strip(of, edges) for family, of in context.store.changes(begin - DAY_SECONDS).items()}
 
 
 def _strip(changes: list[tuple[float, bool]], edges: list[float]) -> list[bool | None]:

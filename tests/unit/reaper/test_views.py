@@ -58,6 +58,7 @@ def test_a_strip_is_the_last_day(reaper: ReaperUnderTest) -> None:
     ash = reaper.context.families.current().get("ash").id
     now = reaper.hands.wall
     lines = [(20, "seen", "awake"), (10, "stop", "idle"), (4.5, "start", "ensure"), (4.2, "stop", "idle")]
+    lines[2:2] = [(9, "seen", "restarting"), (8, "keep", "awake")]  # neither says that it is up
     reaper.context.store.append([Entry(now - hours * HOUR, ash, action, reason, "") for hours, action, reason in lines])
     strip = views.strips(reaper.context, 24)[ash]
     assert strip[:3] == [None] * 3
