@@ -21,7 +21,7 @@ from reaper.engine import parse_time
 from reaper.health import healthy
 from reaper.sweep import Sweeper
 from reaper.views import explain
-from tests.support.agents import LINES, AgentFleet, real_agents
+from tests.support.agents import LINES, AgentFleet, pairs, real_agents
 from tests.support.companion import Companion, daemon, until
 from tests.support.docker_events import events
 from tests.support.providers import chosen_providers
@@ -80,18 +80,16 @@ class Watched:
         return answer
 
 
-@pytest.fixture(scope="module", params=LINES)
+@pytest.fixture(scope="module", params=pairs(LINES, chosen_providers()), ids=lambda pair: pair.name)
 def agents(
     request: pytest.FixtureRequest,
     docker_client: docker.DockerClient,
     any_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AgentFleet]:
-    """Yield two real agents of each Hermes line, up and healthy; where there are two providers, each made one pair."""
-    assert any_provider
-    provider = dict(zip(LINES, chosen_providers() * len(LINES), strict=False))[request.param]
-    folder = tmp_path_factory.mktemp(f"watched-{request.param}")
-    with real_agents(docker_client, folder, provider, request.param, "ash", "birch") as fleet:
+    """Yield two real agents of each Hermes line, up and healthy."""
+    pair, folder = request.param, tmp_path_factory.mktemp(f"watched-{request.param.name}")
+    with real_agents(docker_client, folder, pair.provider or any_provider, pair.line, "ash", "birch") as fleet:
         yield fleet
 
 

@@ -7,24 +7,28 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from tests.support.agents import AgentFleet, execute, real_agents
+from tests.support.agents import AgentFleet, execute, pairs, real_agents
+from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider
 
 IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}
 HERMES = "/opt/hermes/.venv/bin/hermes"
 AGENT = "10000"
+# The other way round than with tini: so each provider meets both lines.
+PAIRS = pairs(IMAGES, chosen_providers()[::-1])
 
 
-@pytest.fixture(scope="module", params=IMAGES, ids=lambda line: f"{line}-s6")
+@pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair.name}-s6")
 def agents(
     request: pytest.FixtureRequest,
     docker_client: docker.DockerClient,
-    provider: Provider,
+    any_provider: Provider,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AgentFleet]:
     """Yield a fleet of one real agent under s6, for each Hermes line."""
-    line, folder = request.param, tmp_path_factory.mktemp("s6")
-    with real_agents(docker_client, folder, provider, line, "ash", image=IMAGES[line]) as fleet:
+    pair, folder = request.param, tmp_path_factory.mktemp(f"s6-{request.param.name}")
+    provider = pair.provider or any_provider
+    with real_agents(docker_client, folder, provider, pair.line, "ash", image=IMAGES[pair.line]) as fleet:
         yield fleet
 
 

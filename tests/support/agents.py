@@ -5,8 +5,9 @@ import json
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,28 @@ from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, Provider
 
 LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
 TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A Hermes line, and the docker provider that makes its containers; None where no provider is installed."""
+
+    provider: Provider | None
+    line: str
+
+    @property
+    def name(self) -> str:
+        """Return what tests on the pair are called."""
+        return f"{self.provider.name if self.provider else 'none'}-{self.line}"
+
+
+def pairs(lines: Iterable[str], providers: Sequence[Provider]) -> list[Pair]:
+    """Return what to test real agents on: every line and every provider once.
+
+    A provider hands the same container to Docker whatever runs in it (`tests/engine` holds them to that), and a boot of
+    a real agent is what costs most here.
+    """
+    return [Pair(provider, line) for line, provider in zip(lines, cycle(providers or [None]), strict=False)]
 
 
 def image_or_skip(client: docker.DockerClient, image: str) -> str:
