@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from benchmarks import life, plan, reaper, remedies, report, roll
-from benchmarks.engine import BenchError
+from benchmarks.engine import SKIP_CHECKPOINTS, BenchError
 from benchmarks.reaper_figures import busy
 
 Result = tuple[str, list[str]]
@@ -36,8 +36,10 @@ def _reaper(args: argparse.Namespace) -> Result:
 
 def _life(args: argparse.Namespace) -> Result:
     """Go through first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
-    lived = life.measure(args.sizes, args.runs, awake=not args.asleep)
-    return report.life_table(lived), life.failures(lived, by_cpu=args.busy)
+    environment = SKIP_CHECKPOINTS if args.skip_checkpoints else {}
+    lived = life.measure(args.sizes, args.runs, awake=not args.asleep, environment=environment)
+    kept = "The state is written at the end of each update only.\n\n" if args.skip_checkpoints else ""
+    return kept + report.life_table(lived), life.failures(lived, by_cpu=args.busy)
 
 
 def _remedies(args: argparse.Namespace) -> Result:
@@ -92,6 +94,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--sizes", type=_sizes, default=(100, 1000), metavar="N,N", help="families; default: 100,1000")
     parser.add_argument("--runs", type=int, default=2, help="of a plan, and of what changes nothing; default: 2")
     parser.add_argument("--asleep", action="store_true", help="life: leave out the roll of awake families")
+    parser.add_argument(
+        "--skip-checkpoints",
+        action="store_true",
+        help="life: write the state at the end of an update only (never for real)",
+    )
     parser.add_argument("--postgres", metavar="URL", help="remedies: a database to keep state in, postgres://...")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
     args = parser.parse_args()

@@ -16,6 +16,8 @@ from tests.support.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
 from tests.support.pulumi_stack import Provider, find_pulumi, home_for_tests
 
 PROVIDER = next(iter(find_providers()), Provider("official", DEFAULT_HOME))
+# The engine then keeps the state in memory until the update ends; killed before, it knows nothing of what it made.
+SKIP_CHECKPOINTS = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 _POLL_SECONDS = 0.05
 
 

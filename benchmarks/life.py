@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,10 +48,13 @@ def failures(lived: Sequence[Lived], *, by_cpu: bool) -> list[str]:
     ]
 
 
-def measure(sizes: Sequence[int], runs: int, *, awake: bool = True) -> list[Lived]:
+def measure(
+    sizes: Sequence[int], runs: int, *, awake: bool = True, environment: Mapping[str, str] | None = None
+) -> list[Lived]:
     """Measure every size, one program after the other on the same names, and clean up after each.
 
-    What changes nothing is run so many times. `awake`: also roll a fifth of the families awake.
+    What changes nothing is run so many times. `awake`: also roll a fifth of the families awake. `environment` is what
+    the engine of both programs gets on top of its own.
     """
     client = docker.from_env()
     try:
@@ -59,18 +62,19 @@ def measure(sizes: Sequence[int], runs: int, *, awake: bool = True) -> list[Live
         found = []
         for size in sizes:
             for running in (0, max(1, size // 5)) if awake else (0,):
-                found += _life(client, fleets.Bench(f"bench-life-{size}", size, running, image), runs)
+                bench = fleets.Bench(f"bench-life-{size}", size, running, image)
+                found += _life(client, bench, runs, environment or {})
         return found
     finally:
         client.close()
 
 
-def _life(client: docker.DockerClient, bench: fleets.Bench, runs: int) -> list[Lived]:
+def _life(client: docker.DockerClient, bench: fleets.Bench, runs: int, environment: Mapping[str, str]) -> list[Lived]:
     stages: dict[str, dict[str, tuple[Measured, float]]] = {}
     for name in (BARE, OURS):
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             try:
-                for stage, measured, state in _stages(name, Path(folder), bench, runs):
+                for stage, measured, state in _stages(name, Path(folder), bench, runs, environment):
                     progress(f"{bench.families} families, {name}: {stage}", measured)
                     stages.setdefault(stage, {})[name] = (measured, state)
             finally:
@@ -81,10 +85,12 @@ def _life(client: docker.DockerClient, bench: fleets.Bench, runs: int) -> list[L
     ]
 
 
-def _stages(name: str, folder: Path, bench: fleets.Bench, runs: int) -> Iterator[tuple[str, Measured, float]]:
+def _stages(
+    name: str, folder: Path, bench: fleets.Bench, runs: int, environment: Mapping[str, str]
+) -> Iterator[tuple[str, Measured, float]]:
     registry, data = fleets.write_registry(bench, folder), folder / "fleet.json"
     source = fleets.ROOT if name == OURS else fleets.ROOT / "benchmarks" / BARE
-    program = Program(name, source, bench.stack, folder / name, {"BENCH_FLEET": str(data)})
+    program = Program(name, source, bench.stack, folder / name, {"BENCH_FLEET": str(data), **environment})
 
     def declare(now: fleets.Bench) -> None:
         if name == OURS:

@@ -12,7 +12,7 @@ from pathlib import Path
 import docker
 
 from benchmarks import fleets
-from benchmarks.engine import Measured, Program, progress
+from benchmarks.engine import SKIP_CHECKPOINTS, Measured, Program, progress
 from benchmarks.life import NEW_KEY, clean
 from tests.support import stub_agent
 
@@ -49,7 +49,7 @@ def remedies(postgres: str | None) -> list[Remedy]:
         Remedy("files, zstd", {"PULUMI_DIY_BACKEND_ZSTD": "true"}),
         Remedy(f"files, {PARTS} stacks", {}, stacks=PARTS),
         Remedy("files, engine told to keep to 1 GiB", {"GOMEMLIMIT": "1GiB"}),
-        Remedy("files, only at the end (a killed up loses it: never for real)", {"PULUMI_SKIP_CHECKPOINTS": "true"}),
+        Remedy("files, only at the end (a killed up loses it: never for real)", SKIP_CHECKPOINTS),
     ]
     return [*found, Remedy("PostgreSQL", {}, postgres)] if postgres else found
 

@@ -1,8 +1,11 @@
 """The stages of a fleet's life: what is over the agreed ratio is said."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from benchmarks import life, report
+from benchmarks.__main__ import main
 from benchmarks.engine import Measured
 from benchmarks.life import Lived
 from benchmarks.plan import BARE, OURS
@@ -38,3 +41,21 @@ def test_the_table_has_the_cost_of_a_family() -> None:
     assert "| 100 | no-op up | 10.0 s | 12.0 s | 1.20 | 1.00 | 120 ms |" in report.life_table(
         [lived(100, life.NOOP, 1.2)]
     )
+
+
+def test_a_life_without_checkpoints_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both engines are told to keep the state until the end, and whoever reads the table is told, too."""
+    asked: list[Mapping[str, str]] = []
+
+    def measure(*_: object, environment: Mapping[str, str], **__: object) -> list[Lived]:
+        asked.append(environment)
+        return [lived(1000, life.NOOP, 1.0)]
+
+    monkeypatch.setattr(life, "measure", measure)
+    for flags in ([], ["--skip-checkpoints"]):
+        monkeypatch.setattr("sys.argv", ["benchmarks", "life", *flags])
+        assert main() == 0
+    assert asked == [{}, {"PULUMI_SKIP_CHECKPOINTS": "true"}]
+    assert capsys.readouterr().out.count("The state is written at the end of each update only.") == 1
