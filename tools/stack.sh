@@ -75,7 +75,7 @@ print(reaper_key(json.load(sys.stdin)["hermes-fleet:masterKey"]["value"]))' < <(
   mv "$STATE/reaper.env.new" "$STATE/reaper.env"
 }
 
-# Only a Pulumi that is surely dead is cleared away: its lock, then the operations it left unfinished.
+# Only a Pulumi that is surely dead is cleared away: its lock, what it was writing, the operations it left unfinished.
 heal() {
   local said unfinished
   said="$("$PYTHON" "$ROOT/tools/stack_state.py" lock "$STATE/backend")" ||
@@ -85,6 +85,8 @@ heal() {
     say "$said"
     "$PYTHON" "$ROOT/tools/stack_state.py" orphans "$STATE/backend"
   fi
+  # Pulumi writes the state whole, but the file of attributes beside it in place, and then reads no empty one.
+  find "$STATE/backend" -name '*.attrs' -empty -delete
   if ! grep -q '"pending_operations"' "$STATE_FILE" 2>/dev/null; then return; fi
   unfinished="$("$PYTHON" "$ROOT/tools/stack_state.py" pending "$STATE_FILE")"
   if [ -z "$unfinished" ]; then return; fi

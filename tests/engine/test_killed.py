@@ -1,14 +1,17 @@
 """A killed `up` loses nothing, whenever it is killed."""
 
 import os
+import secrets
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from docker.errors import NotFound
 
 from tests.support.fleet import FleetUnderTest
+from tests.support.pulumi_stack import Provider, PulumiStack
 
 MEMORY = "do not forget"
 
@@ -66,6 +69,7 @@ def test_a_killed_up_is_finished_by_the_next(slow: FleetUnderTest, step: Callabl
         time.sleep(0.005)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    slow.stack.mend_attributes()
 
     locked = slow.up(code=None)
     assert locked.code != 0
@@ -81,3 +85,13 @@ def test_a_killed_up_is_finished_by_the_next(slow: FleetUnderTest, step: Callabl
     assert [slow.state(name) for name in ("birch", "cedar")] == ["running", "running"]
     assert slow.state("ash") in ({"running", "created"} if step is deleted else {"running"})
     assert slow.silent()
+
+
+def test_a_state_beside_empty_attributes_is_whole(tmp_path: Path, provider: Provider) -> None:
+    """What a kill in the middle of a write can leave stops Pulumi with a riddle, and is removed without loss."""
+    stack = PulumiStack(tmp_path, f"test-{secrets.token_hex(4)}", provider)
+    (state,) = (tmp_path / "state").rglob(f"{stack.name}.json")
+    state.with_name(f"{state.name}.attrs").touch()
+    assert "failed to load checkpoint: EOF" in stack.run("stack").text
+    stack.mend_attributes()
+    stack.run("stack", check=True)

@@ -196,6 +196,12 @@ class PulumiStack:
             start_new_session=True,
         )
 
+    def mend_attributes(self) -> None:
+        """Remove the empty files that a kill in the middle of a write leaves beside the state (`docs/rolling.md`)."""
+        for file in (self.folder / "state").rglob("*.attrs"):
+            if not file.stat().st_size:
+                file.unlink()
+
     def _stepping(self, *args: str, code: int | None) -> Run:
         log = self.folder / "events.jsonl"
         log.unlink(missing_ok=True)

@@ -144,6 +144,16 @@ def test_another_pulumi_at_work_is_waited_for_by_the_user(ready: Machine) -> Non
     assert lock.exists()
 
 
+def test_a_write_that_was_cut_off_is_cleared_away(ready: Machine) -> None:
+    """An empty file of attributes, which Pulumi does not read, goes; the state and all others stay as they are."""
+    ready.run("tools/stack.sh")
+    stacks = ready.repository / ".state/backend/.pulumi/stacks/hermes-fleet"
+    (stacks / "dev.json.attrs").touch()
+    (stacks / "dev.json.bak.attrs").write_text("{}")
+    assert ready.run("tools/stack.sh").code == 0
+    assert sorted(file.name for file in stacks.iterdir()) == ["dev.json", "dev.json.bak.attrs"]
+
+
 def test_what_pulumi_answers_is_shown(ready: Machine) -> None:
     """A command that fails is named with its answer."""
     ready.command("pulumi", "echo 'error: disk quota exceeded' >&2; exit 1")
