@@ -48,9 +48,7 @@ def failures(lived: Sequence[Lived], *, by_cpu: bool) -> list[str]:
     ]
 
 
-def measure(
-    sizes: Sequence[int], runs: int, *, awake: bool = True, environment: Mapping[str, str] | None = None
-) -> list[Lived]:
+def measure(sizes: Sequence[int], runs: int, *, awake: bool, environment: Mapping[str, str]) -> list[Lived]:
     """Measure every size, one program after the other on the same names, and clean up after each.
 
     What changes nothing is run so many times. `awake`: also roll a fifth of the families awake. `environment` is what
@@ -63,7 +61,7 @@ def measure(
         for size in sizes:
             for running in (0, max(1, size // 5)) if awake else (0,):
                 bench = fleets.Bench(f"bench-life-{size}", size, running, image)
-                found += _life(client, bench, runs, environment or {})
+                found += _life(client, bench, runs, environment)
         return found
     finally:
         client.close()

@@ -1,10 +1,12 @@
 """What all tests from end to end need of the machine."""
 
 import os
+from contextlib import AbstractContextManager
 
 import docker
 import pytest
 
+from tests.support.agents import AgentFleet, NewAgents, Pair, real_agents
 from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider
 from tests.support.reaper_program import free_port
@@ -30,6 +32,19 @@ def any_provider(pulumi_cli: str) -> Provider:
     if not chosen:
         pytest.skip(f"no docker provider plugin for {pulumi_cli}; get it with: make setup")
     return chosen[0]
+
+
+@pytest.fixture(scope="session")
+def new_agents(
+    docker_client: docker.DockerClient, any_provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> NewAgents:
+    """Return what runs real agents of a pair in a `with` block."""
+
+    def make(title: str, pair: Pair, *names: str, image: str = "") -> AbstractContextManager[AgentFleet]:
+        folder, provider = tmp_path_factory.mktemp(f"{title}-{pair.name}"), pair.provider or any_provider
+        return real_agents(docker_client, folder, provider, pair.line, *names, image=image)
+
+    return make
 
 
 @pytest.fixture

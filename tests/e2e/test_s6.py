@@ -4,12 +4,10 @@ import os
 import time
 from collections.abc import Iterator
 
-import docker
 import pytest
 
-from tests.support.agents import AgentFleet, execute, pairs, real_agents
+from tests.support.agents import AgentFleet, NewAgents, execute, pairs
 from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import Provider
 
 IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}
 HERMES = "/opt/hermes/.venv/bin/hermes"
@@ -19,16 +17,9 @@ PAIRS = pairs(IMAGES, chosen_providers()[::-1])
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids=lambda pair: f"{pair.name}-s6")
-def agents(
-    request: pytest.FixtureRequest,
-    docker_client: docker.DockerClient,
-    any_provider: Provider,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[AgentFleet]:
+def agents(request: pytest.FixtureRequest, new_agents: NewAgents) -> Iterator[AgentFleet]:
     """Yield a fleet of one real agent under s6, for each Hermes line."""
-    pair, folder = request.param, tmp_path_factory.mktemp(f"s6-{request.param.name}")
-    provider = pair.provider or any_provider
-    with real_agents(docker_client, folder, provider, pair.line, "ash", image=IMAGES[pair.line]) as fleet:
+    with new_agents("s6", request.param, "ash", image=IMAGES[request.param.line]) as fleet:
         yield fleet
 
 

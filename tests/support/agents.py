@@ -5,7 +5,7 @@ import json
 import sqlite3
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -156,6 +156,10 @@ class AgentFleet(FleetUnderTest):
         """Return (role, content) of every message in a family's state.db, oldest first."""
         with sqlite3.connect(f"file:{self.data(name) / 'state.db'}?mode=ro", uri=True) as database:
             return list(database.execute("SELECT role, content FROM messages ORDER BY timestamp"))
+
+
+# What the fixture `new_agents` hands out: a title for their folder, a pair, their names, maybe an image.
+NewAgents = Callable[..., contextlib.AbstractContextManager[AgentFleet]]
 
 
 @contextlib.contextmanager

@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import docker
 import pytest
 
 from reaper.context import Context
@@ -21,11 +20,11 @@ from reaper.engine import parse_time
 from reaper.health import healthy
 from reaper.sweep import Sweeper
 from reaper.views import explain
-from tests.support.agents import LINES, AgentFleet, pairs, real_agents
+from tests.support.agents import LINES, AgentFleet, NewAgents, pairs
 from tests.support.companion import Companion, daemon, until
 from tests.support.docker_events import events
 from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import ROOT, Provider
+from tests.support.pulumi_stack import ROOT
 
 IDLE_AFTER = 3
 WRITTEN = {"human_message", "message"}
@@ -81,15 +80,9 @@ class Watched:
 
 
 @pytest.fixture(scope="module", params=pairs(LINES, chosen_providers()), ids=lambda pair: pair.name)
-def agents(
-    request: pytest.FixtureRequest,
-    docker_client: docker.DockerClient,
-    any_provider: Provider,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[AgentFleet]:
+def agents(request: pytest.FixtureRequest, new_agents: NewAgents) -> Iterator[AgentFleet]:
     """Yield two real agents of each Hermes line, up and healthy."""
-    pair, folder = request.param, tmp_path_factory.mktemp(f"watched-{request.param.name}")
-    with real_agents(docker_client, folder, pair.provider or any_provider, pair.line, "ash", "birch") as fleet:
+    with new_agents("watched", request.param, "ash", "birch") as fleet:
         yield fleet
 
 
