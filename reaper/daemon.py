@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import socket
 import threading
 
 import uvicorn
@@ -33,13 +34,18 @@ def rehearse(context: Context) -> None:
 
 
 def run(context: Context, *, behind_tls: bool) -> None:
-    """Serve until SIGTERM or SIGINT. Raises FleetError where the address would put plain HTTP on a network."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises FleetError, before anybody is looked at, where the address is taken or would put plain HTTP on a network.
+    """
     settings = context.settings
     if not is_loopback(settings.host) and not behind_tls:
         raise FleetError(
             f"HERMES_FLEET_LISTEN: {settings.host} is not a loopback address, and tokens could be read on the way; "
             "listen on 127.0.0.1, or say --behind-tls where a proxy in front speaks TLS"
         )
+    listener = _listen(settings.host, settings.port)
+    log.info("listening on %s:%d, sweeping every %d s", settings.host, settings.port, settings.sweep_every)
     waker = Waker(context)
     sweeper = Sweeper(context, waker)
     ended = threading.Event()
@@ -51,8 +57,6 @@ def run(context: Context, *, behind_tls: bool) -> None:
         thread.start()
     config = uvicorn.Config(
         make_app(context, waker),
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -61,21 +65,28 @@ def run(context: Context, *, behind_tls: bool) -> None:
         timeout_graceful_shutdown=5,
         **guard.limits(),
     )
-    log.info("listening on %s:%d, sweeping every %d s", settings.host, settings.port, settings.sweep_every)
     try:
-        asyncio.run(_serve(uvicorn.Server(config)))
+        asyncio.run(_serve(uvicorn.Server(config), listener))
     finally:
         ended.set()
         threads[0].join(timeout=5)
 
 
-async def _serve(server: uvicorn.Server) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise FleetError(
+            f"HERMES_FLEET_LISTEN: {host}:{port} cannot be listened on: {error.strerror}; "
+            "end the other reaper if one is running, or choose another address"
+        ) from error
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, setattr, server, "should_exit", True)
-    await server.serve()
-    if not server.started:
-        raise FleetError(f"{server.config.host}:{server.config.port} cannot be listened on; is another reaper running?")
+    await server.serve(sockets=[listener])
 
 
 def _sweep_for_ever(context: Context, sweeper: Sweeper, ended: threading.Event) -> None:

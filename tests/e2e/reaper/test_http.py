@@ -3,6 +3,7 @@
 import contextlib
 import hmac
 import http.client
+import secrets
 import socket
 import threading
 import time
@@ -17,8 +18,9 @@ from fleet import keys
 from fleet.problems import FleetError
 from reaper import daemon, guard
 from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper
+from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
 from tests.support.reaper_http import Served, serving
+from tests.support.reaper_program import Program, environment, free_port
 
 
 @pytest.fixture
@@ -219,6 +221,34 @@ def test_plain_http_stays_on_this_machine(tmp_path: Path) -> None:
     reaper = make_reaper(tmp_path, [family("ash")], host="0.0.0.0")  # noqa: S104 - this is what is refused
     with pytest.raises(FleetError, match="--behind-tls"):
         daemon.run(reaper.context, behind_tls=False)
+
+
+def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Path) -> None:
+    """It says which setting is to blame, why, and what to do; a second reaper must not sweep beside the first."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        reaper = make_reaper(tmp_path, [family("ash")], port=port)
+        with pytest.raises(FleetError, match=f"LISTEN: 127.0.0.1:{port} .*Address already in use.*; end the other"):
+            daemon.run(reaper.context, behind_tls=False)
+    assert not reaper.engine.calls
+
+
+def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
+    """Whoever waits for that line, as a service manager's hook does, is not refused."""
+    connected: list[str] = []
+
+    def said(line: str) -> None:
+        if "listening on" in line:
+            with socket.create_connection(("127.0.0.1", program.port), timeout=20):
+                connected.append(line)
+
+    registry = write_registry(tmp_path, [family("ash")])
+    port = free_port()
+    told = environment(tmp_path, f"test-{secrets.token_hex(4)}", registry, None, LISTEN=f"127.0.0.1:{port}")
+    program = Program(port, told, said=said)
+    program.start()
+    program.end()
+    assert connected, program.text
 
 
 def test_many_callers_share_one_start(served: Served) -> None:
