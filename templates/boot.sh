@@ -16,6 +16,8 @@ ROOT=${FLEET_ROOT:-}
 BLOCK_BEGIN='# >>> hermes-fleet: these lines are rewritten at every start >>>'
 BLOCK_END='# <<< hermes-fleet <<<'
 END_OF_FILE='hermes-fleet: the whole file was read'
+# What Python strips, byte by byte.
+BLANKS=$(printf '([ \t\r\013\014\034-\037]|\302[\205\240]|\341\232\200|\342\200[\200-\212\250\251\257]|\342\201\237|\343\200\200)+')
 temporary=
 
 say() {
@@ -106,7 +108,7 @@ configuration() {
 memory_with_identity() {
     identity=$(cat "$HERE/MEMORY.md") || return 1
     printf '%s' "$identity"
-    whole "$1" | END_OF_FILE=$END_OF_FILE MARKER=$(head -n 1 "$HERE/MEMORY.md") LC_ALL=C awk '
+    whole "$1" | BLANKS=$BLANKS END_OF_FILE=$END_OF_FILE MARKER=$(head -n 1 "$HERE/MEMORY.md") LC_ALL=C awk '
         function begin(line) { delimiter = line; blank = ""; deciding = 1; ours = 0 }
         # The first entry that is kept loses blanks before it: Hermes refuses to edit a file with blanks at a delimiter.
         function decide(line, bare) {
@@ -129,9 +131,7 @@ memory_with_identity() {
         }
         BEGIN {
             ORS = ""
-            # What Python strips, byte by byte.
-            blanks = "([ \t\r\013\014\034-\037]|\302[\205\240]|\341\232\200|\342\200[\200-\212\250\251\257]"
-            blanks = blanks "|\342\201\237|\343\200\200)+"
+            blanks = ENVIRON["BLANKS"]
             begin("\302\247")
         }
         NR > 1 { whole = $0 == ENVIRON["END_OF_FILE"]; take(held, whole) }
@@ -172,27 +172,55 @@ memory() {
 # Names that start with SKIP (where it is not empty) are dropped from the file but not set.
 environment_with_block() {
     whole "$1" | BLOCK_BEGIN=$BLOCK_BEGIN BLOCK_END=$BLOCK_END END_OF_FILE=$END_OF_FILE MANAGED=$HERE/env SKIP=$2 \
-        LC_ALL=C awk '
+        BLANKS=$BLANKS LC_ALL=C awk '
         # Which name a line sets, as python-dotenv reads it; a carriage return ends a line there too.
         function name_of(line, at) {
-            gsub(/^([ \t\013\014\034-\037]|\302[\205\240])+/, "", line)
+            sub("^" blanks, "", line)
             at = index(line, "=")
             if (line ~ /^#/ || !at) return ""
             line = substr(line, 1, at - 1)
-            sub(/^export[ \t]+/, "", line)
-            gsub(/^'\''|'\''?[ \t]*$/, "", line)
+            sub("^export" blanks, "", line)
+            sub(blanks "$", "", line)
+            gsub(/^\047|\047$/, "", line)
             return line
         }
-        function foreign(line, parts, count, i, kept, text) {
+        # Where the value of a line runs into the next name, as where a line break was lost; 0 where it does not.
+        # Hermes splits the line there if it knows both names: they have an underscore. It may lie within the value of
+        # a name of the family, so that one is only cut at a managed name, and only after a plain value.
+        function next_name(line, ours, at, name, here, found, value) {
+            at = index(line, "=")
+            value = substr(line, at + 1)
+            if (ours) found = match(value, /[A-Z][A-Z0-9_]*_[A-Z0-9][A-Z0-9]+=/)
+            else if (name_of(line) ~ /_/) for (name in managed) {
+                here = index(value, name "=")
+                if (here && (!found || here < found) && substr(value, here - 1, 1) != "_") found = here
+            }
+            value = substr(value, 1, found - 1)
+            return found && value ~ /^([^ \t"\047?&]*|"[^"]*"|\047[^\047]*\047)$/ ? at + found : 0
+        }
+        # What of a line is the family itself sets; `gone` is true if nothing is.
+        function own(line, ours, at, kept, text) {
+            do {
+                ours = name_of(line) in managed
+                at = next_name(line, ours)
+                if (!ours) text = text (kept++ ? "\n" : "") (at ? substr(line, 1, at - 1) : line)
+                if (ours) dropped = 1
+                line = substr(line, at)
+            } while (at)
+            gone = !kept
+            return text
+        }
+        function foreign(line, parts, count, i, kept, text, part) {
             count = split(line, parts, "\r")
             for (i = 1; i <= count; i++) {
-                if (name_of(parts[i]) in managed) { dropped = 1; continue }
-                text = text (kept++ ? "\r" : "") parts[i]
+                part = own(parts[i])
+                if (!gone) text = text (kept++ ? "\r" : "") part
             }
             return text
         }
         BEGIN {
             ORS = ""
+            blanks = ENVIRON["BLANKS"]
             print ENVIRON["BLOCK_BEGIN"] "\n"
             managed["WHATSAPP_ENABLED"]
             while ((status = (getline line < ENVIRON["MANAGED"])) > 0) {

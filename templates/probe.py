@@ -45,7 +45,12 @@ _CRON_TURNS = "SELECT count(*) FROM sessions WHERE source = 'cron' AND ended_at 
 
 
 class UnreadableError(Exception):
-    """A signal that cannot be read, and why."""
+    """A signal that cannot be read, and why; `known` is what could be read of it all the same."""
+
+    def __init__(self, why: str, known: float | None = None) -> None:
+        """Keep both."""
+        super().__init__(why)
+        self.known = known
 
 
 def homes(data: Path) -> list[Path]:
@@ -88,23 +93,38 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
 
 
 def earliest_run(text: str, path: Path) -> float | None:
-    """Return when the next job of a `cron/jobs.json` is due (epoch seconds), None where none is scheduled."""
+    """Return when the next job of a `cron/jobs.json` is due (epoch seconds), None where none is scheduled.
+
+    Raises UnreadableError where a job does not say, with what the others say as `known`.
+    """
     jobs = parsed(text, path).get("jobs", [])
     if not isinstance(jobs, list):
         raise UnreadableError(f"{path}: jobs is not a list")
-    due = []
+    due, wrong = [], None
     for job in jobs:
-        if not isinstance(job, dict):
-            raise UnreadableError(f"{path}: a job is not an object")
-        if not job.get("enabled", True) or job.get("state", "scheduled") != "scheduled":
+        try:
+            run = _run_of(job, path)
+        except UnreadableError as error:
+            wrong = wrong or error
             continue
-        schedule = job.get("schedule")
-        once = isinstance(schedule, dict) and schedule.get("kind") == "once"
-        run_at = job.get("next_run_at")
-        if run_at is None and once:
-            continue
-        due.append(_instant(run_at, path))
-    return min(due, default=None)
+        if run is not None:
+            due.append(run)
+    earliest = min(due, default=None)
+    if wrong:
+        raise UnreadableError(str(wrong), earliest)
+    return earliest
+
+
+def _run_of(job: object, path: Path) -> float | None:
+    """Return when one job is due, None where it is not scheduled."""
+    if not isinstance(job, dict):
+        raise UnreadableError(f"{path}: a job is not an object")
+    if not job.get("enabled", True) or job.get("state", "scheduled") != "scheduled":
+        return None
+    schedule = job.get("schedule")
+    once = isinstance(schedule, dict) and schedule.get("kind") == "once"
+    run_at = job.get("next_run_at")
+    return None if run_at is None and once else _instant(run_at, path)
 
 
 def _instant(value: object, path: Path) -> float:

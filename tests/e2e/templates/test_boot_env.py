@@ -26,6 +26,16 @@ CASES = [
     ("  export\tAPI_SERVER_KEY = 'x'\nMINE=1\n", "MINE=1\n"),
     ("'API_SERVER_KEY'=x\nMINE=1\n", "MINE=1\n"),
     ("\fAPI_SERVER_KEY=x\n\N{NO-BREAK SPACE}TZ=Mars\nMINE=1\n", "MINE=1\n"),
+    ("\N{IDEOGRAPHIC SPACE}API_SERVER_KEY=x\nexport\fTZ\N{NO-BREAK SPACE}=Mars\nMINE=1\n", "MINE=1\n"),
+    # A line break was lost between two entries: Hermes splits them.
+    ("TELEGRAM_BOT_TOKEN=1:aOPENROUTER_API_KEY=sk-old\nMINE=1\n", "TELEGRAM_BOT_TOKEN=1:a\nMINE=1\n"),
+    ("OPENROUTER_API_KEY=sk-oldTELEGRAM_BOT_TOKEN=1:a\n", "TELEGRAM_BOT_TOKEN=1:a\n"),
+    ("HASS_TOKEN='a b'API_SERVER_KEY=xTELEGRAM_BOT_TOKEN=1:aTZ=Mars", "HASS_TOKEN='a b'\nTELEGRAM_BOT_TOKEN=1:a"),
+    ("HASS_TOKEN=API_SERVER_KEY=xOPENROUTER_API_KEY=y\r\nMINE=1\r\n", "HASS_TOKEN=\r\nMINE=1\r\n"),
+    (
+        'MY_HOOK=http://a/?API_SERVER_KEY=x\nMY_NOTE="see API_SERVER_KEY=x"\nMY_KEY=aMY_API_SERVER_KEY=x\n',
+        'MY_HOOK=http://a/?API_SERVER_KEY=x\nMY_NOTE="see API_SERVER_KEY=x"\nMY_KEY=aMY_API_SERVER_KEY=x\n',
+    ),
     ("API_SERVER_KEY=x\r\nMINE=1\r\n", "MINE=1\r\n"),
     ("MINE=1\rAPI_SERVER_KEY=x\rOTHER=2\n", "MINE=1\rOTHER=2\n"),
     ("WHATSAPP_ENABLED=true\nMINE=1\n", "MINE=1\n"),
