@@ -67,7 +67,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class CronReading:
-    """The earliest scheduled run of a stopped agent; `unread` says why there is no answer."""
+    """The earliest scheduled run of a stopped agent, as far as it could be read; `unread` says what could not, and why."""
 
     next_run: float | None = None
     unread: str | None = None
@@ -201,16 +201,19 @@ def _line(value: object) -> str:
 
 
 def read_cron(api: ActivityApi, container_id: str) -> CronReading:
-    """Read when a stopped agent's next job is due, profiles included. Never raises."""
-    try:
-        due = [*_jobs(api, container_id, f"{DATA}/cron/jobs.json"), *_jobs(api, container_id, f"{DATA}/profiles")]
-    except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
-        return CronReading(unread=_line(str(error)) or type(error).__name__)
-    return CronReading(min(due, default=None))
+    """Read when a stopped agent's next job is due, profiles included. Never raises; what can be read counts."""
+    found: list[CronReading] = []
+    for path in (f"{DATA}/cron/jobs.json", f"{DATA}/profiles"):
+        try:
+            found += _jobs(api, container_id, path)  # an error on the way leaves what came before it
+        except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
+            found.append(CronReading(unread=_line(str(error)) or type(error).__name__))
+    due = [reading.next_run for reading in found if reading.next_run is not None]
+    return CronReading(min(due, default=None), next((reading.unread for reading in found if reading.unread), None))
 
 
-def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[float]:
-    """Yield the next run of each jobs file in an archive. A profile's is `NAME/cron/jobs.json`."""
+def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[CronReading]:
+    """Yield what each jobs file in an archive says. A profile's is `NAME/cron/jobs.json`."""
     try:
         chunks, _ = api.get_archive(container_id, path)
     except NotFound:
@@ -228,10 +231,9 @@ def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[float]:
                 continue
             file = archive.extractfile(member) if member.isfile() else None
             if file is None or member.size > _JOBS_BYTES:
-                raise FleetError(f"{name} is not a file of at most {_JOBS_BYTES} bytes")
-            run = earliest_run(file.read().decode("utf-8", "replace"), Path(name))
-            if run is not None:
-                yield run
+                yield CronReading(unread=_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
+            else:
+                yield read_jobs(file.read().decode("utf-8", "replace"), Path(name))
     while source.read(1 << 16):
         pass  # what is left of an answer keeps its connection
 
@@ -260,14 +262,13 @@ class _Chunks:
         return taken
 
 
-def earliest_run(text: str, path: Path) -> float | None:
-    """Return when the next job of a `cron/jobs.json` is due. Raises FleetError where that cannot be told."""
+def read_jobs(text: str, path: Path) -> CronReading:
+    """Read when the next job of a `cron/jobs.json` is due."""
     probe = _probe()
     try:
-        run: float | None = probe.earliest_run(text, path)
+        return CronReading(probe.earliest_run(text, path))
     except probe.UnreadableError as error:
-        raise FleetError(str(error)) from error
-    return run
+        return CronReading(error.known, _line(str(error)))
 
 
 @cache

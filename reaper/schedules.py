@@ -6,6 +6,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from fleet import identity
+from fleet.activity import CronReading
 from fleet.host import Seen
 from fleet.registry import Family
 from reaper.context import Context, life, state_of
@@ -36,8 +37,15 @@ def read_schedules(
     for _, family, seen in stale[:_READS]:
         reading = context.engine.next_run(seen.id)
         known = rows.get(family.id, Row())
-        rows[family.id] = replace(known, cron_next=reading.next_run, cron_of=seen.id, cron_unread=reading.unread)
-        context.store.note(family.id, cron_next=reading.next_run, cron_of=seen.id, cron_unread=reading.unread)
+        next_run = _earliest(reading, known)
+        rows[family.id] = replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
+        context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         if reading.unread and not known.cron_unread:
             log.warning("%s: its schedule cannot be read: %s", family.name, reading.unread)
     context.meters.cron_unread.set(sum(bool(row.cron_unread) for row in rows.values()))
+
+
+def _earliest(reading: CronReading, known: Row) -> float | None:
+    """Return the next run; where not all could be read, also by what was known before, unless it was woken for that."""
+    before = known.cron_next if reading.unread and known.cron_next != known.cron_woken else None
+    return min((run for run in (reading.next_run, before) if run is not None), default=None)

@@ -211,7 +211,7 @@ def test_the_earliest_job_of_all_profiles_is_next() -> None:
 )
 def test_jobs_files_as_hermes_writes_them(text: str, due: float | None) -> None:
     """Paused, disabled and finished jobs are passed over; raw control characters are let through."""
-    assert activity.earliest_run(text, Path("jobs.json")) == due
+    assert activity.read_jobs(text, Path("jobs.json")) == CronReading(due)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"jobs": 5}', '{"jobs": [5]}', jobs("soon"), jobs(None), jobs(7)])
@@ -220,6 +220,23 @@ def test_a_schedule_that_cannot_be_read_says_so(text: str) -> None:
     reading = read_cron(Api(archives={"/opt/data/cron/jobs.json": archive({"jobs.json": text})}), "c")
     assert reading.next_run is None
     assert reading.unread
+
+
+def test_what_can_be_read_of_a_schedule_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job, a profile or an archive that cannot be read does not hide the runs of the others."""
+    nine, main = "2027-01-15T09:00:00Z", "/opt/data/cron/jobs.json"
+    due = datetime(2027, 1, 15, 9, tzinfo=UTC).timestamp()
+    one_job = read_cron(Api(archives={main: archive({"jobs.json": jobs(None, nine)})}), "c")
+    files = {"a": "{", "b": None, "c": jobs(nine)}
+    profiles = archive({f"profiles/{name}/cron/jobs.json": text for name, text in files.items()})
+    one_profile = read_cron(Api(archives={"/opt/data/profiles": profiles}), "c")
+    monkeypatch.setattr(activity, "_ARCHIVE_BYTES", 30_000)
+    huge = archive({"profiles/a/state.db": "x" * 60_000})
+    all_profiles = read_cron(Api(archives={main: archive({"jobs.json": jobs(nine)}), "/opt/data/profiles": huge}), "c")
+    assert [reading.next_run for reading in (one_job, one_profile, all_profiles)] == [due] * 3
+    assert "next_run_at" in (one_job.unread or "")
+    assert "not JSON" in (one_profile.unread or "")
+    assert "too large" in (all_profiles.unread or "")
 
 
 def test_links_and_huge_archives_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:

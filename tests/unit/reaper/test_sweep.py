@@ -277,6 +277,26 @@ def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> No
     assert reaper.box("ash").state == "exited"
 
 
+def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall + 100)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    rolled = reaper.engine.add(ash.id, id="f" * 64, state="created", port=1)
+    rolled.next_run = CronReading(unread="profiles are too large to look through")
+    reaper.hands.pass_time(41)
+    for _ in range(2):
+        found.sweep()
+        found.waker.wait()
+        rolled.state = "exited"
+    assert reaper.engine.did("start") == [rolled.name]
+
+
 def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
     monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
