@@ -48,12 +48,17 @@ def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Proble
 
 
 def changed_ids(families: Iterable[Family], host: Host, stack: str) -> list[Problem]:
-    """Find families whose name is that of a running family with another id: its data would be left behind."""
-    by_name = {family.name: family for family in families}
-    declared = {family.id for family in by_name.values()}
+    """Find families that would begin anew while a container of their name has another id: its data would be left behind.
+
+    The label holds the name at creation. A family that has its own container is not the one that a label of old means.
+    """
+    families = tuple(families)
+    declared = {family.id for family in families}
+    ours = host.ours(stack)
+    beginning = {family.name: family for family in families if family.id not in ours}
     problems = []
-    for family_id, seen in host.ours(stack).items():
-        family = by_name.get(seen.labels.get(identity.LABEL_FAMILY, ""))
+    for family_id, seen in ours.items():
+        family = beginning.get(seen.labels.get(identity.LABEL_FAMILY, ""))
         if family is not None and family_id not in declared:
             what = (
                 f"the registry says {family.id}, its container {seen.name} says {family_id}; a new id means an empty "

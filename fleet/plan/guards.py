@@ -56,12 +56,10 @@ def _removal(plan: Plan, policy: Policy) -> Iterator[str]:
 
 
 def _family_id(plan: Plan, _: Policy) -> Iterator[str]:
-    removed = {change.name: change.id for change in plan.of("removed")}
-    moved = [change for change in plan.of("added") if change.name in removed]
-    for change in moved:
+    for name, before, after in plan.ids:
         yield (
-            f"{change.name}: its id changes from {removed[change.name]} to {change.id}; it would start with an empty "
-            "memory. Put the old id back, or give the new family another name"
+            f"{name}: its id changes from {before} to {after}; it would go on with an empty memory, or with another "
+            "family's. Put the old id back, or give the new family another name"
         )
 
 

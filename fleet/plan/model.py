@@ -57,7 +57,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is said of one preview. `before` counts the families that the stack has now."""
+    """Everything that is said of one preview. `before` counts the families that the stack has now.
+
+    `lines` and `ids` hold (family, before, after) for each that changes its Hermes line, or the id behind its name.
+    """
 
     stack: str
     live: bool
@@ -67,6 +70,7 @@ class Plan:
     other: tuple[Step, ...] = ()
     images: tuple[str, ...] = ()
     lines: tuple[tuple[str, str, str], ...] = ()
+    ids: tuple[tuple[str, str, str], ...] = ()
     volumes: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()

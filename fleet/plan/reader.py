@@ -29,25 +29,27 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
     containers = {_name(each): each for each in steps if _kind(each) == CONTAINER}
     waves = _waves(containers)
     volumes = tuple(_step(each) for each in steps if _kind(each) == VOLUME)
-    changes = []
-    for name, runtime in runtimes.items():
-        change = _change(name, runtime, containers.get(name), waves)
-        if change is not None:
-            changes.append(change)
-    owned = {RUNTIME, CONTAINER, VOLUME, *_SCAFFOLD}
     diagnostics = [each for each in digest.get("diagnostics") or [] if each.get("message")]
     errors = _texts(diagnostics, "error")
     notes = _texts(diagnostics, "warning")
+    live = not any(_NOT_READ in note for note in notes)
+    changes = []
+    for name, runtime in runtimes.items():
+        change = _change(name, runtime, containers.get(name), waves, live=live)
+        if change is not None:
+            changes.append(change)
+    owned = {RUNTIME, CONTAINER, VOLUME, *_SCAFFOLD}
     present = [each for each in runtimes.values() if each["op"] != "delete"]
     return Plan(
         stack=stack,
-        live=not any(_NOT_READ in note for note in notes),
+        live=live,
         changes=tuple(sorted(changes, key=lambda change: (change.name, change.kind))),
         unchanged=len(present) - sum(change.kind != "removed" for change in changes),
         before=sum(each["op"] != "create" for each in runtimes.values()),
         other=tuple(_step(each) for each in steps if _kind(each) not in owned and each["op"] not in {"same", "read"}),
         images=tuple(sorted({str(_inputs(each, "newState").get("image", "")) for each in present})),
         lines=tuple(_line_changes(runtimes.values())),
+        ids=tuple(_id_changes(runtimes)),
         volumes=volumes,
         notes=tuple(note for note in notes if _NOT_READ not in note),  # `live` says it, in words for a reviewer
         errors=errors,
@@ -55,7 +57,7 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
     )
 
 
-def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int]) -> Change | None:
+def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int], *, live: bool) -> Change | None:
     operation = runtime["op"]
     inputs = _inputs(runtime, "oldState" if operation == "delete" else "newState")
     family_id = identity.family_id_from_name(name)
@@ -74,11 +76,23 @@ def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, 
     reasons = reasons_of(_inputs(runtime, "oldState"), inputs)
     if container is not None and container["op"] not in {"same", "read", "refresh"}:
         return replace(placed, kind="rolled", reasons=reasons or container_reasons(container))
+    # Only the host tells whether it runs, and is replaced to stop it. Unread, everyone counts as awake.
+    if not live and _suspends(runtime):
+        return replace(base, kind="rolled", reasons=reasons)
     return replace(base, kind="noted", reasons=reasons) if operation == "update" else None
 
 
+def _suspends(runtime: Raw) -> bool:
+    old, new = (_inputs(runtime, state).get("state") for state in ("oldState", "newState"))
+    return old != new == "suspended"
+
+
 def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
-    """Return each started container's wave, told from what it waits for."""
+    """Return each container's wave, told from what it waits for.
+
+    One that stays as it is keeps the inputs that are ignored, so it cannot tell whether it is in a wave now: all are
+    numbered, and who waits for nobody's gate is left out where the number is used.
+    """
     before = {
         name: [
             _urn_name(urn) for urn in (each.get("newState") or {}).get("dependencies") or [] if f"${CONTAINER}::" in urn
@@ -86,7 +100,7 @@ def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
         for name, each in containers.items()
     }
     waves: dict[str, int] = {}
-    pending = [name for name, each in containers.items() if _inputs(each, "newState").get("start")]
+    pending = [name for name, each in containers.items() if each["op"] != "delete"]
     while pending:
         ready = [name for name in pending if all(other in waves for other in before[name] if other in pending)]
         for name in ready:
@@ -102,6 +116,24 @@ def _line_changes(runtimes: Iterable[Raw]) -> Iterable[tuple[str, str, str]]:
         old, new = _inputs(runtime, "oldState"), _inputs(runtime, "newState")
         if old.get("hermesLine") and new.get("hermesLine") and old["hermesLine"] != new["hermesLine"]:
             yield str(new.get("family", "")), str(old["hermesLine"]), str(new["hermesLine"])
+
+
+def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
+    """Find the families whose name stands for another id than before.
+
+    One that was renamed, so that a new one could have its name, is none of them: nobody's memory changes hands.
+    """
+    old = {
+        str(_inputs(each, "oldState").get("family")): name for name, each in runtimes.items() if each["op"] != "create"
+    }
+    new = {
+        str(_inputs(each, "newState").get("family")): name for name, each in runtimes.items() if each["op"] != "delete"
+    }
+    for family, now in new.items():
+        before = old.get(family, now)
+        handed_on = before in new.values() and now not in old.values()
+        if before != now and not handed_on:
+            yield family, *(str(identity.family_id_from_name(name) or name) for name in (before, now))
 
 
 def _own_refusals(errors: Iterable[str]) -> Iterable[Refusal]:

@@ -51,6 +51,12 @@ def test_a_name_handed_on_to_a_new_family_is_fine_while_the_old_one_is_declared(
     refuse([renamed, make_family("smith")], make_host(make_seen(old)), make_settings(), nothing)
 
 
+def test_a_family_renamed_long_ago_may_be_removed_although_another_has_its_old_name() -> None:
+    """The label holds the name at creation; the family that is called so now runs on a container of its own."""
+    renamed, named_so_now = make_family("smith"), make_family("smith")
+    refuse([named_so_now], make_host(make_seen(renamed), make_seen(named_so_now)), make_settings(), nothing)
+
+
 def test_going_back_to_an_older_line_is_refused_for_those_who_ran_the_newer() -> None:
     """A database written by 0.19 is not opened by 0.15; families that never ran 0.19 are not named."""
     ahead, behind = make_family("ahead"), make_family("behind")

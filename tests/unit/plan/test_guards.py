@@ -43,6 +43,31 @@ def test_a_guard_refuses_and_is_overridden_by_name(name: str) -> None:
     assert guarded(plan, Policy(allowed=frozenset({name}))).exit_code == 2
 
 
+def test_a_family_does_not_get_the_memory_of_another() -> None:
+    """Two ids that swap their names, and an id taken over from a family that goes, are changed ids as well."""
+    stay = _stay("a", "b", "d", "e", "f", "g")
+    smith, jones = uuid4(), uuid4()
+    swapped = [
+        family_steps("smith", "update", family_id=smith, new={"family": "jones"}, container={"op": "same"}),
+        family_steps("jones", "update", family_id=jones, new={"family": "smith"}, container={"op": "same"}),
+    ]
+    taken_over = [
+        family_steps("smith", "delete", family_id=smith),
+        family_steps("jones", "update", family_id=jones, new={"family": "smith"}, container={"op": "same"}),
+    ]
+    for steps, names in ((swapped, {"smith", "jones"}), (taken_over, {"smith"})):
+        plan = guarded(read_plan(digest(*stay, *steps), stack="dev"), Policy())
+        assert {refusal.why.partition(":")[0] for refusal in plan.refused} == names
+        assert {refusal.guard for refusal in plan.refused} == {"family-id"}
+
+
+def test_a_name_may_be_handed_on_to_a_new_family() -> None:
+    """Renaming one and giving its name to a newcomer takes nobody's memory."""
+    renamed = family_steps("smith", "update", new={"family": "smith-senior"}, container={"op": "same"})
+    plan = read_plan(digest(renamed, family_steps("smith", "create", family_id=uuid4())), stack="dev")
+    assert guarded(plan, Policy()).exit_code == 2
+
+
 def test_production_wants_a_digest() -> None:
     """By the stack's name or by flag; a pinned image passes, and so does any image elsewhere."""
     loose, pinned = (digest(family_steps("a", "create", new={"image": image})) for image in ("hermes:1", PINNED))

@@ -57,3 +57,9 @@ def test_secrets_of_the_environment_are_known_by_their_names() -> None:
     """A passphrase and keys are masked; a file that holds one is just a path."""
     given = {"PULUMI_CONFIG_PASSPHRASE": "hunter22", "LLM_API_KEY": "sk-1", "HOME": "/root", "KEY_FILE": "/dev/null"}
     assert secrets_of(given) == ["hunter22", "sk-1"]
+
+
+@pytest.mark.parametrize("value", ["eyJ" + "a" * 300, "-----BEGIN KEY-----\n" + "b" * 5000, "nul\0"])
+def test_no_secret_is_too_long_to_be_masked(value: str) -> None:
+    """A token that no file could be called after, such as a runner's own, is a secret like any other."""
+    assert secrets_of({"ACTIONS_ID_TOKEN_REQUEST_TOKEN": value}) == [value]

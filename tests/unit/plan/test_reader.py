@@ -79,12 +79,36 @@ def test_waves_are_told_from_what_containers_wait_for() -> None:
     assert [change.name for change in plan.of("rolled") if not change.started] == ["dozy"]
 
 
+def test_a_wave_that_stays_as_it_is_still_holds_its_place() -> None:
+    """The engine gives a container that stays its old inputs back: created asleep, it does not look started."""
+    plan = read_plan(
+        digest(
+            family_steps("canary", "roll", new=NEW),
+            family_steps("ash", "same", start=False, after=("canary",)),
+            family_steps("birch", "roll", new=NEW, after=("ash",)),
+            family_steps("cedar", "delete"),
+        ),
+        stack="dev",
+    )
+    assert plan.waves == (("canary",), ("birch",))
+
+
 def test_a_preview_that_did_not_read_the_host_says_so() -> None:
     """The program's own warning tells whether live state was read; it is no note besides."""
     warning = ("warning", "live state was not read, every family counts as awake (no daemon)")
     blind = read_plan(digest(family_steps("ash"), diagnostics=(warning, ("warning", "another"))), stack="dev")
     assert (blind.live, blind.notes) == (False, ("another",))
     assert read_plan(digest(family_steps("ash")), stack="dev").live
+
+
+def test_who_is_suspended_is_stopped_where_nobody_can_tell_that_they_sleep() -> None:
+    """An `up` replaces the container of a family that runs; where the host was read, the container says so itself."""
+    suspended = family_steps("ash", "update", new={"state": "suspended"}, container={"op": "same"})
+    unread = ("warning", "live state was not read, every family counts as awake (no daemon)")
+    (blind,) = read_plan(digest(suspended, diagnostics=(unread,)), stack="dev").changes
+    assert (blind.kind, blind.started, blind.reasons[0].detail) == ("rolled", False, "active -> suspended")
+    (asleep,) = read_plan(digest(suspended), stack="dev").changes
+    assert asleep.kind == "noted"
 
 
 def test_errors_are_exit_1_and_the_programs_own_refusals_exit_3() -> None:
