@@ -4,6 +4,9 @@
 #        tools/image.sh pick                 decides which image the dev stack uses, once; writes .state/image
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# The users of an image have to read what is in it.
+umask 022
+
 LOCAL=hermes-fleet/hermes-agent
 UPSTREAM="${HERMES_FLEET_UPSTREAM_IMAGE:-docker.io/nousresearch/hermes-agent:v2026.7.20}" # the release that is 0.19.0
 HERMES=0.19.0 # what the local image holds where nothing else is asked for

@@ -55,7 +55,8 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 fresh=
-if ! recent_enough "$VENV/bin/python"; then
+# pip's command is the last thing that an environment gets: without it, the run that made it was interrupted.
+if ! recent_enough "$VENV/bin/python" || [ ! -x "$VENV/bin/pip" ]; then
   fresh=yes
   rm -rf "$VENV"
   say "making the Python environment .venv with $("$python" --version 2>&1)"

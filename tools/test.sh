@@ -8,7 +8,7 @@ cd "$ROOT"
 tools/python.sh dev
 
 # A piece that cannot be had costs the tests that need it, not the others.
-try() { "$@" || say "going on without it"; }
+try() { ("$@") || say "going on without it"; }
 
 try tools/pulumi-cli.sh
 if [ -f "$TOOLS/pulumi-bin" ]; then

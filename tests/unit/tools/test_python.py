@@ -45,7 +45,8 @@ def python_with_pip(machine: Machine, pip: str) -> None:
     machine.command(
         "python3",
         'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"\n'
-        f'printf \'#!/bin/bash\\n[ "$2" != pip ] || {{ {pip}; }}\\n\' >"$3/bin/python"; chmod 755 "$3/bin/python"; fi',
+        f'printf \'#!/bin/bash\\n[ "$2" != pip ] || {{ {pip}; }}\\n\' | tee "$3/bin/python" >"$3/bin/pip"\n'
+        'chmod 755 "$3/bin/"*; fi',
     )
 
 
@@ -71,6 +72,17 @@ def test_a_failed_update_keeps_the_environment_and_is_tried_again(machine: Machi
     assert (machine.repository / ".venv/bin/python").exists()
     (machine.repository / "offline").unlink()
     assert "installing the locked requirements" in machine.run("tools/python.sh").said
+
+
+def test_an_environment_whose_making_was_interrupted_is_made_anew(machine: Machine) -> None:
+    """Its Python is there, its pip is not: no run would ever get further with it."""
+    python_with_pip(machine, "exit 0")
+    (machine.repository / "requirements.lock").write_text("a==1\n")
+    half_made = machine.repository / ".venv/bin/python"
+    machine.command(half_made.name, 'case "$*" in *pip*) echo No module named pip; exit 1 ;; esac', half_made.parent)
+    answer = machine.run("tools/python.sh")
+    assert answer.code == 0, answer.complained
+    assert "making the Python environment" in answer.said
 
 
 def test_an_environment_is_made_once(machine: Machine) -> None:
