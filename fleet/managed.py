@@ -17,17 +17,3 @@ MANAGED_KEYS: tuple[str, ...] = (
     "platforms.api_server",
     *(f"platforms.{channel}" for channel in CHANNELS),
 )
-
-# Entries of `.env`, beside all that start with API_SERVER_.
-MANAGED_ENV: frozenset[str] = frozenset(
-    {
-        "HERMES_DASHBOARD",
-        "HERMES_GATEWAY_NO_SUPERVISE",
-        "HERMES_HOME",
-        "HERMES_MANAGED_DIR",
-        "HERMES_TIMEZONE",
-        "SUDO_CHAT_ALLOW_ALL_USERS",
-        "TZ",
-        "WHATSAPP_ENABLED",
-    }
-)

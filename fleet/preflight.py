@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import urljoin, urlsplit
 
 from fleet import identity
 from fleet.host import Host
@@ -27,6 +28,7 @@ _BASE_URLS = {
     "openrouter": "https://openrouter.ai/api/v1",
 }
 _REFUSALS = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
+_REDIRECTS = range(http.client.MULTIPLE_CHOICES, http.client.BAD_REQUEST)
 
 
 class Verdict(Enum):
@@ -45,6 +47,13 @@ class Preflight:
     message: str
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Leaves a redirect the error that it is: the key goes to the host that the operator named, and to no other."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow nothing."""
+
+
 def new_credentials(host: Host, stack: str, digests: Iterable[str]) -> bool:
     """Tell whether a container of this stack carries credentials that are none of those declared now."""
     declared = set(digests)
@@ -59,14 +68,35 @@ def ask_provider(llm: Llm, api_key: str) -> Preflight:
     url = f"{base_url.rstrip('/')}/models"
     request = urllib.request.Request(url, headers=_headers(llm.provider, api_key))  # noqa: S310 - settings allow http(s) only
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS):  # noqa: S310
+        with urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS):
             return Preflight(Verdict.ACCEPTED, f"{url} accepts the key")
     except urllib.error.HTTPError as error:
         error.close()
-        verdict = Verdict.REFUSED if error.code in _REFUSALS else Verdict.UNKNOWN
-        return Preflight(verdict, f"{url} answers {error.code} to the key")
+        return _answered(url, error.code, error.headers["Location"])
     except (OSError, http.client.HTTPException) as error:
         return Preflight(Verdict.UNKNOWN, f"{url} does not answer ({error}); the key was not checked")
+    except ValueError:  # its text may repeat the key
+        what = "the address, the key or a redirect is malformed or has characters outside ASCII"
+        return Preflight(Verdict.UNKNOWN, f"{url} cannot be asked ({what}); the key was not checked")
+
+
+def _answered(url: str, code: int, location: str | None) -> Preflight:
+    if code in _REFUSALS:
+        return Preflight(Verdict.REFUSED, f"{url} answers {code} to the key")
+    if code in _REDIRECTS and location:
+        what = f"{url} redirects to {_origin(url, location)!r}; the key was not sent there and was not checked"
+        mend = "mend it with: pulumi config set --path 'hermes-fleet:llm.base_url' https://HOST/v1"
+        return Preflight(Verdict.UNKNOWN, f"{what}; {mend}")
+    return Preflight(Verdict.UNKNOWN, f"{url} answers {code} to the key")
+
+
+def _origin(url: str, location: str) -> str:
+    """Return scheme and host of a redirect's target; its path, query and user may hold secrets."""
+    try:
+        target = urlsplit(urljoin(url, location))
+    except ValueError:
+        return "an address that is none"
+    return f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
 
 
 def _headers(provider: str, api_key: str) -> dict[str, str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fleet.config_reader import SECRET_KEYS, ConfigReader
-from fleet.problems import FleetError
+from fleet.config_reader import NAMESPACE, SECRET_KEYS, ConfigReader
+from fleet.managed_env import is_managed_env
+from fleet.problems import FleetError, Problem
 from fleet.providers import provider as known_provider
 
 HERMES_LINES = ("0.15", "0.19")
@@ -162,20 +163,28 @@ def _llm(reader: ConfigReader) -> Llm:
     value = reader.mapping("llm", ("provider", "model", "base_url", "context_length"))
     provider, model, base_url = (reader.member(f"llm.{name}", value.get(name), str) for name in _LLM_TEXTS)
     for name, example in (("provider", "openrouter"), ("model", "MODEL")):
-        if value.get(name) in {None, ""}:
+        if value.get(name) in (None, ""):
             reader.wrong(f"llm.{name}", "is missing, expected a text", example)
     if provider:
         try:
             known_provider(provider)
         except FleetError as error:
             reader.problems.extend(error.problems)
-    if base_url and (urlsplit(base_url).scheme not in {"http", "https"} or not urlsplit(base_url).hostname):
+    if base_url and not _is_web_address(base_url):
         reader.wrong("llm.base_url", f"{base_url!r} is not an http or https URL", "https://HOST/v1")
-    if provider == "custom" and not base_url:
+    if provider == "custom" and value.get("base_url") in (None, ""):
         reader.wrong("llm.base_url", "is missing, the provider custom needs one", "https://HOST/v1")
     context = value.get("context_length")
     length = None if context is None else reader.positive("llm.context_length", context, 128000)
     return Llm(provider or "", model or "", base_url or None, length)
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        address = urlsplit(text)
+    except ValueError:
+        return False
+    return address.scheme in {"http", "https"} and bool(address.hostname)
 
 
 def _rollout(reader: ConfigReader) -> Rollout:
@@ -209,6 +218,10 @@ def _env(reader: ConfigReader, key: str, entries: Mapping[str, Any]) -> dict[str
     for name, value in entries.items():
         if not _ENV_NAME.fullmatch(name):
             reader.wrong(f"{key}.{name}", "is not a name for a .env entry (letters, digits and _)")
+        elif is_managed_env(name):
+            mend = f"pulumi config rm --path '{NAMESPACE}:{key}.{name}'"
+            what = f"is set by the fleet itself and cannot be set here; mend it with: {mend}"
+            reader.problems.append(Problem(f"{NAMESPACE}:{key}.{name}", what))
         elif not isinstance(value, str) or not value.isprintable():
             reader.wrong(f"{key}.{name}", "is not a text of one line")
     return {name: value for name, value in entries.items() if isinstance(value, str)}

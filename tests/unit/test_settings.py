@@ -61,6 +61,7 @@ def test_every_missing_key_is_named_with_the_line_that_sets_it() -> None:
         ({"image": "two words"}, "hermes-fleet:image: 'two words' is not an image reference"),
         ({"llm": {"provider": "custom", "model": "m"}}, "hermes-fleet:llm.base_url: is missing"),
         ({"llm": {"provider": "custom", "model": "m", "base_url": "ftp://h"}}, "'ftp://h' is not an http or https URL"),
+        ({"llm": {"provider": "custom", "model": "m", "base_url": ["x"]}}, "llm.base_url: ['x'] is not a text"),
         ({"llm": {"provider": "xai", "model": "m", "context_length": "many"}}, "'many' is not a whole number"),
         ({"llm": {"provider": "xai", "model": "m", "modle": 1}}, "hermes-fleet:llm.modle: is not a key of llm"),
         ({"llmApiKey": " sk"}, "hermes-fleet:llmApiKey: has blanks at an end"),
@@ -89,6 +90,46 @@ def test_malformed_keys_are_named(changes: dict[str, Any], said: str) -> None:
 def test_an_object_of_the_wrong_shape_is_named() -> None:
     """Text or a list where an object belongs is one problem, beside those of its missing members."""
     assert "hermes-fleet:llm.provider: llm is not a mapping" in problems(llm="[1]")[0]
+
+
+@pytest.mark.parametrize("found", [{"name": "x"}, ["x"]])
+def test_a_member_of_the_wrong_shape_hides_no_other_problem(found: object) -> None:
+    """An object or a list where a text belongs is one problem among all others."""
+    said = problems(newFamilies="tired", llm={"provider": found, "model": found})
+    assert [line.partition("; ")[0] for line in said] == [
+        f"hermes-fleet:llm.provider: {found!r} is not a text",
+        f"hermes-fleet:llm.model: {found!r} is not a text",
+        "hermes-fleet:newFamilies: 'tired' is not awake or asleep",
+    ]
+
+
+@pytest.mark.parametrize("address", ["http://[::1/v1", "http://[v1]/v1", "http://h℀st/v1"])
+def test_an_address_that_cannot_be_parsed_hides_no_other_problem(address: str) -> None:
+    """A base URL that Python refuses to split is one problem among all others."""
+    said = problems(newFamilies="tired", llm={"provider": "custom", "model": "m", "base_url": address})
+    assert [line.partition("; ")[0] for line in said] == [
+        f"hermes-fleet:llm.base_url: {address!r} is not an http or https URL",
+        "hermes-fleet:newFamilies: 'tired' is not awake or asleep",
+    ]
+
+
+@pytest.mark.parametrize("name", ["TZ", "tz", "WHATSAPP_ENABLED", "HERMES_HOME", "API_SERVER_KEY", "API_SERVER_NEW"])
+def test_entries_that_the_fleet_sets_itself_are_refused(name: str) -> None:
+    """Each is named with the line that removes it, for all families as for those of a channel, and not its value."""
+    said = problems(env={name: "planted", "MINE": "x"}, channelEnv={"sudo_chat": {name: "planted"}})
+    assert said == [
+        f"hermes-fleet:{key}.{name}: is set by the fleet itself and cannot be set here; "
+        f"mend it with: pulumi config rm --path 'hermes-fleet:{key}.{name}'"
+        for key in ("env", "channelEnv.sudo_chat")
+    ]
+
+
+def test_keys_and_tokens_belong_into_the_stacks_entries() -> None:
+    """What the registry sends here is taken: providers' keys, a channel's credentials."""
+    env = {"OPENROUTER_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MAPS_TOKEN": "c", "SUDO_CHAT_HOME_CHANNEL": "d"}
+    channels = {"twilio_whatsapp": {"TWILIO_ACCOUNT_SID": "e", "TWILIO_AUTH_TOKEN": "f"}}
+    settings = load(env=env, channelEnv=channels)
+    assert (settings.env, settings.channel_env) == (env, channels)
 
 
 def test_a_malformed_secret_is_never_repeated() -> None:
