@@ -67,7 +67,7 @@ class Activity:
 
 @dataclass(frozen=True)
 class CronReading:
-    """The earliest scheduled run of a stopped agent, as far as it could be read; `unread` says what could not, and why."""
+    """The earliest scheduled run of a stopped agent, as far as it could be read; `unread` says what could not."""
 
     next_run: float | None = None
     unread: str | None = None

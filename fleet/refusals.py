@@ -48,7 +48,7 @@ def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Proble
 
 
 def changed_ids(families: Iterable[Family], host: Host, stack: str) -> list[Problem]:
-    """Find families that would begin anew while a container of their name has another id: its data would be left behind.
+    """Find families that would begin anew beside a container of their name with another id: its data would stay behind.
 
     The label holds the name at creation. A family that has its own container is not the one that a label of old means.
     """

@@ -63,7 +63,7 @@ def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, 
     family_id = identity.family_id_from_name(name)
     base = Change(
         name=str(inputs.get("family", name)),
-        id=str(family_id or name),
+        id=_id(name),
         kind="added",
         volume=identity.volume_name(family_id) if family_id else "",
     )
@@ -133,7 +133,11 @@ def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
         before = old.get(family, now)
         handed_on = before in new.values() and now not in old.values()
         if before != now and not handed_on:
-            yield family, *(str(identity.family_id_from_name(name) or name) for name in (before, now))
+            yield family, _id(before), _id(now)
+
+
+def _id(name: str) -> str:
+    return str(identity.family_id_from_name(name) or name)
 
 
 def _own_refusals(errors: Iterable[str]) -> Iterable[Refusal]:

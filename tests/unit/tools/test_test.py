@@ -10,7 +10,8 @@ def test_a_piece_that_cannot_be_had_costs_no_other(machine: Machine) -> None:
     machine.command(
         "python3",
         'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; ln -s "$0" "$3/bin/pip"\n'
-        'printf \'#!/bin/bash\\n[ "$2" != pytest ] || echo "pytest runs"\\n\' >"$3/bin/python"; chmod 755 "$3/bin/python"; fi',
+        'printf \'#!/bin/bash\\n[ "$2" != pytest ] || echo "pytest runs"\\n\' >"$3/bin/python"\n'
+        'chmod 755 "$3/bin/python"; fi',
     )
     (machine.repository / "requirements-dev.lock").write_text("a==1\n")
     answer = machine.run("tools/test.sh")
