@@ -34,14 +34,22 @@ def candidates(families: Iterable[Family], host: Host) -> list[Candidate]:
 
 
 def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
-    """Raise FleetError, with every problem, where removing a container would leave a family's data behind."""
+    """Raise FleetError, with every problem, where removing a container would leave a family's data behind.
+
+    A container that is gone by now is no problem: `adopt` says so.
+    """
     problems = [problem for candidate in found if (problem := _problem(client, candidate))]
     if problems:
         raise FleetError(problems)
 
 
 def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | None:
-    mounts = client.api.inspect_container(candidate.seen.id)["Mounts"]
+    try:
+        mounts = client.api.inspect_container(candidate.seen.id)["Mounts"]
+    except NotFound:
+        return None
+    except (APIError, OSError) as error:
+        return _failed(candidate, error)
     data = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), None)
     wanted = identity.volume_name(candidate.family.id)
     if data and data.get("Type") == "volume" and data.get("Name") == wanted:
@@ -52,7 +60,7 @@ def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | Non
         f"docker cp -a {candidate.seen.name}:{DATA}/. - | "
         f"docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}"
     )
-    return Problem(f"{candidate.family.name}: container {candidate.seen.name}", what)
+    return Problem(_place(candidate), what)
 
 
 def adopt(client: docker.DockerClient, found: Iterable[Candidate], say: Callable[[str], None]) -> None:
@@ -68,12 +76,21 @@ def adopt(client: docker.DockerClient, found: Iterable[Candidate], say: Callable
         except NotFound:
             say(f"{candidate.family.name}: its container is gone already")
             continue
-        except APIError as error:
-            problems.append(
-                Problem(f"{candidate.family.name}: container {candidate.seen.name}", str(error.explanation))
-            )
+        except (APIError, OSError) as error:
+            problems.append(_failed(candidate, error))
             continue
         volume = identity.volume_name(candidate.family.id)
         say(f"{candidate.family.name}: container {candidate.seen.id[:12]} stopped and removed, volume {volume} kept")
     if problems:
         raise FleetError(problems)
+
+
+def _failed(candidate: Candidate, error: Exception) -> Problem:
+    """Return what Docker said against it, or that it said nothing."""
+    if isinstance(error, APIError):
+        return Problem(_place(candidate), str(error.explanation or error))
+    return Problem(_place(candidate), f"docker: no answer ({error}); run the same command again")
+
+
+def _place(candidate: Candidate) -> str:
+    return f"{candidate.family.name}: container {candidate.seen.name}"

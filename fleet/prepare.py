@@ -13,6 +13,7 @@ from fleet.host import Host
 from fleet.problems import FleetError
 from fleet.refusals import notices, refuse
 from fleet.registry import Family, Registry, load_registry
+from fleet.registry.plugins import closed_to_agents
 from fleet.settings import Settings
 from fleet.waves import WavePlan, plan_waves
 
@@ -35,10 +36,21 @@ def read_families(settings: Settings, docker_host: str, *, preview: bool, speech
     The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
     """
     local = urlsplit(docker_host).scheme in _LOCAL_SCHEMES
-    if local and (not preview or Path(settings.plugins_dir).is_dir()):
-        return load_registry(settings.registry, Path(settings.plugins_dir))
+    if local and (not preview or _may_be_here(Path(settings.plugins_dir))):
+        registry = load_registry(settings.registry, Path(settings.plugins_dir))
+        closed = closed_to_agents(Path(settings.plugins_dir))
+        if closed:
+            speech.warn(closed)
+        return registry
     speech.warn(f"{settings.plugins_dir} is not on this machine; the channels' plugins were not checked")
     return load_registry(settings.registry)
+
+
+def _may_be_here(directory: Path) -> bool:
+    try:
+        return directory.is_dir()
+    except PermissionError:  # one that this user may not look into is a problem of the registry's
+        return True
 
 
 def look(client: docker.DockerClient, *, preview: bool, speech: Speech) -> Host:

@@ -17,6 +17,7 @@ from fleet.registry import Registry
 def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> str:
     """Return the one volume that `family` (slug at creation, or UUID) left behind. Raises FleetError if in doubt."""
     matches = _matches(host, stack, family)
+    _refuse_declared(registry, family, matches)
     if not matches:
         raise FleetError(f"{family}: this stack has no volume of that family on this host; nothing was deleted")
     if len(matches) > 1:
@@ -32,11 +33,23 @@ def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> 
 
 
 def purge(client: docker.DockerClient, volume: str) -> None:
-    """Delete the volume for good. Raises FleetError where Docker refuses."""
+    """Delete the volume for good. Raises FleetError where Docker refuses, or does not answer."""
     try:
         client.api.remove_volume(volume)
     except APIError as error:
-        raise FleetError(f"volume {volume} was not deleted: {error.explanation}") from error
+        raise FleetError(f"volume {volume} was not deleted: {error.explanation or error}") from error
+    except OSError as error:
+        what = f"docker: no answer whether volume {volume} was deleted ({error}); run the same command again"
+        raise FleetError(what) from error
+
+
+def _refuse_declared(registry: Registry, family: str, matches: list[UUID]) -> None:
+    """Raise FleetError for the name of a registry entry: it means that family, whoever was created under it before."""
+    if family not in {each.name for each in registry.families}:
+        return
+    left = [match for match in matches if match not in {each.id for each in registry.families}]
+    other = f". Another family of that name left data; name it by its id: {', '.join(map(str, left))}" if left else ""
+    raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first{other}")
 
 
 def _matches(host: Host, stack: str, family: str) -> list[UUID]:

@@ -18,6 +18,17 @@ from fleet.settings import KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
 DIRECTORY = "stacks"
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads a date as the text that stands there: config is text, or JSON, and JSON knows no dates."""
+
+
+def _as_written(_: _Loader, node: yaml.ScalarNode) -> str:
+    return str(node.value)
+
+
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+
+
 def stack_path(root: Path, stack: str) -> Path:
     """Return where the config of a stack stands; `root` is the directory of Pulumi.yaml."""
     return root / DIRECTORY / f"Pulumi.{stack}.yaml"
@@ -27,7 +38,7 @@ def read_settings(root: Path, stack: str) -> Settings:
     """Return a stack's settings with `[secret]` for every secret. Raises FleetError for a file that will not do."""
     path = stack_path(root, stack)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise FleetError([Problem(str(path), f"cannot be read: {error}")]) from None
     config = content.get("config") if isinstance(content, dict) else None
@@ -62,7 +73,7 @@ def _hidden(key: str, value: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any
     if isinstance(value, Mapping):
         if set(value) == {"secure"}:
             return _secret(key)
-        return {name: _hidden(name, member, secret=secret) for name, member in value.items()}
+        return {str(name): _hidden(str(name), member, secret=secret) for name, member in value.items()}
     if isinstance(value, list):
         return [_hidden(key, member, secret=secret) for member in value]
     return _secret(key) if secret else value

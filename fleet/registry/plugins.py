@@ -12,29 +12,59 @@ from fleet.registry.models import PLUGIN_CHANNELS
 from fleet.registry.source import Finding, display_path
 
 _EXAMPLES = 3
+# The user of upstream's image.
+_AGENT = 10000
 
 
 def mount_problems(plugins_dir: Path) -> list[Problem]:
-    """Return why a directory must not be mounted: it is not there, or others than its owner can write in it.
+    """Return why a directory must not be mounted: it is not there, others can write in it, a link leads out of it.
 
-    Every agent runs the code in it, so who can write it owns every family.
+    Every agent runs the code in it, so who can write it owns every family. A link is mounted as a link, so what it
+    means outside of the directory is not in the container.
     """
     where = display_path(plugins_dir)
-    if not plugins_dir.is_dir():
-        what = "is not a directory" if plugins_dir.exists() else "the plugins directory is missing"
-        return [Problem(where, f"{what}; make it with: install -d -m 755 {shlex.quote(where)}")]
-    loose = sorted(display_path(path) for path in _tree(plugins_dir) if _writable_by_others(path))
-    if not loose:
-        return []
-    more = f" and {len(loose) - _EXAMPLES} more" if len(loose) > _EXAMPLES else ""
-    named = ", ".join(loose[:_EXAMPLES]) + more
-    mend = f"chmod -R go-w {shlex.quote(where)}"
-    return [Problem(where, f"group or others can write {named}, and every agent runs it; mend it with: {mend}")]
+    try:
+        if not plugins_dir.is_dir():
+            what = "is not a directory" if plugins_dir.exists() else "the plugins directory is missing"
+            return [Problem(where, f"{what}; make it with: install -d -m 755 {shlex.quote(where)}")]
+        inside = sorted(_tree(plugins_dir))
+        links = {path for path in inside if path.is_symlink()}
+        loose = [path for path in (plugins_dir, *inside) if path not in links and _writable_by_others(path)]
+        leaving = [path for path in inside if path in links and _leads_out(path, plugins_dir)]
+    except OSError as error:
+        return [_unreadable(plugins_dir, error)]
+    problems = []
+    if loose:
+        mend = f"chmod -R go-w {shlex.quote(where)}"
+        what = f"group or others can write {_named(loose)}, and every agent runs it; mend it with: {mend}"
+        problems.append(Problem(where, what))
+    if leaving:
+        link = shlex.quote(display_path(leaving[0]))
+        mend = f"cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
+        what = f"a container has only what lies in it, but these links lead out: {_named(leaving)}; copy it in: {mend}"
+        problems.append(Problem(where, what))
+    return problems
+
+
+def closed_to_agents(plugins_dir: Path) -> str | None:
+    """Return what agents cannot read in a directory that is mounted, and the mend; None where they can read all of it.
+
+    Their gateway passes over such a plugin without a word. It is no problem of the registry: another image may use
+    another user.
+    """
+    try:
+        closed = [path for path in (plugins_dir, *sorted(_tree(plugins_dir))) if _is_closed(path)]
+    except OSError:
+        return None
+    if not closed:
+        return None
+    mend = f"chmod -R a+rX {shlex.quote(display_path(plugins_dir))}"
+    return f"agents run as user {_AGENT} and cannot read {_named(closed)}; mend it with: {mend}"
 
 
 def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
     """Find channels that a family has on and no plugin provides."""
-    absent = {name for name in PLUGIN_CHANNELS if not (plugins_dir / name / "plugin.yaml").is_file()}
+    absent = {name for name in PLUGIN_CHANNELS if not _is_file(plugins_dir / name / "plugin.yaml")}
     for index, raw in enumerate(families if absent else ()):
         channels = raw.get("channels") if isinstance(raw, dict) else None
         if isinstance(channels, dict):
@@ -46,14 +76,59 @@ def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
 
 
 def _tree(top: Path) -> Iterator[Path]:
-    yield top
-    for directory, directories, names in os.walk(top):
+    for directory, directories, names in os.walk(top, onerror=_unless_gone):
         for name in (*directories, *names):
             yield Path(directory, name)
+
+
+def _unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _writable_by_others(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    except FileNotFoundError:
+        return False
+
+
+def _is_closed(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    found = path.stat()
+    wanted = 0o5 if path.is_dir() else 0o4
+    return found.st_mode & wanted != wanted and found.st_uid != _AGENT
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
     except OSError:
         return False
+
+
+def _leads_out(link: Path, plugins_dir: Path) -> bool:
+    """Tell whether a link means something else, or nothing, where the directory is mounted at another path.
+
+    One that comes back by the directory's own name leads out as well: there the name need not be the same.
+    """
+    written = Path(os.path.normpath(link.parent.relative_to(plugins_dir) / link.readlink()))
+    leaves = written.is_absolute() or ".." in written.parts
+    return leaves or not Path(os.path.realpath(link)).is_relative_to(plugins_dir.resolve())
+
+
+def _named(paths: Sequence[Path]) -> str:
+    more = f" and {len(paths) - _EXAMPLES} more" if len(paths) > _EXAMPLES else ""
+    return ", ".join(display_path(path) for path in paths[:_EXAMPLES]) + more
+
+
+def _unreadable(plugins_dir: Path, error: OSError) -> Problem:
+    """Return why a directory cannot be checked, and the command that opens it, or the one above it that is closed."""
+    where = display_path(plugins_dir)
+    if not isinstance(error, PermissionError):
+        return Problem(where, f"cannot be read: {error.strerror}")
+    above = reversed(plugins_dir.resolve().parents)
+    closed = next((str(each) for each in above if not os.access(each, os.X_OK)), None)
+    mend = f"chmod a+x {shlex.quote(closed)}" if closed else f"chmod -R a+rX {shlex.quote(where)}"
+    return Problem(where, f"this user may not look into {closed or error.filename}; mend it with: sudo {mend}")
