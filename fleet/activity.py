@@ -73,6 +73,14 @@ class CronReading:
     unread: str | None = None
 
 
+@dataclass(frozen=True)
+class Jobs:
+    """When the jobs of one file are next due, as far as it could be read; `unread` says what could not."""
+
+    runs: tuple[float, ...] = ()
+    unread: str | None = None
+
+
 class Stream(Protocol):
     """What a process in a container prints, as (stdout, stderr); closing it unblocks whoever reads."""
 
@@ -182,11 +190,17 @@ def _take(values: dict[str, Any], unread: dict[str, str], name: str, checked: tu
 def _moment(value: object, now: float | None) -> tuple[float | None, str | None]:
     if value is None:
         return None, None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None, "not a time"
-    if now is not None and value > now + _AHEAD_SECONDS:
+    try:
+        moment = float(value)
+    except OverflowError:
+        return None, "not a time"
+    if not math.isfinite(moment):
+        return None, "not a time"
+    if now is not None and moment > now + _AHEAD_SECONDS:
         return None, "lies in the future"
-    return float(value), None
+    return moment, None
 
 
 def _count(value: object) -> tuple[int | None, str | None]:
@@ -200,19 +214,22 @@ def _line(value: object) -> str:
     return "".join(character if character.isprintable() else " " for character in text)[:_REASON_LENGTH]
 
 
-def read_cron(api: ActivityApi, container_id: str) -> CronReading:
-    """Read when a stopped agent's next job is due, profiles included. Never raises; what can be read counts."""
-    found: list[CronReading] = []
+def read_cron(api: ActivityApi, container_id: str, after: float | None = None) -> CronReading:
+    """Read when a stopped agent's next job is due, profiles included: the first run later than `after` (epoch seconds).
+
+    Never raises; what can be read counts.
+    """
+    found: list[Jobs] = []
     for path in (f"{DATA}/cron/jobs.json", f"{DATA}/profiles"):
         try:
             found += _jobs(api, container_id, path)  # an error on the way leaves what came before it
         except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
-            found.append(CronReading(unread=_line(str(error)) or type(error).__name__))
-    due = [reading.next_run for reading in found if reading.next_run is not None]
-    return CronReading(min(due, default=None), next((reading.unread for reading in found if reading.unread), None))
+            found.append(Jobs(unread=_line(str(error)) or type(error).__name__))
+    due = [run for jobs in found for run in jobs.runs if after is None or run > after]
+    return CronReading(min(due, default=None), next((jobs.unread for jobs in found if jobs.unread), None))
 
 
-def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[CronReading]:
+def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[Jobs]:
     """Yield what each jobs file in an archive says. A profile's is `NAME/cron/jobs.json`."""
     try:
         chunks, _ = api.get_archive(container_id, path)
@@ -231,7 +248,7 @@ def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[CronReadin
                 continue
             file = archive.extractfile(member) if member.isfile() else None
             if file is None or member.size > _JOBS_BYTES:
-                yield CronReading(unread=_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
+                yield Jobs(unread=_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
             else:
                 yield read_jobs(file.read().decode("utf-8", "replace"), Path(name))
     while source.read(1 << 16):
@@ -262,13 +279,13 @@ class _Chunks:
         return taken
 
 
-def read_jobs(text: str, path: Path) -> CronReading:
-    """Read when the next job of a `cron/jobs.json` is due."""
+def read_jobs(text: str, path: Path) -> Jobs:
+    """Read when each job of a `cron/jobs.json` is next due."""
     probe = _probe()
     try:
-        return CronReading(probe.earliest_run(text, path))
+        return Jobs(tuple(probe.runs_of(text, path)))
     except probe.UnreadableError as error:
-        return CronReading(error.known, _line(str(error)))
+        return Jobs(tuple(error.known), _line(str(error)))
 
 
 @cache

@@ -11,7 +11,7 @@ from reaper.database import StoreError
 from reaper.decide import RUNNING
 from reaper.engine import GoneError, Inspected
 from reaper.health import healthy
-from reaper.runtime import NotProvisionedError, Runtime, TimedOutError, WakeError
+from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, TimedOutError, WakeError
 from reaper.store import Entry, Lease
 
 log = logging.getLogger("reaper")
@@ -64,11 +64,16 @@ class Attempt:
                 self._context.store.release(lease)
 
     def wait(self) -> Runtime:
-        """Return the agent once it answers `/health`. Raises NotProvisionedError, TimedOutError, and FleetError."""
+        """Return the agent once it answers `/health`. Raises NotProvisionedError, TimedOutError, and FleetError.
+
+        A reaper that ends does not wait: what was started goes on without it.
+        """
         clock, settings = self._context.clock, self._context.settings
         deadline = self._began + settings.health_timeout
         pause = _POLL_SHORTEST
         while True:
+            if self._context.ended.is_set():
+                raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
             runtime = self._try()
             if runtime:
                 return runtime
@@ -186,6 +191,9 @@ class Attempt:
     def _timed_out(self) -> TimedOutError:
         context, family = self._context, self._family
         seconds = context.settings.health_timeout
+        if self._lease and not self._slot and self._started_id is None:
+            most = context.settings.max_boots
+            return NoTurnError(f"{family.name} was not started within {seconds} s: {most} others booted all the while")
         lines = [f"{family.name} did not answer /health within {seconds} s"]
         lines += self._errors[-1:]
         if self._seen:

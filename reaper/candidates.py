@@ -53,7 +53,12 @@ class Candidates:
                 self._at_work.release()
 
         thread = threading.Thread(target=work, name="stops", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._at_work.release()
+            log.error("nobody is asked at this sweep: %s", error)  # noqa: TRY400 - said in full
+            return
         if wait:
             thread.join()
 
@@ -77,6 +82,9 @@ class Candidates:
         except StoreError as error:
             outcome.done = str(error)
             log.error("the store fails, so %s is not stopped: %s", outcome.family.name, error)  # noqa: TRY400 - in full
+        except Exception:
+            outcome.done = "could not be asked"
+            log.exception("%s: not stopped; the others are asked all the same", outcome.family.name)
 
     def _rehearse(self, outcome: Outcome, grace_since: float) -> None:
         if outcome.seen:

@@ -1,6 +1,7 @@
 """What every part of the reaper works with: settings, families, store, containers, clocks and counters."""
 
 import re
+import threading
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ _KEY_LIKE = re.compile(
 
 @dataclass
 class Context:
-    """The parts of one reaper."""
+    """The parts of one reaper. Once `ended` is set, by the daemon alone, nobody is waited for any more."""
 
     settings: ReaperSettings
     families: Families
@@ -35,6 +36,7 @@ class Context:
     engine: Engine
     clock: Clock = field(default_factory=Clock)
     meters: Meters = field(default_factory=Meters)
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def owns(self, name: str, labels: dict[str, str], family: Family) -> bool:
         """Tell whether a container is this stack's and this family's."""

@@ -22,15 +22,14 @@ _VOLUMES_SECONDS = 3600.0
 
 def rehearse(context: Context) -> None:
     """Sweep until SIGTERM or SIGINT, doing nothing but saying what would be done; HTTP is not served."""
-    ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+        signal.signal(number, lambda *_: context.ended.set())
     sweeper = Sweeper(context, Waker(context), dry_run=True)
-    while not ended.is_set():
+    while not context.ended.is_set():
         for outcome in sweeper.sweep().outcomes.values():
             if outcome.done:
                 log.info("%s: %s: %s", outcome.family.name, outcome.done, outcome.decision.reason.text)
-        ended.wait(context.settings.sweep_every)
+        context.ended.wait(context.settings.sweep_every)
 
 
 def run(context: Context, *, behind_tls: bool) -> None:
@@ -48,10 +47,9 @@ def run(context: Context, *, behind_tls: bool) -> None:
     log.info("listening on %s:%d, sweeping every %d s", settings.host, settings.port, settings.sweep_every)
     waker = Waker(context)
     sweeper = Sweeper(context, waker)
-    ended = threading.Event()
     threads = [
-        threading.Thread(target=_sweep_for_ever, args=(context, sweeper, ended), name="sweep", daemon=True),
-        threading.Thread(target=_measure_for_ever, args=(context, ended), name="volumes", daemon=True),
+        threading.Thread(target=_sweep_for_ever, args=(context, sweeper), name="sweep", daemon=True),
+        threading.Thread(target=_measure_for_ever, args=(context,), name="volumes", daemon=True),
     ]
     for thread in threads:
         thread.start()
@@ -66,9 +64,9 @@ def run(context: Context, *, behind_tls: bool) -> None:
         **guard.limits(),
     )
     try:
-        asyncio.run(_serve(uvicorn.Server(config), listener))
+        asyncio.run(_serve(context, uvicorn.Server(config), listener))
     finally:
-        ended.set()
+        context.ended.set()
         threads[0].join(timeout=5)
 
 
@@ -82,16 +80,21 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+async def _serve(context: Context, server: uvicorn.Server, listener: socket.socket) -> None:
+    def end() -> None:
+        # Now, not after HTTP has closed: whoever waits for a family can still be told.
+        context.ended.set()
+        server.should_exit = True
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, setattr, server, "should_exit", True)
+        loop.add_signal_handler(number, end)
     await server.serve(sockets=[listener])
 
 
-def _sweep_for_ever(context: Context, sweeper: Sweeper, ended: threading.Event) -> None:
+def _sweep_for_ever(context: Context, sweeper: Sweeper) -> None:
     resumed = False
-    while not ended.is_set():
+    while not context.ended.is_set():
         began = context.clock.monotonic()
         try:
             report = sweeper.sweep(resumed=resumed, wait=False)
@@ -99,13 +102,13 @@ def _sweep_for_ever(context: Context, sweeper: Sweeper, ended: threading.Event) 
             resumed = resumed or report.problem is None
         except Exception:
             log.exception("a sweep failed; nobody was stopped by it")
-        ended.wait(max(1.0, context.settings.sweep_every - (context.clock.monotonic() - began)))
+        context.ended.wait(max(1.0, context.settings.sweep_every - (context.clock.monotonic() - began)))
 
 
-def _measure_for_ever(context: Context, ended: threading.Event) -> None:
-    while not ended.is_set():
+def _measure_for_ever(context: Context) -> None:
+    while not context.ended.is_set():
         try:
             context.meters.set_volumes(context.engine.volume_sizes())
         except FleetError as error:
             log.info("volumes are not measured: %s", error)
-        ended.wait(_VOLUMES_SECONDS)
+        context.ended.wait(_VOLUMES_SECONDS)

@@ -95,7 +95,10 @@ class Database:
         return self._connection
 
     def _file(self) -> int:
-        return self.path.stat().st_ino if self.path.exists() else 0
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return 0
 
     def _fail(self, error: Exception) -> None:
         self._trouble = f"{self.path}: {error}"

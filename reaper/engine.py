@@ -52,8 +52,8 @@ class Engine(Protocol):
     def activity(self, container_id: str) -> Activity:
         """Ask the agent in a running container what it does. What cannot be read is said, not raised."""
 
-    def next_run(self, container_id: str) -> CronReading:
-        """Read from a stopped agent's files when its next job is due."""
+    def next_run(self, container_id: str, after: float | None) -> CronReading:
+        """Read from a stopped agent's files when its first job later than `after` is due."""
 
     def start(self, container_id: str) -> None:
         """Start a container."""
@@ -118,10 +118,10 @@ class DockerEngine:
         except FleetError as error:
             return activity.nothing_read(0.0, str(error))
 
-    def next_run(self, container_id: str) -> CronReading:
-        """Read from a stopped agent's files when its next job is due."""
+    def next_run(self, container_id: str, after: float | None) -> CronReading:
+        """Read from a stopped agent's files when its first job later than `after` is due."""
         try:
-            return activity.read_cron(self._api, container_id)
+            return activity.read_cron(self._api, container_id, after)
         except FleetError as error:
             return CronReading(unread=str(error))
 

@@ -20,7 +20,7 @@ from fleet.registry import Family
 from reaper import auth, metrics, page, views
 from reaper.context import Context
 from reaper.database import StoreError
-from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
+from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError
 from reaper.wake import Waker
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _BURST, _PER_SECOND = 300.0, 30.0
 # Each holds a thread while an agent boots; what comes on top waits, and heartbeats never do.
 _WAITERS = 32
 
-_STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503}
+_STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503, NoTurnError: 503}
 
 
 class Api:

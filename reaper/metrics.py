@@ -18,7 +18,7 @@ class Meters:
         self.wakes = self._counter("wakes", "Families started, by what asked for it", "reason")
         self.failed_wakes = self._counter("failed_wakes", "Starts that did not end in a healthy agent", "error")
         # From 0 on: an alert would not see the first of a series that begins with it.
-        for error in ("unknown", "suspended", "not_provisioned", "timed_out"):
+        for error in ("unknown", "suspended", "not_provisioned", "timed_out", "no_turn"):
             self.failed_wakes.labels(error)
         self.stops = self._counter("stops", "Families stopped, by reason", "reason")
         self.failed_stops = self._counter("failed_stops", "Stops that Docker did not carry out; they are tried again")

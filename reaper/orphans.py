@@ -10,6 +10,9 @@ from reaper.context import Context
 from reaper.decide import RUNNING, span
 from reaper.engine import GoneError, Inspected
 
+# Docker does not remove these without force, which would leave no time to drain.
+_TO_STOP = frozenset({RUNNING, "restarting", "paused"})
+
 
 @dataclass(frozen=True)
 class Orphan:
@@ -53,7 +56,7 @@ def _orphan(context: Context, info: Inspected, *, remove: bool) -> Orphan:
     age = span(now - info.created)
     if not remove:
         return Orphan(info.name, info.id, info.state, age, "would be removed with --yes")
-    if info.state == RUNNING:
+    if info.state in _TO_STOP:
         context.engine.stop(info.id, context.settings.stop_grace)
     context.engine.remove(info.id)
     return Orphan(info.name, info.id, info.state, age, "removed; its volumes are kept")

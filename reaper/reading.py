@@ -50,7 +50,9 @@ def note_activity(
     values |= {name: value for name, value in (("human", activity.human), ("message", activity.any)) if value}
     if "cron_next" not in activity.unread:
         values |= {"cron_next": activity.cron_next, "cron_of": info.id, "cron_unread": None}
-    since = context.clock.now() if unread_since is None else unread_since
+    # What could not be read of an agent that has been started anew since says nothing of this one.
+    of_this_life = unread_since is not None and unread_since >= (info.started or 0.0)
+    since = unread_since if of_this_life else context.clock.now()
     context.store.note(family.id, unread_since=since if activity.unread else None, **values)
 
 

@@ -36,6 +36,12 @@ class TimedOutError(WakeError):
     code = "timed_out"
 
 
+class NoTurnError(TimedOutError):
+    """Others were booting all the while: as many as may at a time."""
+
+    code = "no_turn"
+
+
 @dataclass(frozen=True)
 class Runtime:
     """A family's agent as a caller needs it. `ms`: how long it took, `woken`: whether it had to be started."""

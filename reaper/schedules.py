@@ -35,8 +35,9 @@ def read_schedules(
             stale.append((bool(row.cron_unread), family, seen))
     stale.sort(key=lambda entry: entry[0])
     for _, family, seen in stale[:_READS]:
-        reading = context.engine.next_run(seen.id)
         known = rows.get(family.id, Row())
+        # What it was woken for had its chance, whether anybody ran it or not.
+        reading = context.engine.next_run(seen.id, known.cron_woken)
         next_run = _earliest(reading, known)
         rows[family.id] = replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
@@ -47,5 +48,7 @@ def read_schedules(
 
 def _earliest(reading: CronReading, known: Row) -> float | None:
     """Return the next run; where not all could be read, also by what was known before, unless it was woken for that."""
-    before = known.cron_next if reading.unread and known.cron_next != known.cron_woken else None
+    before = known.cron_next if reading.unread else None
+    if before is not None and known.cron_woken is not None and before <= known.cron_woken:
+        before = None
     return min((run for run in (reading.next_run, before) if run is not None), default=None)

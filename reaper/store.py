@@ -21,6 +21,7 @@ from reaper.schema import LEDGER_COLUMNS, SIGNALS
 _Result = TypeVar("_Result")
 
 _LONGEST_LEASE = 900.0
+_TIMES = (*SIGNALS, "human", "message", "state_since", "unread_since", "cron_woken")
 
 
 @dataclass(frozen=True)
@@ -145,9 +146,9 @@ class Store:
             return None
 
     def clamp(self, now: float) -> None:
-        """Move signs of life that lie in the future to now: the clock was set back."""
-        columns = ", ".join(f"{name} = min({name}, :now)" for name in (*SIGNALS, "human", "message", "state_since"))
-        statement = f"UPDATE families SET {columns}, unread_since = min(unread_since, :now)"  # noqa: S608 - our names
+        """Move what happened in the future to now: the clock was set back."""
+        columns = ", ".join(f"{name} = min({name}, :now)" for name in _TIMES)
+        statement = f"UPDATE families SET {columns}"  # noqa: S608 - our names
         self._write(lambda database: database.execute(statement, {"now": now}))
 
     # -- leases

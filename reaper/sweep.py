@@ -16,6 +16,7 @@ from reaper.context import Context, first_facts, life, state_of
 from reaper.database import StoreError
 from reaper.decide import MISSING, STRANGER, Action, Reason, decide, policy_of
 from reaper.report import Outcome, Report
+from reaper.runtime import NoTurnError
 from reaper.schedules import read_schedules
 from reaper.store import Entry, Row
 from reaper.wake import Waker
@@ -23,6 +24,8 @@ from reaper.wake import Waker
 log = logging.getLogger("reaper")
 
 _ROTATE_SECONDS = 3600.0
+# The reasons to keep a family that are no sign of life of its own.
+_WAITING = frozenset({"leased", "grace"})
 # Decisions that are written down by themselves; a stop writes its own lines.
 _NOTED = {Action.KEEP: "keep", Action.START: "starting"}
 _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
@@ -137,6 +140,8 @@ class Sweeper:
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
+            if row.unread_since is not None and state == "awake" and _lives(outcome):
+                changed["unread_since"] = None  # nobody asks its agent now: what could not be read begins anew
             if seen and "(healthy)" in seen.status and row.healthy_id != seen.id:
                 changed["healthy_id"] = seen.id
             if outcome.decision.action in _NOTED and _is_news(row, state, reason):
@@ -182,21 +187,25 @@ class Sweeper:
 
     def _start(self, family: Family, code: str) -> None:
         store = self.context.store
-        if code == "cron":
-            store.note(family.id, cron_woken=store.row(family.id).cron_next)
+        due = store.row(family.id).cron_next if code == "cron" else None
 
-        def done(ended: bool) -> None:
-            if ended:
+        def done(failed: FleetError | None) -> None:
+            if failed is None:
                 self._retry.pop(family.id, None)
-                return
-            _, pause = self._retry.get(family.id, (0.0, _RETRY_SECONDS / 2))
-            pause = min(_RETRY_LONGEST, pause * 2)
-            self._retry[family.id] = (self.context.clock.monotonic() + pause, pause)
-            if code == "cron":
-                with contextlib.suppress(StoreError):
-                    store.note(family.id, cron_woken=None)
+                # Not before: a reaper that dies while the family waits its turn must not pass for one that woke it.
+                if due is not None:
+                    with contextlib.suppress(StoreError):
+                        store.note(family.id, cron_woken=due)
+            elif not isinstance(failed, NoTurnError):
+                _, pause = self._retry.get(family.id, (0.0, _RETRY_SECONDS / 2))
+                pause = min(_RETRY_LONGEST, pause * 2)
+                self._retry[family.id] = (self.context.clock.monotonic() + pause, pause)
 
         self.waker.ensure_later(family, signal="woken", reason=code, done=done)
+
+
+def _lives(outcome: Outcome) -> bool:
+    return outcome.decision.action is Action.KEEP and outcome.decision.reason.code not in _WAITING
 
 
 def _is_news(row: Row, state: str, reason: Reason) -> bool:

@@ -1,20 +1,16 @@
 """Gets a family's agent running and healthy: once, whoever asks and from how many processes at a time."""
 
 import logging
-import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.attempt import GAP_SECONDS, Attempt, look, milliseconds, not_provisioned, stopping, url_of
+from reaper.background import Background
 from reaper.context import Context
 from reaper.database import StoreError
 from reaper.decide import MISSING, RUNNING
 from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, WakeError
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 log = logging.getLogger("reaper")
 
@@ -25,8 +21,7 @@ class Waker:
     def __init__(self, context: Context) -> None:
         """Work on this reaper's parts."""
         self._context = context
-        self._background: dict[UUID, threading.Thread] = {}
-        self._lock = threading.Lock()
+        self._background = Background("wake", context.settings.max_boots)
 
     def ensure(self, family: Family, *, signal: str = "touched", reason: str = "ensure") -> Runtime:
         """Return the family's agent once it answers `/health`, started if need be.
@@ -77,37 +72,27 @@ class Waker:
         *,
         signal: str,
         reason: str,
-        done: Callable[[bool], None] = lambda _: None,
+        done: Callable[[FleetError | None], None] = lambda _: None,
     ) -> None:
-        """Wake a family in the background, unless that is under way in this process. `done` learns how it ended."""
+        """Wake a family in the background, unless that is under way in this process.
+
+        `done` learns what it failed by, None where it did not.
+        """
 
         def work() -> None:
-            ended = False
+            failed: FleetError | None = None
             try:
                 self.ensure(family, signal=signal, reason=reason)
-                ended = True
             except FleetError as error:
+                failed = error
                 log.error("%s: not woken: %s", family.name, error)  # noqa: TRY400 - said in full
-            finally:
-                done(ended)
-                with self._lock:
-                    del self._background[family.id]
+            done(failed)
 
-        with self._lock:
-            if family.id not in self._background:
-                thread = threading.Thread(target=work, name=f"wake-{family.name}", daemon=True)
-                self._background[family.id] = thread
-                thread.start()
+        self._background.submit(family.id, work)
 
     def wait(self) -> None:
         """Wait until nothing is being woken in the background."""
-        while True:
-            with self._lock:
-                threads = list(self._background.values())
-            if not threads:
-                return
-            for thread in threads:
-                thread.join()
+        self._background.wait()
 
 
 def _refuse_suspended(family: Family) -> None:

@@ -18,7 +18,7 @@ import sqlite3
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,8 @@ _FILE_BYTES = 4 << 20
 _NEWEST = 200
 # A turn that was cut off without an end must not keep its family awake for ever.
 _LONGEST_TURN = 6 * 3600
+# A gateway looks for jobs once a minute; after this long it has not seen a run that is due.
+_LATE_SECONDS = 600
 _REASON_LENGTH = 160
 _ESTABLISHED = "01"
 
@@ -47,7 +49,7 @@ _CRON_TURNS = "SELECT count(*) FROM sessions WHERE source = 'cron' AND ended_at 
 class UnreadableError(Exception):
     """A signal that cannot be read, and why; `known` is what could be read of it all the same."""
 
-    def __init__(self, why: str, known: float | None = None) -> None:
+    def __init__(self, why: str, known: Sequence[float] = ()) -> None:
         """Keep both."""
         super().__init__(why)
         self.known = known
@@ -92,8 +94,8 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
     return value
 
 
-def earliest_run(text: str, path: Path) -> float | None:
-    """Return when the next job of a `cron/jobs.json` is due (epoch seconds), None where none is scheduled.
+def runs_of(text: str, path: Path) -> list[float]:
+    """Return when each scheduled job of a `cron/jobs.json` is next due (epoch seconds).
 
     Raises UnreadableError where a job does not say, with what the others say as `known`.
     """
@@ -109,10 +111,9 @@ def earliest_run(text: str, path: Path) -> float | None:
             continue
         if run is not None:
             due.append(run)
-    earliest = min(due, default=None)
     if wrong:
-        raise UnreadableError(str(wrong), earliest)
-    return earliest
+        raise UnreadableError(str(wrong), due)
+    return due
 
 
 def _run_of(job: object, path: Path) -> float | None:
@@ -136,15 +137,18 @@ def _instant(value: object, path: Path) -> float:
 
 
 def next_run(data: Path) -> float | None:
-    """Return the earliest scheduled run of the agent and its profiles."""
+    """Return the earliest scheduled run of the agent and its profiles.
+
+    A run that nobody began in time is nobody's, as in a profile without a gateway: any later one comes before it.
+    """
     due = []
     for home in homes(data):
         path = home / "cron" / "jobs.json"
         text = read(path)
-        run = earliest_run(text, path) if text is not None else None
-        if run is not None:
-            due.append(run)
-    return min(due, default=None)
+        if text is not None:
+            due += runs_of(text, path)
+    in_time = [run for run in due if run > time.time() - _LATE_SECONDS]
+    return min(in_time or due, default=None)
 
 
 def query(data: Path, statement: str, value: float) -> list[float]:

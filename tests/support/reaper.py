@@ -120,9 +120,11 @@ class FakeEngine:
         """Answer what the agent was told to be doing."""
         return replace(self._called("activity", container_id).activity, read_at=self.hands.wall)
 
-    def next_run(self, container_id: str) -> CronReading:
+    def next_run(self, container_id: str, after: float | None) -> CronReading:
         """Answer the schedule."""
-        return self._called("next_run", container_id).next_run
+        reading = self._called("next_run", container_id).next_run
+        over = after is not None and reading.next_run is not None and reading.next_run <= after
+        return replace(reading, next_run=None) if over else reading
 
     def start(self, container_id: str) -> None:
         """Start a container."""

@@ -124,6 +124,8 @@ def test_garbage_is_unread_in_every_field(output: bytes) -> None:
         ("any", True),
         ("human", float("nan")),
         ("cron_next", float("inf")),
+        pytest.param("cron_next", 10**400, id="no float"),
+        pytest.param("human", -(10**400), id="no negative float"),
         ("children", -1),
         ("children", 1.5),
         ("inbound", None),
@@ -211,7 +213,7 @@ def test_the_earliest_job_of_all_profiles_is_next() -> None:
 )
 def test_jobs_files_as_hermes_writes_them(text: str, due: float | None) -> None:
     """Paused, disabled and finished jobs are passed over; raw control characters are let through."""
-    assert activity.read_jobs(text, Path("jobs.json")) == CronReading(due)
+    assert activity.read_jobs(text, Path("jobs.json")) == activity.Jobs(() if due is None else (due,))
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"jobs": 5}', '{"jobs": [5]}', jobs("soon"), jobs(None), jobs(7)])
@@ -220,6 +222,16 @@ def test_a_schedule_that_cannot_be_read_says_so(text: str) -> None:
     reading = read_cron(Api(archives={"/opt/data/cron/jobs.json": archive({"jobs.json": text})}), "c")
     assert reading.next_run is None
     assert reading.unread
+
+
+def test_a_run_that_was_woken_for_gives_way_to_the_next() -> None:
+    """Where nobody runs a job it stays due for ever; the others are not to wait behind it."""
+    text = jobs("2027-01-15T09:00:00Z", "2027-01-16T09:00:00Z")
+    api = Api(archives={"/opt/data/cron/jobs.json": archive({"jobs.json": text})})
+    first = read_cron(api, "c").next_run
+    assert first
+    assert read_cron(api, "c", first).next_run == first + 86_400
+    assert read_cron(api, "c", first + 86_400) == CronReading(None)
 
 
 def test_what_can_be_read_of_a_schedule_counts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_everything_that_the_reaper_does_with_containers_passes(
         assert engine.activity(id_).unread == {}
         engine.stop(id_, 5)
         assert engine.inspect(id_).state == "exited"
-        assert engine.next_run(id_).unread is None
+        assert engine.next_run(id_, None).unread is None
         engine.start(id_)
         assert engine.inspect(id_).state == "running"
     finally:

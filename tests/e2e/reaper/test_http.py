@@ -122,6 +122,16 @@ def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> No
     assert "planted-secret" not in answer.text
 
 
+def test_no_turn_to_boot_is_503(served: Served) -> None:
+    """As many as may are booting all the while, and the agent was not even started."""
+    store, settings = served.reaper.context.store, served.reaper.context.settings
+    served.reaper.box("ash").state = "exited"
+    assert all(store.acquire(f"boot:{number}", "wake", 600) for number in range(settings.max_boots))
+    answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
+    assert answer.status_code == 503
+    assert f"{settings.max_boots} others booted" in answer.json()["error"]
+
+
 def test_a_daemon_that_is_away_is_503(served: Served) -> None:
     """The answer says so, and nothing else about the host."""
     served.reaper.engine.fail["inspect"] = served.reaper.engine.fail["list"] = FleetError("unix:///secret/path")

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,18 @@ def test_the_earliest_job_is_next(tmp_path: Path) -> None:
     assert said(tmp_path)["cron_next"] == datetime(2027, 1, 15, 10, tzinfo=UTC).timestamp()
     jobs(tmp_path / "profiles" / "work", "2027-01-15T09:30:00+00:00")
     assert said(tmp_path)["cron_next"] == datetime(2027, 1, 15, 9, 30, tzinfo=UTC).timestamp()
+
+
+def test_a_job_that_nobody_runs_hides_no_other(tmp_path: Path) -> None:
+    """One of a profile without a gateway stays overdue; the next of those that are run counts, where there is one."""
+    now = datetime.now(UTC)
+    long_ago, just_due, later = (now + timedelta(minutes=minutes) for minutes in (-60, -5, 60))
+    jobs(tmp_path / "profiles" / "work", long_ago.isoformat())
+    assert said(tmp_path)["cron_next"] == long_ago.timestamp()
+    jobs(tmp_path, later.isoformat())
+    assert said(tmp_path)["cron_next"] == later.timestamp()
+    jobs(tmp_path, later.isoformat(), just_due.isoformat())
+    assert said(tmp_path)["cron_next"] == just_due.timestamp()
 
 
 def test_a_fresh_directory_has_no_messages_and_no_jobs(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """What the store keeps, and what it does when it cannot."""
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -119,6 +121,27 @@ def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
     assert store.ledger(None, 0.0) == []
     store.append([Entry(1.0, FAMILY, "keep", "never", "fits")])
     assert [entry.text for entry in store.ledger(None, 0.0)] == ["fits"]
+
+
+def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that was closed is an error like any other: families are woken all the same."""
+    store.note(FAMILY, text="x")
+    look = Path.stat
+
+    def closed(path: Path, **options: bool) -> os.stat_result:
+        if path == store.path:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return look(path, **options)
+
+    monkeypatch.setattr(Path, "stat", closed)
+    monkeypatch.setattr("os.open", lambda *_: closed(store.path))
+    assert store.mark(FAMILY, "heartbeat", 5.0) is None
+    with pytest.raises(StoreError, match="Permission denied"):
+        store.rows()
+    monkeypatch.undo()
+    assert store.row(FAMILY).heartbeat == 5.0
 
 
 def test_a_corrupt_file_is_set_aside(store: Store) -> None:

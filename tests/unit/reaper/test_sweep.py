@@ -1,41 +1,20 @@
 """What a sweep does with a fleet, and what it never does."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from fleet.activity import Activity, CronReading, nothing_read
+from fleet.activity import Activity
 from fleet.problems import FleetError
 from reaper import stop, views
 from reaper.reading import read_candidate
-from reaper.report import Report
 from reaper.stop import Stopped
 from reaper.store import Entry
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
 from tests.support.fleet import family
 from tests.support.reaper import ReaperUnderTest, make_reaper
-
-
-def sweeper(reaper: ReaperUnderTest, *, dry_run: bool = False) -> Sweeper:
-    """Return a sweeper of its own memory."""
-    return Sweeper(reaper.context, Waker(reaper.context), dry_run=dry_run)
-
-
-def settled(reaper: ReaperUnderTest) -> Sweeper:
-    """Return a sweeper that has watched for long enough to stop somebody."""
-    found = sweeper(reaper)
-    found.sweep(resumed=False)
-    for _ in range(4):
-        reaper.hands.pass_time(600)
-        found.sweep()
-    return found
-
-
-def reasons(report: Report) -> dict[str, str]:
-    """Return the reason of every family's decision by its name."""
-    return {outcome.family.name: outcome.decision.reason.code for outcome in report.outcomes.values()}
+from tests.support.sweeps import reasons, settled, sweeper
 
 
 def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
@@ -262,62 +241,26 @@ def test_a_daemon_that_is_away_is_a_message(reaper: ReaperUnderTest) -> None:
     assert found.sweep().problem is None
 
 
-def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> None:
-    """A silent agent is left running for six hours, then stopped; the time is kept in the store."""
-    reaper.box("ash").activity = nothing_read(0.0, "silent")
-    found = settled(reaper)
-    assert reasons(found.last)["ash"] == "unreadable"
-    for _ in range(30):
-        reaper.hands.pass_time(600)
-        found.sweep()
-    assert reaper.box("ash").state == "running"
-    for _ in range(8):
-        reaper.hands.pass_time(600)
-        found.sweep()
-    assert reaper.box("ash").state == "exited"
+def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one asks the candidates again."""
+    start = threading.Thread.start
 
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
 
-def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
-    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
-    box.state, box.port = "exited", 1
-    box.next_run = CronReading(reaper.hands.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    rolled = reaper.engine.add(ash.id, id="f" * 64, state="created", port=1)
-    rolled.next_run = CronReading(unread="profiles are too large to look through")
-    reaper.hands.pass_time(41)
-    for _ in range(2):
-        found.sweep()
-        found.waker.wait()
-        rolled.state = "exited"
-    assert reaper.engine.did("start") == [rolled.name]
-
-
-def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    box = reaper.box("ash")
-    box.state, box.port = "exited", 1
-    box.next_run = CronReading(reaper.hands.wall + 100)
-    found = sweeper(reaper)
-    found.sweep(resumed=False)
-    assert reaper.engine.did("next_run") == [box.name]
-    assert reaper.engine.did("start") == []
-    reaper.hands.pass_time(41)
+    reaper.hands.pass_time(890)
     found.sweep()
-    found.waker.wait()
-    assert reaper.engine.did("start") == [box.name]
-    box.state = "exited"
-    box.next_run = CronReading(box.next_run.next_run)
+    reaper.hands.pass_time(890)
     found.sweep()
-    found.waker.wait()
-    assert reaper.engine.did("start") == [box.name]
-    ash = reaper.context.families.current().get("ash")
-    assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]
+    monkeypatch.setattr(threading.Thread, "start", none_left)
+    reaper.hands.pass_time(60)
+    found.sweep()
+    assert reaper.engine.did("stop") == []
+    monkeypatch.setattr(threading.Thread, "start", start)
+    found.sweep()
+    assert {box.state for box in reaper.engine.boxes.values()} == {"exited"}
 
 
 def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -202,10 +202,12 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("reaper.attempt.healthy", health)
     for at, box in enumerate(reaper.engine.boxes.values()):
         box.state, box.port = "exited", 5000 + at
-    waker = Waker(reaper.context)
-    for each in reaper.context.families.current().families:
-        waker.ensure_later(each, signal="woken", reason="heartbeat")
-    waker.wait()
+    wakers = [Waker(reaper.context) for _ in range(3)]  # as in three processes
+    for waker in wakers:
+        for each in reaper.context.families.current().families:
+            waker.ensure_later(each, signal="woken", reason="heartbeat")
+    for waker in wakers:
+        waker.wait()
     assert max(most) <= 2
     assert len(reaper.engine.did("start")) == 6
 

@@ -1,0 +1,56 @@
+"""The end of the reaper's own program while families are waited for."""
+
+import http.client
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from fleet.registry import load_registry
+from tests.support.fleet import family
+from tests.support.reaper import ADMIN_TOKEN, write_registry
+from tests.support.reaper_program import running
+from tests.support.recorded_docker import Recording, playing
+
+STACK = "test-end"
+# More than may wait at a time: the others wait for their turn.
+CALLERS = 40
+
+
+def ensure(port: int, name: str, sent: list[str]) -> tuple[int, str]:
+    """Ask for a family, say so, and return the status and the error."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection.request("POST", f"/v1/families/{name}/ensure", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+    sent.append(name)
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())["error"]
+    connection.close()
+    return found
+
+
+def test_waiting_for_sick_families_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """All who wait are told, and the process is gone long before a family's time to become healthy is up."""
+    names = [f"family-{number}" for number in range(CALLERS)]
+    registry = write_registry(tmp_path, [family(name) for name in names])
+    recording = Recording(STACK)
+    for each in load_registry(registry).families:
+        recording.states[each.id] = "running"
+    with (
+        playing(recording, tmp_path) as host,
+        running(tmp_path, STACK, registry, host, HEALTH_TIMEOUT="900", SWEEP_EVERY="900") as program,
+        ThreadPoolExecutor(CALLERS) as pool,
+    ):
+        sent: list[str] = []
+        asked = [pool.submit(ensure, program.port, name, sent) for name in names]
+        while len(sent) < CALLERS:
+            time.sleep(0.05)
+        looks = recording.calls["inspect"]
+        while recording.calls["inspect"] < looks + 10 * CALLERS:
+            assert program.process.poll() is None, program.text
+            time.sleep(0.05)
+        program.process.terminate()
+        assert program.process.wait(timeout=60) == 0, program.text
+        assert [each.result() for each in asked] == [
+            (503, f"{name}: the reaper is ending; ask again in a moment") for name in names
+        ]
+    assert "Traceback" not in program.text

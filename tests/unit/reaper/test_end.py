@@ -1,0 +1,42 @@
+"""What becomes of those who wait for a family when the reaper ends."""
+
+import pytest
+
+from reaper.runtime import TimedOutError
+from reaper.wake import Waker
+from tests.support.reaper import ReaperUnderTest
+
+
+@pytest.fixture
+def sick(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUnderTest:
+    """Let the family ash sleep, and never answer once it runs."""
+    reaper.box("ash").state, reaper.box("ash").port = "exited", 4711
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: False)
+    return reaper
+
+
+def ask(reaper: ReaperUnderTest) -> None:
+    """Wait for the family ash until the reaper ends, and for no second longer."""
+    with pytest.raises(TimedOutError, match="ash: the reaper is ending"):
+        Waker(reaper.context).ensure(reaper.context.families.current().get("ash"))
+    assert reaper.hands.steady - 1000 < 1
+
+
+def test_a_start_under_way_goes_on_without_the_reaper(sick: ReaperUnderTest) -> None:
+    """What was started stays so, its leases are given back, and nobody is blamed for it."""
+    sick.engine.before["start"] = sick.context.ended.set
+    ask(sick)
+    assert sick.engine.did("start") == [sick.box("ash").name]
+    assert sick.box("ash").state == "running"
+    assert sick.context.store.holders() == {}
+    ash = sick.context.families.current().get("ash")
+    assert sick.context.store.ledger(ash.id, 0.0, 20) == []
+
+
+def test_nobody_is_started_by_a_reaper_that_ends(sick: ReaperUnderTest) -> None:
+    """Whoever asks that late is refused at once; that they asked is kept for the next reaper."""
+    sick.context.ended.set()
+    ask(sick)
+    assert sick.engine.calls == []
+    ash = sick.context.families.current().get("ash")
+    assert sick.context.store.row(ash.id).touched == sick.hands.wall

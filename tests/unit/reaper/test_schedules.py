@@ -1,0 +1,130 @@
+"""How sleepers are woken for their own jobs, whatever comes in between."""
+
+from pathlib import Path
+
+import pytest
+
+from fleet.activity import CronReading, nothing_read
+from tests.support.fleet import family
+from tests.support.reaper import ReaperUnderTest, make_reaper, write_registry
+from tests.support.sweeps import sweeper
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, suspended: bool
+) -> None:
+    """Whoever is stopped without having been asked, or without an answer, has its files read once it sleeps."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    entry = family("ash")
+    reaper = make_reaper(tmp_path, [entry])
+    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall + 100)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    reaper.hands.pass_time(41)
+    found.sweep()
+    found.waker.wait()
+    assert box.state == "running"
+    tomorrow = reaper.hands.wall + 86_400
+    box.next_run, box.activity = CronReading(tomorrow), nothing_read(0.0, "silent")
+    if suspended:
+        write_registry(tmp_path, [{**entry, "state": "suspended"}])
+    for _ in range(41):
+        reaper.hands.pass_time(600)
+        found.sweep()
+    assert box.state == "exited"
+    write_registry(tmp_path, [entry])
+    found.sweep()
+    assert reaper.context.store.row(ash.id).cron_next == tomorrow
+    reaper.hands.pass_time(tomorrow - reaper.hands.wall - 30)
+    found.sweep(resumed=False)
+    found.waker.wait()
+    assert reaper.engine.did("start") == [box.name] * 2
+
+
+def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many wait their turn to boot; the next reaper begins with them anew."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    box = reaper.box("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall - 10)
+    killed = sweeper(reaper)
+    monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
+    killed.sweep(resumed=False)
+    assert killed.last.outcomes[reaper.context.families.current().get("ash").id].done == "starting"
+    assert reaper.engine.did("start") == []
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    found.waker.wait()
+    assert reaper.engine.did("start") == [box.name]
+
+
+def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others booted all the while: it was not started, so it did not fail, and nobody is called for it."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    store, box = reaper.context.store, reaper.box("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall - 10)
+    slots = [store.acquire(f"boot:{number}", "wake", 600) for number in range(reaper.context.settings.max_boots)]
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    found.waker.wait()
+    assert reaper.engine.did("start") == []
+    ash = reaper.context.families.current().get("ash")
+    assert "start_failed" not in {entry.action for entry in store.ledger(ash.id, 0.0)}
+    assert b'failed_wakes_total{error="timed_out"} 0.0' in reaper.context.meters.text()
+    for slot in slots:
+        assert slot
+        store.release(slot)
+    found.sweep()
+    found.waker.wait()
+    assert reaper.engine.did("start") == [box.name]
+
+
+def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall + 100)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    rolled = reaper.engine.add(ash.id, id="f" * 64, state="created", port=1)
+    rolled.next_run = CronReading(unread="profiles are too large to look through")
+    reaper.hands.pass_time(41)
+    for _ in range(2):
+        found.sweep()
+        found.waker.wait()
+        rolled.state = "exited"
+    assert reaper.engine.did("start") == [rolled.name]
+
+
+def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    box = reaper.box("ash")
+    box.state, box.port = "exited", 1
+    box.next_run = CronReading(reaper.hands.wall + 100)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    assert reaper.engine.did("next_run") == [box.name]
+    assert reaper.engine.did("start") == []
+    reaper.hands.pass_time(41)
+    found.sweep()
+    found.waker.wait()
+    assert reaper.engine.did("start") == [box.name]
+    box.state = "exited"
+    box.next_run = CronReading(box.next_run.next_run)
+    found.sweep()
+    found.waker.wait()
+    assert reaper.engine.did("start") == [box.name]
+    ash = reaper.context.families.current().get("ash")
+    assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]
