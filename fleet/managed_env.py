@@ -1,8 +1,11 @@
 """The entries of `.env` that the fleet itself writes, and neither the registry nor the stack's config may set."""
 
-# Beside all that start with API_SERVER_.
 _NAMES = frozenset(
     {
+        "API_SERVER_ENABLED",
+        "API_SERVER_HOST",
+        "API_SERVER_KEY",
+        "API_SERVER_PORT",
         "HERMES_DASHBOARD",
         "HERMES_GATEWAY_NO_SUPERVISE",
         "HERMES_HOME",
@@ -17,4 +20,4 @@ _NAMES = frozenset(
 
 def is_managed_env(name: str) -> bool:
     """Tell whether an entry of this name, in any case, is the fleet's own."""
-    return name.upper() in _NAMES or name.upper().startswith("API_SERVER_")
+    return name.upper() in _NAMES

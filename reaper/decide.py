@@ -178,7 +178,8 @@ def _of_a_sleeper(case: _Case) -> Decision:
         text = f"its device sent a heartbeat {case.ago(facts.heartbeat)} ago, and it does not run"
         return Decision(Action.START, Reason("heartbeat", text))
     due = facts.cron_next
-    if policy.wake_for_cron and due is not None and due - limits.cron_lead <= case.now and due != facts.cron_woken:
+    had_its_chance = due is not None and facts.cron_woken is not None and due <= facts.cron_woken
+    if policy.wake_for_cron and due is not None and due - limits.cron_lead <= case.now and not had_its_chance:
         return Decision(Action.START, Reason("cron", f"a scheduled job is due {_when(due, case.now)}"))
     return Decision(Action.KEEP, Reason("asleep", "nobody asks for it"))
 

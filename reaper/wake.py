@@ -14,6 +14,10 @@ from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, WakeErr
 
 log = logging.getLogger("reaper")
 
+# Whoever waits for a container that boots by itself, or does not come up, keeps nobody else waiting; how many boot at a
+# time is bounded by leases.
+_AT_ONCE = 64
+
 
 class Waker:
     """Starts families, at most `max_boots` at a time on this host."""
@@ -21,7 +25,7 @@ class Waker:
     def __init__(self, context: Context) -> None:
         """Work on this reaper's parts."""
         self._context = context
-        self._background = Background("wake", context.settings.max_boots)
+        self._background = Background("wake", _AT_ONCE)
 
     def ensure(self, family: Family, *, signal: str = "touched", reason: str = "ensure") -> Runtime:
         """Return the family's agent once it answers `/health`, started if need be.
@@ -82,7 +86,9 @@ class Waker:
         def work() -> None:
             failed: FleetError | None = None
             try:
-                self.ensure(family, signal=signal, reason=reason)
+                # It may have waited its turn for long: the registry of now counts.
+                current = self._context.families.by_id().get(family.id, family)
+                self.ensure(current, signal=signal, reason=reason)
             except FleetError as error:
                 failed = error
                 log.error("%s: not woken: %s", family.name, error)  # noqa: TRY400 - said in full

@@ -184,16 +184,19 @@ environment_with_block() {
             gsub(/^\047|\047$/, "", line)
             return line
         }
+        # Whether a name is the end of a longer one that Hermes knows, told by the letter before it.
+        function is_end(before, name) { return before == "_" || (before == "G" && name ~ /^LM_/) }
         # Where the value of a line runs into the next name, as where a line break was lost; 0 where it does not.
         # Hermes splits the line there if it knows both names: they have an underscore. It may lie within the value of
-        # a name of the family, so that one is only cut at a managed name, and only after a plain value.
+        # a name of the family, so that one is only cut at a managed name, and only after a plain value. Of a managed
+        # line only so much is searched as a key is long: the search takes the square of it.
         function next_name(line, ours, at, name, here, found, value) {
             at = index(line, "=")
             value = substr(line, at + 1)
-            if (ours) found = match(value, /[A-Z][A-Z0-9_]*_[A-Z0-9][A-Z0-9]+=/)
+            if (ours) found = match(substr(value, 1, 512), /[A-Z][A-Z0-9_]*_[A-Z0-9][A-Z0-9]+=/)
             else if (name_of(line) ~ /_/) for (name in managed) {
-                here = index(value, name "=")
-                if (here && (!found || here < found) && substr(value, here - 1, 1) != "_") found = here
+                here = name ~ /_/ ? index(value, name "=") : 0
+                if (here && (!found || here < found) && !is_end(substr(value, here - 1, 1), name)) found = here
             }
             value = substr(value, 1, found - 1)
             return found && value ~ /^([^ \t"\047?&]*|"[^"]*"|\047[^\047]*\047)$/ ? at + found : 0

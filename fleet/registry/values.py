@@ -203,7 +203,7 @@ def env_name(value: str) -> str:
     """Return the name of a `.env` entry that the registry may set."""
     if not _fits[ENV_NAME](value):
         raise ValueError("is not a name for a .env entry: letters, digits and _, no digit first")
-    if is_managed_env(value):
+    if is_managed_env(value) or value.upper().startswith("API_SERVER_"):
         raise ValueError("is set by the fleet itself and cannot be set here")
     if _SECRET_NAME.search(value.upper()):
         raise ValueError(

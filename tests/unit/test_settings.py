@@ -113,7 +113,7 @@ def test_an_address_that_cannot_be_parsed_hides_no_other_problem(address: str) -
     ]
 
 
-@pytest.mark.parametrize("name", ["TZ", "tz", "WHATSAPP_ENABLED", "HERMES_HOME", "API_SERVER_KEY", "API_SERVER_NEW"])
+@pytest.mark.parametrize("name", ["TZ", "tz", "WHATSAPP_ENABLED", "HERMES_HOME", "API_SERVER_KEY", "API_SERVER_PORT"])
 def test_entries_that_the_fleet_sets_itself_are_refused(name: str) -> None:
     """Each is named with the line that removes it, for all families as for those of a channel, and not its value."""
     said = problems(env={name: "planted", "MINE": "x"}, channelEnv={"sudo_chat": {name: "planted"}})
@@ -126,7 +126,7 @@ def test_entries_that_the_fleet_sets_itself_are_refused(name: str) -> None:
 
 def test_keys_and_tokens_belong_into_the_stacks_entries() -> None:
     """What the registry sends here is taken: providers' keys, a channel's credentials."""
-    env = {"OPENROUTER_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MAPS_TOKEN": "c", "SUDO_CHAT_HOME_CHANNEL": "d"}
+    env = {"OPENROUTER_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MAPS_TOKEN": "c", "API_SERVER_MODEL_NAME": "d"}
     channels = {"twilio_whatsapp": {"TWILIO_ACCOUNT_SID": "e", "TWILIO_AUTH_TOKEN": "f"}}
     settings = load(env=env, channelEnv=channels)
     assert (settings.env, settings.channel_env) == (env, channels)

@@ -30,7 +30,13 @@ CASES = [
     # A line break was lost between two entries: Hermes splits them.
     ("TELEGRAM_BOT_TOKEN=1:aOPENROUTER_API_KEY=sk-old\nMINE=1\n", "TELEGRAM_BOT_TOKEN=1:a\nMINE=1\n"),
     ("OPENROUTER_API_KEY=sk-oldTELEGRAM_BOT_TOKEN=1:a\n", "TELEGRAM_BOT_TOKEN=1:a\n"),
-    ("HASS_TOKEN='a b'API_SERVER_KEY=xTELEGRAM_BOT_TOKEN=1:aTZ=Mars", "HASS_TOKEN='a b'\nTELEGRAM_BOT_TOKEN=1:a"),
+    (
+        "HASS_TOKEN='a b'API_SERVER_KEY=xTELEGRAM_BOT_TOKEN=1:aOPENROUTER_API_KEY=y",
+        "HASS_TOKEN='a b'\nTELEGRAM_BOT_TOKEN=1:a",
+    ),
+    # These it does not: it knows no name without an underscore.
+    ("JAVA_TOOL_OPTIONS=-DTZ=UTC\nCRON_ARGS=--env=TZ=UTC\n", "JAVA_TOOL_OPTIONS=-DTZ=UTC\nCRON_ARGS=--env=TZ=UTC\n"),
+    ("OPENROUTER_API_KEY=" + "A_B" * 20_000 + "\nMINE=1\n", "MINE=1\n"),
     ("HASS_TOKEN=API_SERVER_KEY=xOPENROUTER_API_KEY=y\r\nMINE=1\r\n", "HASS_TOKEN=\r\nMINE=1\r\n"),
     (
         'MY_HOOK=http://a/?API_SERVER_KEY=x\nMY_NOTE="see API_SERVER_KEY=x"\nMY_KEY=aMY_API_SERVER_KEY=x\n',

@@ -88,10 +88,10 @@ def test_what_is_only_in_the_wal_is_seen_and_nothing_is_written(tmp_path: Path) 
 
 def test_the_earliest_job_is_next(tmp_path: Path) -> None:
     """Times of any zone, of any profile."""
-    jobs(tmp_path, "2027-01-15T11:00:00+01:00", "2027-01-16T00:00:00Z")
-    assert said(tmp_path)["cron_next"] == datetime(2027, 1, 15, 10, tzinfo=UTC).timestamp()
-    jobs(tmp_path / "profiles" / "work", "2027-01-15T09:30:00+00:00")
-    assert said(tmp_path)["cron_next"] == datetime(2027, 1, 15, 9, 30, tzinfo=UTC).timestamp()
+    jobs(tmp_path, "2999-01-15T11:00:00+01:00", "2999-01-16T00:00:00Z")
+    assert said(tmp_path)["cron_next"] == datetime(2999, 1, 15, 10, tzinfo=UTC).timestamp()
+    jobs(tmp_path / "profiles" / "work", "2999-01-15T09:30:00+00:00")
+    assert said(tmp_path)["cron_next"] == datetime(2999, 1, 15, 9, 30, tzinfo=UTC).timestamp()
 
 
 def test_a_job_that_nobody_runs_hides_no_other(tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def test_suspended_families_that_run_are_stopped() -> None:
         (Facts("exited", cron_next=NOW + 61), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW - 9 * HOUR), POLICY, ("start", "cron")),
         (Facts("exited", cron_next=NOW - 9, cron_woken=NOW - 9), POLICY, ("keep", "asleep")),
+        (Facts("exited", cron_next=NOW - 9, cron_woken=NOW - 8), POLICY, ("keep", "asleep")),
+        (Facts("exited", cron_next=NOW - 8, cron_woken=NOW - 9), POLICY, ("start", "cron")),
         (Facts("exited", cron_next=NOW + 1), replace(POLICY, wake_for_cron=False), ("keep", "asleep")),
     ],
 )

@@ -1,6 +1,7 @@
 """How a family is woken: once, and with errors that say what is the matter."""
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,8 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("reaper.attempt.healthy", health)
     for at, box in enumerate(reaper.engine.boxes.values()):
         box.state, box.port = "exited", 5000 + at
+    # Clocks that stand still: eighteen who wait would turn them faster than leases are renewed.
+    reaper.context.clock = replace(reaper.context.clock, sleep=lambda _: time.sleep(0.001))
     wakers = [Waker(reaper.context) for _ in range(3)]  # as in three processes
     for waker in wakers:
         for each in reaper.context.families.current().families:
@@ -210,6 +213,54 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
         waker.wait()
     assert max(most) <= 2
     assert len(reaper.engine.did("start")) == 6
+
+
+def test_who_does_not_come_up_keeps_nobody_else_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More families than may boot at a time are waited for; another one is woken all the same."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
+    waiting, go = threading.Semaphore(0), threading.Event()
+    last = reaper.box("f5")
+
+    def look(name_or_id: str, inspect: Any = reaper.engine.inspect) -> Any:
+        if name_or_id not in {last.name, last.id}:
+            waiting.release()
+            assert go.wait(20)
+        return inspect(name_or_id)
+
+    monkeypatch.setattr(reaper.engine, "inspect", look)
+    last.state, last.port = "exited", 1
+    waker = Waker(reaper.context)
+    *blocked, woken = reaper.context.families.current().families
+    for each in blocked:
+        waker.ensure_later(each, signal="heartbeat", reason="heartbeat")
+    for _ in blocked:
+        assert waiting.acquire(timeout=20)
+    done = threading.Event()
+    waker.ensure_later(woken, signal="heartbeat", reason="heartbeat", done=lambda _: done.set())
+    assert done.wait(20)
+    assert last.state == "running"
+    go.set()
+    waker.wait()
+
+
+def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
+    asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the registry says when it comes to a family counts."""
+    monkeypatch.setattr("reaper.wake._AT_ONCE", 1)
+    waker, go = Waker(asleep.context), threading.Event()
+    ash, birch = (asleep.context.families.current().get(name) for name in ("ash", "birch"))
+    asleep.engine.before["inspect"] = lambda: go.wait(20)
+    failed: list[FleetError | None] = []
+    waker.ensure_later(birch, signal="heartbeat", reason="heartbeat")
+    waker.ensure_later(ash, signal="heartbeat", reason="heartbeat", done=failed.append)
+    suspended = ash.model_copy(update={"state": "suspended"})
+    monkeypatch.setattr(asleep.context.families, "by_id", lambda: {ash.id: suspended, birch.id: birch})
+    go.set()
+    waker.wait()
+    assert isinstance(failed[0], SuspendedError)
+    assert asleep.engine.did("start") == []
 
 
 def _by_id(reaper: ReaperUnderTest, id_: str) -> Box:
