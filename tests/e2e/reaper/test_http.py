@@ -243,6 +243,19 @@ def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Pa
     assert not reaper.engine.calls
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_an_answer_waits_for_no_acknowledgement(host: str) -> None:
+    """Each connection sends its small pieces at once, as the limits on `ensure` want it."""
+    try:
+        listener = daemon._listen(host, 0)
+    except FleetError as error:
+        pytest.skip(f"{error}; get it with: sysctl net.ipv6.conf.lo.disable_ipv6=0")
+    with listener, socket.create_connection(listener.getsockname()[:2], timeout=20):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
     """Whoever waits for that line, as a service manager's hook does, is not refused."""
     connected: list[str] = []
