@@ -195,7 +195,7 @@ def _moment(value: object, now: float | None) -> tuple[float | None, str | None]
     try:
         moment = float(value)
     except OverflowError:
-        return None, "not a time"
+        moment = math.inf
     if not math.isfinite(moment):
         return None, "not a time"
     if now is not None and moment > now + _AHEAD_SECONDS:

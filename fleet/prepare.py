@@ -36,9 +36,10 @@ def read_families(settings: Settings, docker_host: str, *, preview: bool, speech
     The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
     """
     local = urlsplit(docker_host).scheme in _LOCAL_SCHEMES
-    if local and (not preview or _may_be_here(Path(settings.plugins_dir))):
-        registry = load_registry(settings.registry, Path(settings.plugins_dir))
-        closed = closed_to_agents(Path(settings.plugins_dir))
+    plugins_dir = Path(settings.plugins_dir)
+    if local and (not preview or _may_be_here(plugins_dir)):
+        registry = load_registry(settings.registry, plugins_dir)
+        closed = closed_to_agents(plugins_dir)
         if closed:
             speech.warn(closed)
         return registry

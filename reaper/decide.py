@@ -177,11 +177,15 @@ def _of_a_sleeper(case: _Case) -> Decision:
     if case.within(facts.heartbeat, limits.fresh):
         text = f"its device sent a heartbeat {case.ago(facts.heartbeat)} ago, and it does not run"
         return Decision(Action.START, Reason("heartbeat", text))
-    due = facts.cron_next
-    had_its_chance = due is not None and facts.cron_woken is not None and due <= facts.cron_woken
-    if policy.wake_for_cron and due is not None and due - limits.cron_lead <= case.now and not had_its_chance:
+    due = facts.cron_next if policy.wake_for_cron else None
+    if due is not None and due - limits.cron_lead <= case.now and not had_its_chance(due, facts.cron_woken):
         return Decision(Action.START, Reason("cron", f"a scheduled job is due {_when(due, case.now)}"))
     return Decision(Action.KEEP, Reason("asleep", "nobody asks for it"))
+
+
+def had_its_chance(run: float, woken: float | None) -> bool:
+    """Tell whether a family was already woken for a run, or for a later one: whether anybody ran it or not."""
+    return woken is not None and run <= woken
 
 
 def _when(due: float, now: float) -> str:

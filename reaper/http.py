@@ -20,7 +20,7 @@ from fleet.registry import Family
 from reaper import auth, metrics, page, views
 from reaper.context import Context
 from reaper.database import StoreError
-from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError
+from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
 from reaper.wake import Waker
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _BURST, _PER_SECOND = 300.0, 30.0
 # Each holds a thread while an agent boots; what comes on top waits, and heartbeats never do.
 _WAITERS = 32
 
-_STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503, NoTurnError: 503}
+_STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503}
 
 
 class Api:
@@ -90,8 +90,9 @@ class Api:
             await _drain(request)
             try:
                 return JSONResponse((await answer(family)).as_dict())
-            except (SuspendedError, NotProvisionedError, TimedOutError) as error:
-                raise HTTPException(_STATUS[type(error)], str(error)) from error
+            except tuple(_STATUS) as error:
+                status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
+                raise HTTPException(status, str(error)) from error
             except FleetError as error:
                 log.error("%s: %s", family.name, error)  # noqa: TRY400 - said in full
                 raise HTTPException(503, "the Docker daemon does not answer") from error

@@ -10,6 +10,7 @@ from fleet.activity import CronReading
 from fleet.host import Seen
 from fleet.registry import Family
 from reaper.context import Context, life, state_of
+from reaper.decide import had_its_chance
 from reaper.store import Row
 
 log = logging.getLogger("reaper")
@@ -36,7 +37,6 @@ def read_schedules(
     stale.sort(key=lambda entry: entry[0])
     for _, family, seen in stale[:_READS]:
         known = rows.get(family.id, Row())
-        # What it was woken for had its chance, whether anybody ran it or not.
         reading = context.engine.next_run(seen.id, known.cron_woken)
         next_run = _earliest(reading, known)
         rows[family.id] = replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
@@ -48,7 +48,5 @@ def read_schedules(
 
 def _earliest(reading: CronReading, known: Row) -> float | None:
     """Return the next run; where not all could be read, also by what was known before, unless it was woken for that."""
-    before = known.cron_next if reading.unread else None
-    if before is not None and known.cron_woken is not None and before <= known.cron_woken:
-        before = None
-    return min((run for run in (reading.next_run, before) if run is not None), default=None)
+    runs = [run for run in (reading.next_run, known.cron_next if reading.unread else None) if run is not None]
+    return min((run for run in runs if not had_its_chance(run, known.cron_woken)), default=None)

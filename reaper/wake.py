@@ -87,7 +87,7 @@ class Waker:
             failed: FleetError | None = None
             try:
                 # It may have waited its turn for long: the registry of now counts.
-                current = self._context.families.by_id().get(family.id, family)
+                current = self._context.families.find(str(family.id)) or family
                 self.ensure(current, signal=signal, reason=reason)
             except FleetError as error:
                 failed = error

@@ -201,7 +201,7 @@ environment_with_block() {
             value = substr(value, 1, found - 1)
             return found && value ~ /^([^ \t"\047?&]*|"[^"]*"|\047[^\047]*\047)$/ ? at + found : 0
         }
-        # What of a line is the family itself sets; `gone` is true if nothing is.
+        # What of a line the family itself sets; `gone` is true if nothing is.
         function own(line, ours, at, kept, text) {
             do {
                 ours = name_of(line) in managed

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from graphlib import TopologicalSorter
 from typing import Any
 
 from fleet import identity
@@ -93,22 +94,17 @@ def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
     One that stays as it is keeps the inputs that are ignored, so it cannot tell whether it is in a wave now: all are
     numbered, and who waits for nobody's gate is left out where the number is used.
     """
-    before = {
-        name: [
-            _urn_name(urn) for urn in (each.get("newState") or {}).get("dependencies") or [] if f"${CONTAINER}::" in urn
-        ]
-        for name, each in containers.items()
-    }
+    present = {name: each for name, each in containers.items() if each["op"] != "delete"}
+    before = {name: [other for other in _waits_for(each) if other in present] for name, each in present.items()}
     waves: dict[str, int] = {}
-    pending = [name for name, each in containers.items() if each["op"] != "delete"]
-    while pending:
-        ready = [name for name in pending if all(other in waves for other in before[name] if other in pending)]
-        for name in ready:
-            waves[name] = 1 + max((waves[other] for other in before[name] if other in waves), default=-1)
-        if not ready:
-            break
-        pending = [name for name in pending if name not in waves]
+    for name in TopologicalSorter(before).static_order():
+        waves[name] = 1 + max((waves[other] for other in before[name]), default=-1)
     return waves
+
+
+def _waits_for(container: Raw) -> list[str]:
+    urns = (container.get("newState") or {}).get("dependencies") or []
+    return [_urn_name(urn) for urn in urns if f"${CONTAINER}::" in urn]
 
 
 def _line_changes(runtimes: Iterable[Raw]) -> Iterable[tuple[str, str, str]]:
@@ -131,8 +127,10 @@ def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
     }
     for family, now in new.items():
         before = old.get(family, now)
+        if before == now:
+            continue
         handed_on = before in new.values() and now not in old.values()
-        if before != now and not handed_on:
+        if not handed_on:
             yield family, _id(before), _id(now)
 
 

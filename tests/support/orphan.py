@@ -3,29 +3,48 @@
 import contextlib
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
+import docker
 from docker.errors import NotFound
+from docker.models.containers import Container
 
-from tests.support.acting import ActingFleet
+from fleet.host import Seen
+from reaper.engine import DockerEngine
+
+DRAINS = "trap 'exit 0' TERM; sleep 600 & wait"
 
 
 @contextlib.contextmanager
-def orphan(fleet: ActingFleet) -> Iterator[str]:
-    """Yield the name of a running container as an old deployment left them."""
+def orphan(client: docker.DockerClient, image: str, script: str = DRAINS, **options: Any) -> Iterator[Container]:
+    """Yield a container that runs a script, as an old deployment left them."""
     name = f"hermes-user-usr_{uuid.uuid4().hex}"
-    container = fleet.client.containers.run(
-        fleet.image,
-        ["trap 'exit 0' TERM; sleep 600 & wait"],
+    container = client.containers.run(
+        image,
+        [script],
         name=name,
         entrypoint=["/bin/sh", "-c"],
         detach=True,
         network_mode="none",
         volumes={f"{name}-data": {"bind": "/opt/data"}},
+        **options,
     )
     try:
-        yield name
+        yield container
     finally:
         with contextlib.suppress(NotFound):
             container.remove(force=True)
         with contextlib.suppress(NotFound):
-            fleet.client.volumes.get(f"{name}-data").remove()
+            client.volumes.get(f"{name}-data").remove()
+
+
+class OnlyThese(DockerEngine):
+    """Real Docker, where other people's containers are not seen."""
+
+    def __init__(self, *names: str) -> None:
+        """See only these containers."""
+        self._names = names
+
+    def list(self) -> dict[str, Seen]:
+        """List them."""
+        return {name: seen for name, seen in super().list().items() if name in self._names}

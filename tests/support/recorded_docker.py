@@ -21,6 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from fleet import identity
+from fleet.registry import load_registry
 
 _HEADERS = {"Api-Version": "1.41", "Docker-Experimental": "false", "Server": "Docker/20.10.24 (linux)"}
 _VERSION = {"Version": "20.10.24", "ApiVersion": "1.41", "MinAPIVersion": "1.12", "Os": "linux", "Arch": "amd64"}
@@ -47,6 +48,11 @@ class Recording:
         """Begin at the time that containers count from."""
         self._lock = threading.Lock()
         self._started = datetime.now(UTC) - self.up_for
+
+    @classmethod
+    def all_running(cls, stack: str, registry: Path) -> "Recording":
+        """Return the containers of a registry's families, all of them up."""
+        return cls(stack, {family.id: "running" for family in load_registry(registry).families})
 
     def took(self, kind: str, cpu: float) -> None:
         """Count a call."""

@@ -6,13 +6,11 @@ import subprocess
 import sys
 from typing import Any
 
-from fleet.host import Seen
 from reaper.cli import _parser
-from reaper.engine import DockerEngine
 from reaper.orphans import orphans
 from tests.support.acting import ActingFleet
 from tests.support.docker_events import events
-from tests.support.orphan import orphan
+from tests.support.orphan import OnlyThese, orphan
 from tests.support.pulumi_stack import ROOT
 
 REHEARSED = {
@@ -33,15 +31,15 @@ def test_a_dry_run_changes_nothing(awake: ActingFleet) -> None:
     awake.container("birch").stop(timeout=1)
     awake.beside.has_watched()
     with (
-        orphan(awake) as left,
-        events(awake.client, [left, *map(awake.resource, ("ash", "birch", "cedar"))]) as seen,
+        orphan(awake.client, awake.image) as left,
+        events(awake.client, [str(left.name), *map(awake.resource, ("ash", "birch", "cedar"))]) as seen,
     ):
         before = everything(awake)
         for command, (args, says) in REHEARSED.items():
             said = _rehearsed(awake) if command == "run" else awake.beside.reaper(command, *args, "--dry-run")
             assert says in said, command
             assert everything(awake) == before, command
-            assert awake.client.containers.get(left).status == "running", command
+            assert awake.client.containers.get(str(left.id)).status == "running", command
     assert {action for _, action in seen} <= {"health_status"}
 
 
@@ -81,7 +79,8 @@ def everything(fleet: ActingFleet) -> dict[str, Any]:
 
 def test_orphans_are_removed_by_name_and_their_volumes_stay(awake: ActingFleet) -> None:
     """Only what bears an orphan's name goes, only when told to, and no volume with it."""
-    with orphan(awake) as name:
+    with orphan(awake.client, awake.image) as left:
+        name = str(left.name)
         context = awake.beside.context()
         context.engine.close()
         context.engine = OnlyThese(name)
@@ -89,15 +88,3 @@ def test_orphans_are_removed_by_name_and_their_volumes_stay(awake: ActingFleet) 
         assert [found.done for found in orphans(context, remove=True)] == ["removed; its volumes are kept"]
         assert awake.client.containers.list(all=True, filters={"name": name}) == []
         assert awake.client.volumes.get(f"{name}-data")
-
-
-class OnlyThese(DockerEngine):
-    """Real Docker, where other people's containers are not seen."""
-
-    def __init__(self, *names: str) -> None:
-        """See only these containers."""
-        self._names = names
-
-    def list(self) -> dict[str, Seen]:
-        """List them."""
-        return {name: seen for name, seen in super().list().items() if name in self._names}

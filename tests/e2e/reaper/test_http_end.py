@@ -6,7 +6,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from fleet.registry import load_registry
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, write_registry
 from tests.support.reaper_program import running
@@ -32,9 +31,7 @@ def test_waiting_for_sick_families_does_not_hold_up_the_end(tmp_path: Path) -> N
     """All who wait are told, and the process is gone long before a family's time to become healthy is up."""
     names = [f"family-{number}" for number in range(CALLERS)]
     registry = write_registry(tmp_path, [family(name) for name in names])
-    recording = Recording(STACK)
-    for each in load_registry(registry).families:
-        recording.states[each.id] = "running"
+    recording = Recording.all_running(STACK, registry)
     with (
         playing(recording, tmp_path) as host,
         running(tmp_path, STACK, registry, host, HEALTH_TIMEOUT="900", SWEEP_EVERY="900") as program,

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from fleet.registry import load_registry
 from reaper import guard
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, make_reaper, write_registry
@@ -138,9 +137,7 @@ def test_guessing_shuts_nobody_else_out(served: Served) -> None:
 def program(tmp_path: Path) -> Iterator[Program]:
     """Run the reaper's own program, sweeping every second over a recorded Docker API of fifty families."""
     registry = write_registry(tmp_path, [family(f"family-{number}") for number in range(50)])
-    recording = Recording(STACK)
-    for each in load_registry(registry).families:
-        recording.states[each.id] = "running"
+    recording = Recording.all_running(STACK, registry)
     with (
         playing(recording, tmp_path) as host,
         running(tmp_path, STACK, registry, host, OPEN_STATUS="1", SWEEP_EVERY="1") as found,

@@ -5,9 +5,25 @@ from pathlib import Path
 import pytest
 
 from fleet.activity import CronReading, nothing_read
+from reaper.sweep import Sweeper
 from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper, write_registry
+from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
 from tests.support.sweeps import sweeper
+
+
+@pytest.fixture
+def box(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> Box:
+    """Return the container of the family ash, which sleeps and answers as soon as it runs."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    found = reaper.box("ash")
+    found.state, found.port = "exited", 1
+    return found
+
+
+def sweep(found: Sweeper, *, resumed: bool = True) -> None:
+    """Sweep, and wait for whoever is woken by it."""
+    found.sweep(resumed=resumed)
+    found.waker.wait()
 
 
 @pytest.mark.parametrize("suspended", [False, True])
@@ -24,8 +40,7 @@ def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
     found = sweeper(reaper)
     found.sweep(resumed=False)
     reaper.hands.pass_time(41)
-    found.sweep()
-    found.waker.wait()
+    sweep(found)
     assert box.state == "running"
     tomorrow = reaper.hands.wall + 86_400
     box.next_run, box.activity = CronReading(tomorrow), nothing_read(0.0, "silent")
@@ -39,18 +54,14 @@ def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
     found.sweep()
     assert reaper.context.store.row(ash.id).cron_next == tomorrow
     reaper.hands.pass_time(tomorrow - reaper.hands.wall - 30)
-    found.sweep(resumed=False)
-    found.waker.wait()
+    sweep(found, resumed=False)
     assert reaper.engine.did("start") == [box.name] * 2
 
 
 def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
-    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+    reaper: ReaperUnderTest, box: Box, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many wait their turn to boot; the next reaper begins with them anew."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    box = reaper.box("ash")
-    box.state, box.port = "exited", 1
     box.next_run = CronReading(reaper.hands.wall - 10)
     killed = sweeper(reaper)
     monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
@@ -58,23 +69,17 @@ def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
     assert killed.last.outcomes[reaper.context.families.current().get("ash").id].done == "starting"
     assert reaper.engine.did("start") == []
     found = sweeper(reaper)
-    found.sweep(resumed=False)
-    found.waker.wait()
+    sweep(found, resumed=False)
     assert reaper.engine.did("start") == [box.name]
 
 
-def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
-    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(reaper: ReaperUnderTest, box: Box) -> None:
     """Others booted all the while: it was not started, so it did not fail, and nobody is called for it."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    store, box = reaper.context.store, reaper.box("ash")
-    box.state, box.port = "exited", 1
+    store = reaper.context.store
     box.next_run = CronReading(reaper.hands.wall - 10)
     slots = [store.acquire(f"boot:{number}", "wake", 600) for number in range(reaper.context.settings.max_boots)]
     found = sweeper(reaper)
-    found.sweep(resumed=False)
-    found.waker.wait()
+    sweep(found, resumed=False)
     assert reaper.engine.did("start") == []
     ash = reaper.context.families.current().get("ash")
     assert "start_failed" not in {entry.action for entry in store.ledger(ash.id, 0.0)}
@@ -82,18 +87,13 @@ def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
     for slot in slots:
         assert slot
         store.release(slot)
-    found.sweep()
-    found.waker.wait()
+    sweep(found)
     assert reaper.engine.did("start") == [box.name]
 
 
-def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
-    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(reaper: ReaperUnderTest, box: Box) -> None:
     """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
-    box.state, box.port = "exited", 1
+    ash = reaper.context.families.current().get("ash")
     box.next_run = CronReading(reaper.hands.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
@@ -101,30 +101,24 @@ def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
     rolled.next_run = CronReading(unread="profiles are too large to look through")
     reaper.hands.pass_time(41)
     for _ in range(2):
-        found.sweep()
-        found.waker.wait()
+        sweep(found)
         rolled.state = "exited"
     assert reaper.engine.did("start") == [rolled.name]
 
 
-def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, box: Box) -> None:
     """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    box = reaper.box("ash")
-    box.state, box.port = "exited", 1
     box.next_run = CronReading(reaper.hands.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
     assert reaper.engine.did("next_run") == [box.name]
     assert reaper.engine.did("start") == []
     reaper.hands.pass_time(41)
-    found.sweep()
-    found.waker.wait()
+    sweep(found)
     assert reaper.engine.did("start") == [box.name]
     box.state = "exited"
     box.next_run = CronReading(box.next_run.next_run)
-    found.sweep()
-    found.waker.wait()
+    sweep(found)
     assert reaper.engine.did("start") == [box.name]
     ash = reaper.context.families.current().get("ash")
     assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]

@@ -256,7 +256,7 @@ def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
     waker.ensure_later(birch, signal="heartbeat", reason="heartbeat")
     waker.ensure_later(ash, signal="heartbeat", reason="heartbeat", done=failed.append)
     suspended = ash.model_copy(update={"state": "suspended"})
-    monkeypatch.setattr(asleep.context.families, "by_id", lambda: {ash.id: suspended, birch.id: birch})
+    monkeypatch.setattr(asleep.context.families, "find", {str(ash.id): suspended, str(birch.id): birch}.get)
     go.set()
     waker.wait()
     assert isinstance(failed[0], SuspendedError)
