@@ -1,13 +1,16 @@
 """The s6 era of upstream's image: the same boot script, supervision by s6, profiles whose gateways come back."""
 
+import json
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.support.agents import AgentFleet, NewAgents, execute, pairs
 from tests.support.providers import chosen_providers
+from tests.support.waiting import until
 
 IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}
 HERMES = "/opt/hermes/.venv/bin/hermes"
@@ -23,10 +26,27 @@ def agents(request: pytest.FixtureRequest, new_agents: NewAgents) -> Iterator[Ag
         yield fleet
 
 
+def hermes(agents: AgentFleet, *words: str) -> None:
+    """Run Hermes' own command inside ash's container, as the agent's user."""
+    code, said = execute(agents.container("ash"), "env", "HOME=/opt/data", HERMES, *words, user=AGENT)
+    assert code == 0, said
+
+
 def service_is_up(agents: AgentFleet, profile: str) -> bool:
     """Tell whether s6 runs the gateway of a profile."""
     code, said = execute(agents.container("ash"), "/command/s6-svstat", f"/run/service/gateway-{profile}")
     return code == 0 and said.startswith("up")
+
+
+def gateway_state(agents: AgentFleet, profile: str) -> str:
+    """Return what the gateway of a profile noted of itself last."""
+    file = state_file(agents, profile)
+    return str(json.loads(file.read_text()).get("gateway_state")) if file.exists() else "nothing yet"
+
+
+def state_file(agents: AgentFleet, profile: str) -> Path:
+    """Return the file in which the gateway of a profile notes how it is."""
+    return agents.data("ash") / "profiles" / profile / "gateway_state.json"
 
 
 def test_the_agent_is_supervised_and_answers(agents: AgentFleet) -> None:
@@ -38,24 +58,21 @@ def test_the_agent_is_supervised_and_answers(agents: AgentFleet) -> None:
 
 
 def test_a_profiles_gateway_comes_back_after_a_restart(agents: AgentFleet) -> None:
-    """A gateway that ran when the container stopped runs again; one that did not stays down. State is kept."""
-    container = agents.container("ash")
+    """A gateway that ran when the container stopped runs again; one that was stopped long before stays down."""
     for profile in ("coder", "idler"):
-        code, said = execute(container, "env", "HOME=/opt/data", HERMES, "profile", "create", profile, user=AGENT)
-        assert code == 0, said
-    folder = agents.data("ash") / "profiles"
-    for profile, state in (("coder", "running"), ("idler", "stopped")):
-        file = folder / profile / "gateway_state.json"
-        file.write_text(f'{{"gateway_state": "{state}"}}')
-        ended = time.time() - (3600 if state == "stopped" else 0)
-        os.utime(file, (ended, ended))
+        hermes(agents, "profile", "create", profile)
+        hermes(agents, "-p", profile, "gateway", "start")
+    until(lambda: {gateway_state(agents, profile) for profile in ("coder", "idler")} == {"running"}, 60)
+    hermes(agents, "-p", "idler", "gateway", "stop")
+    until(lambda: not service_is_up(agents, "idler") and gateway_state(agents, "idler") == "stopped", 30)
+    an_hour_ago = time.time() - 3600
+    os.utime(state_file(agents, "idler"), (an_hour_ago, an_hour_ago))
+
     agents.restart("ash")
-    deadline = time.monotonic() + 30
-    while not service_is_up(agents, "coder"):
-        assert time.monotonic() < deadline, agents.container("ash").logs().decode()
-        time.sleep(0.5)
+
+    until(lambda: service_is_up(agents, "coder"), 30, lambda: agents.container("ash").logs().decode())
     assert not service_is_up(agents, "idler")
-    env = (folder / "coder" / ".env").read_text()
+    env = (agents.data("ash") / "profiles" / "coder" / ".env").read_text()
     assert agents.llm_key in env
     assert "API_SERVER_KEY" not in env, "the profile's gateway would take the port of the family's own"
     assert agents.call("ash", "/v1/models")[0] == 200

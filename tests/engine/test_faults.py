@@ -97,22 +97,26 @@ def test_an_image_that_cannot_be_had_deletes_nothing(up: FleetUnderTest) -> None
     refused(up, "image 127.0.0.1:9/no/such-image:1", "no container was touched")
 
 
-def test_a_stranger_under_a_familys_name_is_left_alone(up: FleetUnderTest) -> None:
-    """A container that this stack did not make stops the roll, and is not touched."""
-    up.declare("birch")
-    with stranger(up, "birch") as there:
-        refused(up, "birch: container hermes-user-", "python -m fleet adopt")
-        there.reload()
-        assert there.status == "running"
+def test_all_that_forbids_a_roll_is_said_at_once(up: FleetUnderTest) -> None:
+    """Containers that this stack did not make stop the roll and are not touched; nor is a family put on an older line.
 
-
-def test_a_leftover_of_somebody_else_is_never_removed(up: FleetUnderTest) -> None:
-    """Only a container with this stack's and this family's labels is a leftover; others make the create fail."""
-    up.declare("birch")
-    with stranger(up, "birch", **identity.family_labels("another-stack", "birch", up.id("birch"))) as there:
-        refused(up, "belongs to stack another-stack")
-        there.reload()
-        assert there.status == "running"
+    Only a container with this stack's and this family's labels counts as a leftover of ours.
+    """
+    up.stack.configure({"hermesLine": "0.15"})
+    up.declare("birch", "cedar")
+    other = identity.family_labels("another-stack", "cedar", up.id("cedar"))
+    with stranger(up, "birch") as unlabelled, stranger(up, "cedar", **other) as labelled:
+        refused(
+            up,
+            "birch: container hermes-user-",
+            "python -m fleet adopt",
+            "belongs to stack another-stack",
+            "ash: hermesLine: runs Hermes 0.19",
+            "its database does not go back",
+        )
+        for there in (unlabelled, labelled):
+            there.reload()
+            assert there.status == "running"
 
 
 def test_a_changed_id_is_refused(up: FleetUnderTest) -> None:
@@ -125,12 +129,6 @@ def test_a_changed_id_is_refused(up: FleetUnderTest) -> None:
     assert f"Put id {old} back" in run.text
     container.reload()
     assert container.status == "running"
-
-
-def test_an_older_hermes_line_is_refused(up: FleetUnderTest) -> None:
-    """A family that ran 0.19 is not put back on 0.15: its database does not go back."""
-    up.stack.configure({"hermesLine": "0.15"})
-    refused(up, "ash: hermesLine: runs Hermes 0.19", "its database does not go back")
 
 
 def test_a_volume_of_the_right_name_is_taken_over_with_a_notice(fleet: FleetUnderTest) -> None:

@@ -23,7 +23,7 @@ def test_scripts_are_in_the_container_and_not_in_the_state(fleet: FleetUnderTest
     fleet.up()
     script = (ROOT / HEALTH).read_text()
     assert health_script(fleet) == script
-    state = json.dumps(fleet.stack.state("--show-secrets"))
+    state = json.dumps(fleet.stack.decrypted())
     assert "opt/fleet/health.sh" in state
     assert script.splitlines()[-1] not in state
 

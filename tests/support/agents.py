@@ -76,7 +76,6 @@ class AgentFleet(FleetUnderTest):
                 "rollout.health_timeout": "90",
                 "rollout.stop_grace": "25",
                 "rollout.preflight": "true",
-                "health.interval": "2",
             }
         )
 

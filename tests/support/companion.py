@@ -181,11 +181,3 @@ def daemon(
         yield Daemon(companion, program)
     finally:
         program.kill()
-
-
-def until(done: Callable[[], Any], seconds: float, why: Callable[[], object] = lambda: "") -> None:
-    """Wait until something is so; a deadline, not a measurement."""
-    deadline = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.1)

@@ -39,7 +39,11 @@ class FleetUnderTest:
     _ids: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Create the stack with a quick healthcheck; no provider is asked about keys unless a test wants it."""
+        """Create the stack; no provider is asked about keys unless a test wants it.
+
+        The first healthcheck is due after one interval, which each gate waits for; but each one costs a tenth of a
+        second of a processor, and a container is asked for as long as it lives.
+        """
         self.stack = PulumiStack(self.folder, f"test-{secrets.token_hex(4)}", self.provider)
         self.stack.configure(
             {
@@ -51,10 +55,10 @@ class FleetUnderTest:
                 "registry": str(self.registry),
                 "pluginsDir": str(PLUGINS),
                 "rollout.wave_size": "2",
-                "rollout.health_timeout": "14",
+                "rollout.health_timeout": "18",
                 "rollout.stop_grace": "10",
                 "rollout.preflight": "false",
-                "health.interval": "2",
+                "health.interval": "4",
             },
             {"llmApiKey": LLM_KEY, "masterKey": MASTER_KEY},
         )

@@ -16,7 +16,7 @@ def multiply(fleet: FleetUnderTest, template: str, count: int) -> list[str]:
     The template has been brought up; its name occurs nowhere in the state but where the name of the family does. No
     container is made: the state says that they are all there, as it would after an `up`.
     """
-    state = fleet.stack.state("--show-secrets")
+    state = fleet.stack.decrypted()
     resources: list[dict[str, Any]] = state["deployment"]["resources"]
     old = fleet.entry(template)
     own = [each for each in resources if each["urn"].rpartition("::")[2].startswith(fleet.resource(template))]

@@ -171,10 +171,20 @@ class PulumiStack:
             print(run.text)  # noqa: T201 - pytest shows it beside the test that wanted silence
         return run.code == 0 and run.changed == {}
 
-    def state(self, *flags: str) -> dict[str, Any]:
-        """Return the stack's state as exported; secrets are encrypted unless the flags say `--show-secrets`."""
+    @property
+    def state_file(self) -> Path:
+        """Return the file that holds the stack's state, where secrets are encrypted."""
+        (file,) = (self.folder / "state" / ".pulumi" / "stacks").rglob(f"{self.name}.json")
+        return file
+
+    def resources(self) -> list[dict[str, Any]]:
+        """Return the resources of the state, with encrypted secrets."""
+        return list(json.loads(self.state_file.read_text())["checkpoint"]["latest"]["resources"])
+
+    def decrypted(self) -> dict[str, Any]:
+        """Return the state as exported with its secrets in the clear."""
         out = subprocess.run(
-            self.command("stack", "export", *flags),
+            self.command("stack", "export", "--show-secrets"),
             cwd=self.project,
             env=self.env,
             text=True,

@@ -15,9 +15,10 @@ from docker.models.containers import Container
 from fleet import identity
 from tests.support import stub_agent
 from tests.support.acting import NOTHING
-from tests.support.companion import Companion, until
+from tests.support.companion import Companion
 from tests.support.fleet import family
 from tests.support.own_docker import OwnDocker
+from tests.support.waiting import until
 
 IDLE_AFTER = 3
 STACK = "test-race"

@@ -21,10 +21,11 @@ from reaper.health import healthy
 from reaper.sweep import Sweeper
 from reaper.views import explain
 from tests.support.agents import LINES, AgentFleet, NewAgents, pairs
-from tests.support.companion import Companion, daemon, until
+from tests.support.companion import Companion, daemon
 from tests.support.docker_events import events
 from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import ROOT
+from tests.support.waiting import until
 
 IDLE_AFTER = 3
 WRITTEN = {"human_message", "message"}

@@ -22,9 +22,10 @@ import pytest
 from reaper.library import ensure_runtime
 from reaper.sweep import Sweeper
 from tests.support import stub_agent
-from tests.support.companion import Daemon, daemon, until
+from tests.support.companion import Daemon, daemon
 from tests.support.own_docker import OwnDocker
 from tests.support.street import NAMES, Street
+from tests.support.waiting import until
 
 ROUNDS = 220
 

@@ -12,9 +12,10 @@ import pytest
 from fleet import identity
 from reaper.decide import Limits
 from tests.support.acting import ActingFleet
-from tests.support.companion import Daemon, daemon, until
+from tests.support.companion import Daemon, daemon
 from tests.support.docker_events import events
 from tests.support.pulumi_stack import Provider
+from tests.support.waiting import until
 
 ANOTHER_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"
 EVERYBODY = ("ash", "birch", "cedar", "dogwood", "elm", "fir")

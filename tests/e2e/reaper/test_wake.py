@@ -8,9 +8,10 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 
 from tests.support.acting import ActingFleet
-from tests.support.companion import daemon, until
+from tests.support.companion import daemon
 from tests.support.docker_events import events
 from tests.support.pulumi_stack import ROOT
+from tests.support.waiting import until
 
 CALLERS = """
 import sys, json, threading
