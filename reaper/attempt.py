@@ -19,6 +19,7 @@ log = logging.getLogger("reaper")
 LOG_LINES = 30
 WAKING = "wake"
 
+_STARTABLE = frozenset({"created", "exited", "dead"})
 _LEASE_SECONDS = 30.0
 _RENEW_SECONDS = 5.0
 _POLL_SHORTEST, _POLL_LONGEST = 0.05, 0.25
@@ -54,6 +55,7 @@ class Attempt:
         self._missing_since: float | None = None
         self._failing_since: float | None = None
         self._hurry = False
+        self._was_up = False
         self._seen: Inspected | None = None
         self._errors: list[str] = []
 
@@ -106,6 +108,7 @@ class Attempt:
         """Do what can be done now; return the agent once it is healthy."""
         now = self._context.clock.monotonic()
         self._seen = seen or self._seen
+        self._was_up = self._was_up or (seen is not None and seen.state not in _STARTABLE)
         if self._lease and now - self._renewed > _RENEW_SECONDS:
             self._renew(now)
         if seen is None:
@@ -122,7 +125,7 @@ class Attempt:
             if seen.port and healthy(self._context.settings.url_host, seen.port):
                 return self._succeed(seen)
             return None
-        if seen.state in {"created", "exited", "dead"} and self._may_start(seen, now):
+        if seen.state in _STARTABLE and self._may_start(seen, now):
             self._start(seen, now)
         return None
 
@@ -191,9 +194,12 @@ class Attempt:
     def _timed_out(self) -> TimedOutError:
         context, family = self._context, self._family
         seconds = context.settings.health_timeout
-        if self._lease and not self._slot and self._started_id is None:
+        if self._seen and not (self._was_up or self._slot or self._started_id or self._blocked):
             most = context.settings.max_boots
-            return NoTurnError(f"{family.name} was not started within {seconds} s: {most} others booted all the while")
+            why = (
+                f"{most} others booted all the while" if self._lease else "whoever else asked for it had no turn either"
+            )
+            return NoTurnError(f"{family.name} was not started within {seconds} s: {why}")
         lines = [f"{family.name} did not answer /health within {seconds} s"]
         lines += self._errors[-1:]
         if self._seen:

@@ -70,6 +70,9 @@ class Candidates:
         return asked[:most]
 
     def _one(self, outcome: Outcome, grace_since: float, budget: "_Budget") -> None:
+        if self._context.ended.is_set():
+            outcome.done = "the reaper is ending"
+            return
         self._asked[outcome.family.id] = self._context.clock.monotonic()
         try:
             if self._dry_run:
@@ -97,7 +100,9 @@ class Candidates:
         if seen is None:
             return
         outcome.decision = read_candidate(context, family, seen, grace_since).decision
-        if outcome.decision.action is Action.STOP and budget.take():
+        if context.ended.is_set():
+            outcome.done = "the reaper is ending"
+        elif outcome.decision.action is Action.STOP and budget.take():
             ended, second = stop_family(context, family, seen)
             outcome.decision = second or outcome.decision
             outcome.done = str(ended)

@@ -203,7 +203,8 @@ def _restart(context: Context, args: argparse.Namespace) -> int:
 
     def say(result: restart.Restarted) -> None:
         if not args.json:
-            print(f"wave {result.wave}  {result.name}  {result.problem or f'healthy after {result.ms} ms'}")
+            came_to = result.problem or result.skipped or f"healthy after {result.ms} ms"
+            print(f"wave {result.wave}  {result.name}  {came_to}")
 
     results = restart.restart_waves(context, say)
     if args.json:

@@ -28,12 +28,13 @@ _POLL_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Restarted:
-    """One family's restart; `problem` says why it failed."""
+    """One family's restart; `problem` says why it failed, `skipped` why there was nothing to restart any more."""
 
     name: str
     wave: int
     ms: int = 0
     problem: str | None = None
+    skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it for JSON."""
@@ -77,6 +78,9 @@ def _restart(context: Context, wave: int, entry: tuple[Family, Seen]) -> Restart
         if lease is None:
             return Restarted(family.name, wave, problem="somebody is starting or stopping it; run this again")
         try:
+            skipped = _no_longer_awake(context, family, seen)
+            if skipped:
+                return Restarted(family.name, wave, skipped=skipped)
             context.engine.stop(seen.id, settings.stop_grace)
             context.engine.start(seen.id)
             _wait_healthy(context, family, seen.id)
@@ -87,10 +91,20 @@ def _restart(context: Context, wave: int, entry: tuple[Family, Seen]) -> Restart
         context.store.mark(family.id, "woken", clock.now())
         context.store.append([Entry(clock.now(), family.id, "restart", "restart", text, seen.id)])
     except GoneError:
-        return Restarted(family.name, wave, problem="its container was replaced meanwhile, which restarted it too")
+        return Restarted(family.name, wave, skipped="its container was replaced meanwhile, which restarted it too")
     except (FleetError, StoreError) as error:
         return Restarted(family.name, wave, problem=context.mask(str(error)))
     return Restarted(family.name, wave, ms)
+
+
+def _no_longer_awake(context: Context, family: Family, seen: Seen) -> str | None:
+    """Return why a family that was awake when the waves were planned is left alone now. Raises GoneError."""
+    current = context.families.find(str(family.id))
+    if current is None or current.state == "suspended":
+        return "it was suspended or removed meanwhile"
+    if context.engine.inspect(seen.id).state != RUNNING:
+        return "it fell asleep meanwhile, and starts anew when it wakes"
+    return None
 
 
 def _wait_healthy(context: Context, family: Family, container_id: str) -> None:

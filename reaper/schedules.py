@@ -1,6 +1,7 @@
 """When sleeping families have their next job, read from their files where no agent was asked just before it stopped."""
 
 import logging
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
@@ -24,26 +25,36 @@ def read_schedules(
     """Read the schedules of sleepers that have no fresh record, and put them into `rows` and the store.
 
     A record is fresh if it was read from this very container, and the container did not run since: a stop by anybody
-    else is seen here as a family that was awake at the last look.
+    else is seen here as a family that was awake at the last look. Whoever has no turn at this sweep is woken for
+    nothing that was known before: of many who were put to sleep at once, their old runs would wake all of them.
     """
-    stale = []
+    asleep, stale = [], []
     for id_, family in families.items():
         seen = listed.get(identity.container_name(id_))
         row = rows.get(id_, Row())
         if seen is None or life(state_of(seen, context.settings.stack)) != "asleep":
             continue
+        asleep.append(id_)
         if row.cron_of != seen.id or row.state != "asleep" or row.cron_unread:
-            stale.append((bool(row.cron_unread), family, seen))
-    stale.sort(key=lambda entry: entry[0])
-    for _, family, seen in stale[:_READS]:
-        known = rows.get(family.id, Row())
+            stale.append((family, seen, row))
+    stale.sort(key=lambda entry: _turn(entry[2]))
+    for family, _, known in stale[_READS:]:
+        rows[family.id] = replace(known, cron_next=None, cron_of=None)
+        if known.cron_of is not None:
+            context.store.note(family.id, cron_of=None)
+    for family, seen, known in stale[:_READS]:
         reading = context.engine.next_run(seen.id, known.cron_woken)
         next_run = _earliest(reading, known)
         rows[family.id] = replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         if reading.unread and not known.cron_unread:
             log.warning("%s: its schedule cannot be read: %s", family.name, reading.unread)
-    context.meters.cron_unread.set(sum(bool(row.cron_unread) for row in rows.values()))
+    context.meters.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep if id_ in rows))
+
+
+def _turn(row: Row) -> tuple[bool, float]:
+    """Return a key that sorts who is read first: what was readable, and of that whose known run is the earliest."""
+    return bool(row.cron_unread), math.inf if row.cron_next is None else row.cron_next
 
 
 def _earliest(reading: CronReading, known: Row) -> float | None:

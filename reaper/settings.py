@@ -131,10 +131,13 @@ class _Reader:
             return self._checked(PREFIX + name, held)
         path = self.path(file)
         try:
-            return self._checked(str(path), path.read_text(encoding="utf-8").strip())
+            value = path.read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             self._wrong(PREFIX + file, f"{path} cannot be read: {error}")
             return ""
+        if not value:
+            self._wrong(PREFIX + file, f"{path} is empty")
+        return self._checked(str(path), value)
 
     def _checked(self, where: str, value: str) -> str:
         if value and len(value) < _KEY_BYTES:

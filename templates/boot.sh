@@ -269,23 +269,24 @@ environment() {
     done
 }
 
-# stopped FILE: is this the state of a gateway that ended in order?
-stopped() {
-    [ ! -L "$1" ] && [ -f "$1" ] && grep -q '"gateway_state": *"stopped"' "$1"
+# ended FILE: is this the state of a gateway that ended in order, or was about to?
+ended() {
+    [ ! -L "$1" ] && [ -f "$1" ] && grep -qE '"gateway_state": *"(stopped|draining)"' "$1"
 }
 
 # Hermes 0.15 notes `stopped` when its container stops, as if somebody had told the gateway to, and the image does not
-# start it again. One that ended together with the family's own was running; upstream's later versions note that.
+# start it again. One that ended together with the family's own was running; upstream's later versions note that. Nor
+# does it start one that was killed at the end of the grace, while it was draining.
 resume_profiles() {
     state=$DATA/gateway_state.json
-    stopped "$state" || return 0
-    ended=$(stat -c %Y "$state" 2>/dev/null) || return 0
+    ended "$state" || return 0
+    last=$(stat -c %Y "$state" 2>/dev/null) || return 0
     for state in "$DATA"/profiles/*/gateway_state.json; do
-        stopped "$state" || continue
+        ended "$state" || continue
         apart=$(stat -c %Y "$state" 2>/dev/null) || continue
-        apart=$((apart - ended))
+        apart=$((apart - last))
         if [ "${apart#-}" -le 30 ]; then
-            put "$state" 600 sed 's/"gateway_state": *"stopped"/"gateway_state": "running"/' "$state"
+            put "$state" 600 sed -E 's/"gateway_state": *"(stopped|draining)"/"gateway_state": "running"/' "$state"
         fi
     done
 }

@@ -181,6 +181,23 @@ def newest(data: Path, statement: str) -> float | None:
     return max(query(data, statement, _NEWEST), default=None)
 
 
+def last_word(data: Path) -> float | None:
+    """Return when somebody last wrote to the agent.
+
+    Hermes 0.15 keeps a message until its turn ends, but notes the session of a chat platform as the turn begins.
+    """
+    found = [newest(data, _HUMAN)]
+    for home in homes(data):
+        path = home / "sessions" / "sessions.json"
+        try:
+            found.append(path.stat().st_mtime)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise UnreadableError(f"{path}: {error.strerror}") from error
+    return max((at for at in found if at is not None), default=None)
+
+
 def processes() -> Iterator[tuple[int, int, str, list[str], float]]:
     """Yield (pid, parent, state, arguments, seconds since boot at its start) of every process of the container."""
     ticks = os.sysconf("SC_CLK_TCK")
@@ -221,6 +238,14 @@ def gateways() -> tuple[list[int], float, int]:
     return sorted(ours), time.time() - uptime + min(started for _, started in found), len(alive)
 
 
+def running_gateways() -> list[int]:
+    """Return the process ids of the gateways, of which there may be none."""
+    try:
+        return gateways()[0]
+    except UnreadableError:
+        return []
+
+
 def cron_turns(data: Path) -> int:
     """Return how many scheduled turns are under way."""
     _, started, _ = gateways()
@@ -228,7 +253,10 @@ def cron_turns(data: Path) -> int:
 
 
 def active_agents(data: Path) -> int:
-    """Return how many turns the gateways report. Turns that came in by the API are not among them."""
+    """Return how many turns the gateways report. Turns that came in by the API are not among them.
+
+    What a profile's gateway noted counts while it runs: one that was killed in a turn never takes it back.
+    """
     total = 0
     for home in homes(data):
         path = home / "gateway_state.json"
@@ -237,7 +265,10 @@ def active_agents(data: Path) -> int:
             if home == data:
                 raise UnreadableError(f"{path}: no such file")
             continue
-        count = parsed(text, path).get("active_agents")
+        noted = parsed(text, path)
+        count = noted.get("active_agents")
+        if home != data and noted.get("pid") not in running_gateways():
+            continue
         if not isinstance(count, int):
             if home == data:
                 raise UnreadableError(f"{path}: says nothing about active agents")
@@ -279,7 +310,7 @@ def _loopback(address: str) -> bool:
 def report(data: Path) -> dict[str, Any]:
     """Return everything this probe can say, and why it cannot say the rest."""
     fields: dict[str, Callable[[], Any]] = {
-        "human": lambda: newest(data, _HUMAN),
+        "human": lambda: last_word(data),
         "any": lambda: newest(data, _ANY),
         "cron_next": lambda: next_run(data),
         "cron_running": lambda: cron_turns(data),

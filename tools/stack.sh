@@ -56,19 +56,35 @@ write_env() {
   mv "$STATE/env.new" "$STATE/env"
 }
 
+# reaper_key KEY: prints the reaper's key of a master key in the config, nothing where that is not set.
+reaper_key() {
+  printf '%s' "$CONFIG" | PYTHONPATH="$ROOT" "$PYTHON" -c 'import json, sys
+from fleet.keys import reaper_key
+value = json.load(sys.stdin).get(sys.argv[1], {}).get("value")
+print(reaper_key(value) if value else "")' "hermes-fleet:$1"
+}
+
 write_reaper_env() {
-  local registry
+  local registry previous
   registry="$(printf '%s' "$CONFIG" | "$PYTHON" -c 'import json, sys
 print(json.load(sys.stdin).get("hermes-fleet:registry", {}).get("value") or "families.yaml")')"
   case "$registry" in /*) ;; *) registry="$ROOT/$registry" ;; esac
-  PYTHONPATH="$ROOT" secret_file "$STATE/reaper-key" "$PYTHON" -c 'import json, sys
-from fleet.keys import reaper_key
-print(reaper_key(json.load(sys.stdin)["hermes-fleet:masterKey"]["value"]))' < <(printf '%s' "$CONFIG")
+  secret_file "$STATE/reaper-key" reaper_key masterKey
+  # While the master key is rotated, devices that were paired before it still send the tokens of the old one.
+  previous="$(reaper_key masterKeyPrevious)"
+  if [ -n "$previous" ]; then
+    secret_file "$STATE/reaper-key-previous" printf '%s\n' "$previous"
+  else
+    rm -f "$STATE/reaper-key-previous"
+  fi
   [ -f "$STATE/admin-token" ] || secret_file "$STATE/admin-token" random
   {
     echo 'HERMES_FLEET_STACK=dev'
     printf 'HERMES_FLEET_REGISTRY=%s\n' "$registry"
     printf 'HERMES_FLEET_REAPER_KEY_FILE=%s\n' "$STATE/reaper-key"
+    if [ -n "$previous" ]; then
+      printf 'HERMES_FLEET_REAPER_KEY_PREVIOUS_FILE=%s\n' "$STATE/reaper-key-previous"
+    fi
     printf 'HERMES_FLEET_ADMIN_TOKEN_FILE=%s\n' "$STATE/admin-token"
     printf 'HERMES_FLEET_DB=%s\n' "$STATE/reaper.db"
   } >"$STATE/reaper.env.new"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -129,6 +130,25 @@ def test_a_person_who_wrote_is_not_left(watched: Watched) -> None:
     until(lambda: watched.sweep()["ash"] == "human_message", 30, lambda: watched.why("ash"))
     assert "human_message" in watched.companion.why("ash")
     assert watched.agents.state("ash") == "running"
+
+
+def test_a_turn_on_a_chat_platform_counts_from_its_beginning(watched: Watched) -> None:
+    """Hermes 0.15 keeps the message until its turn ends, and says of no agent that it is at work."""
+    watched.companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    began = time.time()
+    watched.agents.llm.forget()
+    with socket.socket(socket.AF_UNIX) as app:
+        app.settimeout(30)
+        app.connect(str(watched.agents.data("ash") / "sudo_chat.sock"))
+        with watched.agents.llm.hold():
+            app.sendall(json.dumps({"chat": "kitchen", "user": "ann", "text": "Take your time."}).encode() + b"\n")
+            until(lambda: watched.agents.llm.chats, 30)
+            read = watched.context.engine.activity(watched.agents.container("ash").id or "")
+            assert read.human is not None
+            assert began - 1 <= read.human <= time.time()
+            watched.kept_by("human_message")
+        said = app.makefile("rb").readline()
+    assert "Hello." in json.loads(said)["text"]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["chat", "stream"])

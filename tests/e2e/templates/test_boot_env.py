@@ -142,6 +142,12 @@ FAILED = '{"gateway_state": "startup_failed"}'
         (STOPPED, STOPPED, -25, RESUMED),
         (STOPPED, STOPPED, 25, RESUMED),
         (STOPPED, STOPPED, -3600, STOPPED),
+        (
+            STOPPED,
+            '{"gateway_state": "draining","active_agents":1}',
+            9,
+            '{"gateway_state": "running","active_agents":1}',
+        ),
         (STOPPED, FAILED, 0, FAILED),
         ('{"gateway_state":"running"}', STOPPED, 0, STOPPED),
         (None, STOPPED, 0, STOPPED),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -124,6 +125,40 @@ def test_what_cannot_be_read_says_so_and_the_rest_is_read(tmp_path: Path) -> Non
     assert {"human", "any", "cron_next"} <= set(found["errors"])
     assert found["active_agents"] == 2
     assert set(found) == {*FIELDS, "probe", "now", "errors"}
+
+
+@pytest.mark.parametrize("place", ["", "profiles/coder"])
+def test_a_turn_that_has_begun_is_a_word_of_somebody(tmp_path: Path, place: str) -> None:
+    """Hermes 0.15 writes a message down when its turn ends, but notes the session when it begins."""
+    database(tmp_path, ("cli", "user", 1_000.0))
+    assert said(tmp_path)["human"] == 1_000.0
+    sessions = tmp_path / place / "sessions" / "sessions.json"
+    sessions.parent.mkdir(parents=True)
+    sessions.write_text("{}")
+    os.utime(sessions, (2_000.0, 2_000.0))
+    found = said(tmp_path)
+    assert (found["human"], found["any"]) == (2_000.0, 1_000.0)
+
+
+def test_a_turn_of_a_profile_that_was_killed_is_over(tmp_path: Path, as_root: None) -> None:  # noqa: ARG001
+    """Its gateway noted it and cannot take it back; a gateway that runs counts."""
+    (tmp_path / "gateway_state.json").write_text('{"active_agents": 0}')
+    noted = tmp_path / "profiles" / "coder" / "gateway_state.json"
+    noted.parent.mkdir(parents=True)
+    noted.write_text('{"pid": 99999999, "active_agents": 1, "gateway_state": "draining"}')
+    assert said(tmp_path)["active_agents"] == 0
+    script = tmp_path / "hermes.py"
+    script.write_text(GATEWAY)
+    gateway = subprocess.Popen([sys.executable, str(script), "gateway", "run"], stdout=subprocess.PIPE, text=True)
+    assert gateway.stdout
+    child = int(gateway.stdout.readline())
+    try:
+        noted.write_text(json.dumps({"pid": gateway.pid, "active_agents": 1}))
+        assert said(tmp_path)["active_agents"] == 1
+    finally:
+        os.kill(child, signal.SIGKILL)
+        gateway.kill()
+        gateway.communicate()
 
 
 def test_a_missing_directory_is_said(tmp_path: Path) -> None:

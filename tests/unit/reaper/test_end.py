@@ -5,6 +5,7 @@ import pytest
 from reaper.runtime import TimedOutError
 from reaper.wake import Waker
 from tests.support.reaper import ReaperUnderTest
+from tests.support.sweeps import settled
 
 
 @pytest.fixture
@@ -40,3 +41,22 @@ def test_nobody_is_started_by_a_reaper_that_ends(sick: ReaperUnderTest) -> None:
     assert sick.engine.calls == []
     ash = sick.context.families.current().get("ash")
     assert sick.context.store.row(ash.id).touched == sick.hands.wall
+
+
+def test_nobody_is_stopped_by_a_reaper_that_ends(reaper: ReaperUnderTest) -> None:
+    """A sweep's stops take minutes; once it is told to end, it asks and stops no one more."""
+    found = settled(reaper)
+    assert reaper.engine.did("stop")
+    for box in reaper.engine.boxes.values():
+        box.state = "running"
+    reaper.engine.calls.clear()
+    reaper.engine.before["activity"] = reaper.context.ended.set
+    for _ in range(4):
+        reaper.hands.pass_time(600)
+        found.sweep()
+    assert reaper.engine.did("activity")
+    assert reaper.engine.did("stop") == []
+    reaper.engine.calls.clear()
+    reaper.hands.pass_time(600)
+    found.sweep()
+    assert reaper.engine.did("activity") == []

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fleet import identity
 from fleet.activity import CronReading, nothing_read
 from reaper.sweep import Sweeper
 from tests.support.fleet import family
@@ -122,3 +123,54 @@ def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, box: Bo
     assert reaper.engine.did("start") == [box.name]
     ash = reaper.context.families.current().get("ash")
     assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]
+
+
+def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By somebody else, more than one sweep reads: nobody wakes for a run of the past, and no job is slept through."""
+    monkeypatch.setattr("reaper.schedules._READS", 2)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)])
+    boxes = list(reaper.engine.boxes.values())
+    now, store = reaper.hands.wall, reaper.context.store
+    ids = {identity.family_id_from_name(box.name): box for box in boxes}
+    for number, (id_, box) in enumerate(ids.items()):
+        assert id_
+        box.state, box.port = "exited", 5000 + number
+        box.next_run = CronReading(now + 400)
+        # What was known while it was awake: a run that it has had since.
+        store.note(id_, state="awake", cron_next=now - 3600, cron_of=box.id)
+    found = sweeper(reaper)
+    for _ in range(3):
+        sweep(found)
+        reaper.hands.pass_time(30)
+    assert reaper.engine.did("start") == []
+    assert {store.row(id_).cron_next for id_ in ids if id_} == {now + 400}
+    reaper.hands.pass_time(270)
+    sweep(found)
+    assert sorted(reaper.engine.did("start")) == sorted(box.name for box in boxes)
+
+
+def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest, box: Box) -> None:
+    """Whoever is awake, or gone from the registry, needs no reading: the alert has to end."""
+    box.next_run = CronReading(None, "torn")
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+
+    def counted() -> float:
+        return next(iter(reaper.context.meters.cron_unread.collect())).samples[0].value
+
+    assert counted() == 1
+    box.state = "running"
+    reaper.hands.pass_time(30)
+    found.sweep()
+    assert counted() == 0
+    box.state = "exited"
+    reaper.hands.pass_time(30)
+    found.sweep()
+    assert counted() == 1
+    write_registry(reaper.folder, [family("other")])
+    reaper.hands.pass_time(30)
+    found.sweep()
+    assert counted() == 0

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from fleet.problems import FleetError
+from reaper.auth import bearer, is_admin
 from reaper.settings import load_settings
+from tests.support.reaper import make_reaper
 
 KEY, TOKEN = "7ea9" * 16, "ad317" * 8
 
@@ -80,3 +82,18 @@ def test_a_state_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path.chmod(0o644)
     with pytest.raises(FleetError, match="chmod 600"):
         load_settings(tmp_path, told(tmp_path))
+
+
+@pytest.mark.parametrize("content", ["", " \n"])
+@pytest.mark.parametrize("name", ["ADMIN_TOKEN_FILE", "REAPER_KEY_FILE", "REAPER_KEY_PREVIOUS_FILE"])
+def test_an_empty_key_opens_nothing(tmp_path: Path, name: str, content: str) -> None:
+    """A file that was made and never filled is no token: everybody could send it."""
+    (tmp_path / "empty").write_text(content)
+    with pytest.raises(FleetError, match=f"{name}: .*is empty"):
+        load_settings(tmp_path, told(tmp_path, **{name: str(tmp_path / "empty")}))
+
+
+def test_no_token_is_nobodys(tmp_path: Path) -> None:
+    """Whatever the settings hold."""
+    reaper = make_reaper(tmp_path, [], admin_token="")
+    assert not is_admin(reaper.context, bearer(None))

@@ -12,11 +12,11 @@ from fleet.problems import FleetError
 from reaper.clock import Clock
 from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
-from reaper.runtime import NotProvisionedError, SuspendedError, TimedOutError, UnknownError
+from reaper.runtime import NotProvisionedError, NoTurnError, SuspendedError, TimedOutError, UnknownError
 from reaper.store import Store
 from reaper.wake import Waker
 from tests.support.fleet import family
-from tests.support.reaper import Box, ReaperUnderTest, make_reaper
+from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
 
 
 @pytest.fixture
@@ -277,6 +277,43 @@ def test_restart_goes_in_waves_and_halts(asleep: ReaperUnderTest) -> None:
     (result,) = restart_all_runtimes(context=asleep.context)
     assert result.problem
     assert "did not answer /health" in result.problem
+
+
+@pytest.mark.parametrize("how", ["asleep", "suspended", "replaced"])
+def test_restart_leaves_alone_who_is_no_longer_awake(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waves take minutes: whoever fell asleep, was suspended or replaced meanwhile is not started, and ends nothing."""
+    monkeypatch.setattr("reaper.restart.healthy", lambda *_: True)
+    entries = [family(name) for name in ("ash", "birch", "cedar")]
+    reaper = make_reaper(tmp_path, entries, wave_size=1)
+    for number, box in enumerate(reaper.engine.boxes.values()):
+        box.port = 5000 + number
+
+    def meanwhile() -> None:
+        if how == "asleep":
+            reaper.box("birch").state = "exited"
+        elif how == "suspended":
+            write_registry(tmp_path, [entries[0], {**entries[1], "state": "suspended"}, entries[2]])
+        else:
+            reaper.box("birch").id = "another"
+
+    reaper.engine.before["start"] = meanwhile
+    results = restart_all_runtimes(context=reaper.context)
+    assert [(each.name, each.problem, bool(each.skipped)) for each in results] == [
+        ("ash", None, False), ("birch", None, True), ("cedar", None, False),
+    ]  # fmt: skip
+    assert reaper.engine.did("start") == [reaper.box(name).name for name in ("ash", "cedar")]
+
+
+def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
+    """Neither who is to start the family, nor who waits for that: all turns are taken, nothing is wrong with it."""
+    store, ash = asleep.context.store, asleep.context.families.current().get("ash")
+    assert store.acquire(str(ash.id), "wake", 10_000)
+    for number in range(asleep.context.settings.max_boots):
+        assert store.acquire(f"boot:{number}", "wake", 10_000)
+    with pytest.raises(NoTurnError, match="no turn either"):
+        Waker(asleep.context).ensure(ash)
+    assert asleep.engine.did("start") == []
+    assert [entry.action for entry in store.ledger(ash.id, 0.0, 20)] == []
 
 
 def test_orphans_are_listed_and_removed_only_when_told_to(reaper: ReaperUnderTest) -> None:

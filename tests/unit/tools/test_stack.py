@@ -1,3 +1,4 @@
+import json
 import socket
 import sys
 from pathlib import Path
@@ -161,3 +162,29 @@ def test_what_pulumi_answers_is_shown(ready: Machine) -> None:
     assert answer.code == 1
     assert "pulumi stack init dev" in answer.complained
     assert "disk quota exceeded" in answer.complained
+
+
+def test_a_master_key_of_before_stays_known_to_the_reaper(ready: Machine, tmp_path: Path) -> None:
+    """While it is in the config: devices that were paired under it are heard until it is taken out."""
+    state, stack = ready.repository / ".state", ready.repository / "stacks/Pulumi.dev.yaml"
+
+    def set_up(**values: str) -> str:
+        """Run it with this config, and return what the reaper is told."""
+        keys = {f"hermes-fleet:{name}": {"value": value} for name, value in {"llmApiKey": KEY, **values}.items()}
+        (tmp_path / "config.json").write_text(json.dumps(keys))
+        with stack.open("a") as file:
+            file.write(f"# {len(keys)} keys\n")
+        assert ready.run("tools/stack.sh").code == 0
+        return (state / "reaper.env").read_text()
+
+    assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
+    old, new = "0ld" * 22, "4e3" * 22
+    assert "PREVIOUS" not in set_up(masterKey=old)
+    previous = state / "reaper-key-previous"
+    told = set_up(masterKey=new, masterKeyPrevious=old)
+    assert f"HERMES_FLEET_REAPER_KEY_PREVIOUS_FILE={previous}\n" in told
+    assert previous.read_text().strip() == reaper_key(old)
+    assert (state / "reaper-key").read_text().strip() == reaper_key(new)
+    assert previous.stat().st_mode & 0o777 == 0o600
+    assert "PREVIOUS" not in set_up(masterKey=new)
+    assert not previous.exists()
