@@ -58,7 +58,8 @@ def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | Non
     what = (
         f"its data lies {lies}, not in volume {wanted}; nothing was touched. Stop it and copy the data first: "
         f"docker cp -a {candidate.seen.name}:{DATA}/. - | "
-        f"docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}"
+        f"docker run --rm -i -v {wanted}:{DATA} --entrypoint tar IMAGE -x -C {DATA}; "
+        f"then: docker rename {candidate.seen.name} old-{candidate.family.name}"
     )
     return Problem(_place(candidate), what)
 

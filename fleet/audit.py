@@ -6,7 +6,7 @@ lost: Docker makes an empty one in its place, and the agent wakes up without a m
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet import identity
@@ -15,18 +15,26 @@ from fleet.host import Host
 # Pulumi notes a volume's creation just after Docker does; clocks of two machines may differ a little.
 _SLACK = timedelta(minutes=2)
 
+# Docker 23's. Before, a volume's `CreatedAt` is when its top directory last changed, as it does at every boot
+# (https://github.com/moby/moby/issues/38274).
+_TELLS_CREATION = (1, 42)
+
 # Returns the ID that an image reference means on the host now, or None.
 ImageId = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
 class Declared:
-    """What the stack declares of one family: digest of its credentials, image, when Pulumi made its volume."""
+    """What the stack declares of one family: digest of its credentials, image, what Pulumi knows of its volume.
+
+    `volume_made` is when Pulumi made or took it over, `volume_labelled` whether it bore the fleet's labels then.
+    """
 
     name: str
     credentials: str
     image: str
     volume_made: datetime | None = None
+    volume_labelled: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,8 @@ def audit(declared: Mapping[str, Declared], live: Live, stack: str, image_id: Im
 def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
     """Return what a preview's JSON declares, by container name."""
     steps: list[Mapping[str, Any]] = digest.get("steps") or []
-    made = {
-        _name(step): _moment(str((step.get("oldState") or {}).get("created") or ""))
-        for step in steps
-        if "docker:index/volume:Volume::" in step["urn"]
+    volumes = {
+        _name(step): step.get("oldState") or {} for step in steps if "docker:index/volume:Volume::" in step["urn"]
     }
     declared = {}
     for step in steps:
@@ -72,19 +78,24 @@ def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
         if "hermes-fleet:index:FamilyRuntime::" not in step["urn"] or not inputs or step["op"] == "delete":
             continue
         name = _name(step)
+        volume = volumes.get(f"{name}-data", {})
         declared[name] = Declared(
             name=str(inputs.get("family", name)),
             credentials=str(inputs.get("credentials", "")),
             image=str(inputs.get("image", "")),
-            volume_made=made.get(f"{name}-data"),
+            volume_made=_moment(str(volume.get("created") or "")),
+            volume_labelled=_is_labelled(volume),
         )
     return declared
 
 
-def read_live(host: Host, containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]]) -> Live:
-    """Return the host's state from Docker's own lists."""
+def read_live(
+    host: Host, containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]], *, api_version: str
+) -> Live:
+    """Return the host's state from Docker's own lists; `api_version` is the newest that the daemon speaks."""
     image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
-    made = {str(each["Name"]): _moment(str(each.get("CreatedAt") or "")) for each in volumes}
+    told = tuple(map(int, api_version.split("."))) >= _TELLS_CREATION
+    made = {str(each["Name"]): _moment(str(each.get("CreatedAt") or "")) for each in volumes if told}
     return Live(host, image_ids, {name: when for name, when in made.items() if when})
 
 
@@ -134,17 +145,31 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterab
             what = "holds the data of a family that is not in the registry; python -m fleet purge deletes it for good"
             yield Finding("volume-without-family", name, what)
             continue
-        made = live.volumes_made.get(name)
-        if made and family.volume_made and made > family.volume_made + _SLACK:
+        sign = _sign_of_loss(family, labels, live.volumes_made.get(name))
+        if sign:
             what = (
-                f"{name} was made at {made:%Y-%m-%d %H:%M} UTC, after Pulumi had made it: the family's was lost, and "
-                "Docker put an empty one in its place. Stop the family and restore its data from a copy"
+                f"{name} {sign}: the family's was lost, and Docker put an empty one in its place. Stop the family and "
+                "restore its data from a copy; then tell Pulumi with: pulumi refresh"
             )
             yield Finding("volume-lost", family.name, what)
     for container, family in declared.items():
         if family.volume_made and f"{container}-data" not in live.host.volumes:
             what = f"{container}-data is gone from the host; restore it before the family's next start"
             yield Finding("volume-lost", family.name, what)
+
+
+def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | None) -> str:
+    """Return what shows that a volume is not the one that Pulumi made, or nothing."""
+    if family.volume_labelled and identity.LABEL_ID not in labels:
+        return "has no labels, and Pulumi had made it with some"
+    if made and family.volume_made and made > family.volume_made + _SLACK:
+        return f"was made at {made.astimezone(UTC):%Y-%m-%d %H:%M} UTC, after Pulumi had made it"
+    return ""
+
+
+def _is_labelled(volume: Mapping[str, Any]) -> bool:
+    labels = (volume.get("outputs") or {}).get("labels") or []
+    return any(each.get("label") == identity.LABEL_ID for each in labels)
 
 
 def _name(step: Mapping[str, Any]) -> str:

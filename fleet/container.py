@@ -6,7 +6,7 @@ keeps would replace the whole fleet at every `up`; the canonical forms live here
 
 from typing import Any
 
-from fleet import identity, keys
+from fleet import identity, keys, rendering
 from fleet.durations import go_duration
 from fleet.files import FLEET
 from fleet.registry import Family
@@ -41,17 +41,9 @@ def image_of(family: Family, settings: Settings) -> str:
     return family.image or settings.image
 
 
-def secret_env(family: Family, settings: Settings) -> dict[str, str]:
-    """Return the secret `.env` entries from the stack's config that this family gets."""
-    entries = dict(settings.env)
-    for channel in family.plugins:
-        entries.update(settings.channel_env.get(channel, {}))
-    return entries
-
-
 def credentials_of(family: Family, settings: Settings) -> str:
     """Return the digest of everything secret that this family gets from the stack's config."""
-    return keys.credentials_digest(settings.master_key, settings.llm_api_key, secret_env(family, settings))
+    return keys.credentials_digest(settings.master_key, settings.llm_api_key, rendering.secret_env(family, settings))
 
 
 def environment(family: Family, settings: Settings) -> list[str]:

@@ -106,6 +106,14 @@ def observe_containers(api: DockerApi) -> dict[str, Seen]:
     return {each.name: each for each in seen if each.name.startswith(identity.PREFIX)}
 
 
+def processors(client: docker.DockerClient) -> int:
+    """Return how many processors the host has. Raises FleetError like `observe`."""
+    try:
+        return int(client.info()["NCPU"])
+    except (DockerException, OSError) as error:
+        raise FleetError(_unreachable(error)) from error
+
+
 def _seen(entry: Mapping[str, Any]) -> Seen:
     names: list[str] = entry["Names"] or ["/"]
     own = next((name for name in names if name.count("/") == 1), names[0])
@@ -126,6 +134,10 @@ def _unreachable(error: Exception) -> str:
         return (
             "docker: the daemon's socket may not be opened by this user (permission denied); mend it with: "
             "sudo usermod -aG docker $USER, then log in again"
+        )
+    if "paramiko" in text:
+        return (
+            "docker: DOCKER_HOST=ssh://… is not supported; use unix:// or tcp://, such as a socket forwarded by ssh -L"
         )
     return (
         f"docker: no daemon answers ({text}); start it with: make docker (or: sudo systemctl start docker), "

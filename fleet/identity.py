@@ -56,6 +56,11 @@ def owned_by(labels: Mapping[str, str], stack: str, family_id: UUID) -> bool:
     return labels.get(LABEL_STACK) == stack and labels.get(LABEL_ID) == str(family_id)
 
 
+def stack_label(stack: str) -> str:
+    """Return what labels and files call a stack: its name without the organization and project it is qualified by."""
+    return stack.rpartition("/")[2]
+
+
 def family_labels(stack: str, slug: str, family_id: UUID) -> dict[str, str]:
     """Return the labels that container and volume of a family share."""
     return {LABEL_STACK: stack, LABEL_FAMILY: slug, LABEL_ID: str(family_id)}

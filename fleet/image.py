@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import docker
 from docker.errors import APIError, DockerException, ImageNotFound
+from urllib3.exceptions import HTTPError
 
 from fleet.problems import FleetError, Problem
 
@@ -21,7 +22,7 @@ def ensure_images(client: docker.DockerClient, references: Iterable[str], say: S
         try:
             if not _present(client, reference):
                 _pull(client, reference, say)
-        except (DockerException, OSError) as error:
+        except (DockerException, HTTPError, OSError) as error:  # a pull is read past docker-py, from its connection
             why = getattr(error, "explanation", None) or str(error)
             what = (
                 f"is not on the Docker host and cannot be pulled ({why}); no container was touched. Mend it with: "

@@ -27,6 +27,9 @@ _BASE_URLS = {
     "openai-api": "https://api.openai.com/v1",
     "openrouter": "https://openrouter.ai/api/v1",
 }
+# Anyone may list OpenRouter's models, with any key or none; this is where it says 401 to a bad one
+# (https://openrouter.ai/docs/api/api-reference/api-keys/get-current-key).
+_KEY_PATHS = {"openrouter.ai": "key"}
 _REFUSALS = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
 _REDIRECTS = range(http.client.MULTIPLE_CHOICES, http.client.BAD_REQUEST)
 
@@ -61,11 +64,15 @@ def new_credentials(host: Host, stack: str, digests: Iterable[str]) -> bool:
 
 
 def ask_provider(llm: Llm, api_key: str) -> Preflight:
-    """Ask `GET {base_url}/models` with the key. 401 and 403 refuse it; whatever else goes wrong proves nothing."""
+    """Ask `GET {base_url}/models` with the key, or what else the provider guards by it.
+
+    401 and 403 refuse it; whatever else goes wrong proves nothing.
+    """
     base_url = llm.base_url or _BASE_URLS.get(provider(llm.provider).name)
     if base_url is None:
         return Preflight(Verdict.UNKNOWN, f"provider {llm.provider} has no known address; its key was not checked")
-    url = f"{base_url.rstrip('/')}/models"
+    path = _KEY_PATHS.get(urlsplit(base_url).hostname or "", "models")
+    url = f"{base_url.rstrip('/')}/{path}"
     request = urllib.request.Request(url, headers=_headers(llm.provider, api_key))  # noqa: S310 - settings allow http(s) only
     try:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS):

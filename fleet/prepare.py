@@ -11,7 +11,7 @@ from docker.errors import NotFound
 from fleet import container, host, image, preflight
 from fleet.host import Host
 from fleet.problems import FleetError
-from fleet.refusals import notices, refuse
+from fleet.refusals import notices, refuse, refuse_processors
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.settings import Settings
@@ -79,8 +79,12 @@ def plan_roll(
 
 
 def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Host, speech: Speech) -> None:
-    """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
+    """Bring the images to the host, and ask it and the provider what they would refuse too late.
+
+    Raises FleetError; no container is touched.
+    """
     families = [placement.family for placement in plan.placements]
+    refuse_processors(families, host.processors(client))
     if settings.rollout.preflight:
         _check_key(families, settings, seen, speech)
     image.ensure_images(client, (container.image_of(family, settings) for family in families), speech.info)

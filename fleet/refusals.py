@@ -28,6 +28,24 @@ def refuse(families: Iterable[Family], host: Host, settings: Settings, read_envi
         raise FleetError(problems)
 
 
+def refuse_processors(families: Iterable[Family], processors: int) -> None:
+    """Raise FleetError for each family that is to have more processors than the host has.
+
+    Docker refuses to make such a container, which the provider finds out once the old one is deleted.
+    """
+    problems = [
+        Problem(
+            f"{family.name}: resources.cpus",
+            f"{family.resources.cpus:g} is more than this Docker host has, which is {processors}; no container was "
+            "touched. Mend it in the registry",
+        )
+        for family in families
+        if family.resources.cpus > processors
+    ]
+    if problems:
+        raise FleetError(problems)
+
+
 def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Problem]:
     """Find containers under a family's name that this stack did not make."""
     problems = []

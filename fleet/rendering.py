@@ -108,6 +108,14 @@ def identity_problems(family: Family) -> list[tuple[str, str]]:
     ]
 
 
+def secret_env(family: Family, settings: Settings) -> dict[str, str]:
+    """Return the secret `.env` entries from the stack's config that this family gets; its own of a name win."""
+    entries = dict(settings.env)
+    for channel in family.plugins:
+        entries.update(settings.channel_env.get(channel, {}))
+    return {name: value for name, value in entries.items() if name not in family.env}
+
+
 def render_env(family: Family, settings: Settings) -> str:
     """Return the managed lines of `.env`, sorted by name; those of the registry win over the stack's, ours over both.
 
@@ -130,9 +138,7 @@ def render_env(family: Family, settings: Settings) -> str:
         managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
     # Where scheduled jobs deliver to; without one Hermes asks the family for it in the chat.
     entries = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
-    entries.update(settings.env)
-    for channel in family.plugins:
-        entries.update(settings.channel_env.get(channel, {}))
+    entries.update(secret_env(family, settings))
     entries.update(family.env)
     entries.update(managed)
     problems = [

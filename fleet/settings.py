@@ -123,9 +123,29 @@ def load_settings(
         rollout=rollout,
         health=_health(reader, rollout),
     )
+    _refuse_provider_entries(reader, settings)
     if reader.problems:
         raise FleetError(reader.problems)
     return settings
+
+
+def _refuse_provider_entries(reader: ConfigReader, settings: Settings) -> None:
+    """Note entries that the fleet sets from `llmApiKey` and `llm.base_url`: they would change nothing."""
+    try:
+        provider = known_provider(settings.llm.provider)
+    except FleetError:  # noted already
+        return
+    own = {provider.key_env: "llmApiKey"}
+    if provider.base_url_env and settings.llm.base_url is not None:
+        own[provider.base_url_env] = "llm.base_url"
+    for key, entries in {
+        "env": settings.env,
+        **{f"channelEnv.{c}": e for c, e in settings.channel_env.items()},
+    }.items():
+        for name in own.keys() & entries.keys():
+            mend = f"pulumi config rm --path '{NAMESPACE}:{key}.{name}'"
+            what = f"is set by the fleet from {NAMESPACE}:{own[name]}; mend it with: {mend}"
+            reader.problems.append(Problem(f"{NAMESPACE}:{key}.{name}", what))
 
 
 def _image(reader: ConfigReader) -> str:

@@ -36,15 +36,19 @@ def stack_path(root: Path, stack: str) -> Path:
 
 def read_settings(root: Path, stack: str) -> Settings:
     """Return a stack's settings with `[secret]` for every secret. Raises FleetError for a file that will not do."""
-    path = stack_path(root, stack)
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise FleetError([Problem(str(path), f"cannot be read: {error}")]) from None
-    config = content.get("config") if isinstance(content, dict) else None
-    found = config if isinstance(config, dict) else {}
+    found = _read(stack_path(root, stack))
     values = {key: _text(key, found.get(f"{NAMESPACE}:{key}")) for key in KEYS}
     return load_settings(values, stack=stack, root=root)
+
+
+def registry_of(root: Path, stack: str) -> Path | None:
+    """Return the registry that a stack's file names, None where it has no file or names none.
+
+    Raises FleetError for a file that will not do.
+    """
+    path = stack_path(root, stack)
+    named = _read(path).get(f"{NAMESPACE}:registry") if path.exists() else None
+    return root / str(named) if named else None
 
 
 def placeholder_settings(root: Path, stack: str) -> Settings:
@@ -59,6 +63,16 @@ def placeholder_settings(root: Path, stack: str) -> Settings:
         registry=root / "families.yaml",
         plugins_dir=str(root / "plugins"),
     )
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """Return the config in a stack's file. Raises FleetError for a file that will not do."""
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise FleetError([Problem(str(path), f"cannot be read: {error}")]) from None
+    config = content.get("config") if isinstance(content, dict) else None
+    return config if isinstance(config, dict) else {}
 
 
 def _text(key: str, value: Any) -> str | None:  # noqa: ANN401 - any YAML

@@ -8,11 +8,13 @@ from fleet.problems import FleetError
 from fleet.registry import Family, Registry
 from fleet.registry.values import suggestion
 
+DEFAULT_REGISTRY = Path("families.yaml")
+
 
 def add_registry_argument(parser: argparse.ArgumentParser) -> None:
     """Let a command take the path of the registry."""
     parser.add_argument(
-        "--registry", type=Path, default=Path("families.yaml"), metavar="FILE", help="default: families.yaml"
+        "--registry", type=Path, default=DEFAULT_REGISTRY, metavar="FILE", help="default: families.yaml"
     )
 
 

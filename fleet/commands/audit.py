@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import docker
-from docker.errors import ImageNotFound
+from docker.errors import APIError
 
 from fleet import host, identity
 from fleet.audit import audit, read_declared, read_live
@@ -38,8 +38,14 @@ def run(args: argparse.Namespace) -> int:
             host.observe(client.api),
             client.api.containers(all=True, filters=named),
             client.api.volumes(filters=named)["Volumes"] or [],
+            api_version=client.api.version()["ApiVersion"],
         )
-        found = audit(read_declared(previewed.digest), live, args.stack, lambda image: _image_id(client, image))
+        found = audit(
+            read_declared(previewed.digest),
+            live,
+            identity.stack_label(args.stack),
+            lambda image: _image_id(client, image),
+        )
     finally:
         client.close()
     if args.json:
@@ -55,5 +61,5 @@ def run(args: argparse.Namespace) -> int:
 def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     try:
         return str(client.images.get(reference).id)
-    except ImageNotFound:
+    except APIError:  # not there, or no reference that Docker takes
         return None

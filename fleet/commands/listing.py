@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from fleet import host
+from fleet import host, identity
 from fleet.commands import add_registry_argument, add_stack_argument
 from fleet.live import live_families
 from fleet.registry import Family, load_registry
@@ -25,7 +25,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the registry's families in its order."""
     families = load_registry(args.registry).families
-    rows = live(families, args.stack) if args.live else [declared(family) for family in families]
+    rows = live(families, identity.stack_label(args.stack)) if args.live else [declared(family) for family in families]
     print(json.dumps(rows, indent=2, ensure_ascii=False) if args.json else table(rows))
     return 0
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from fleet import identity
 from fleet.commands import add_stack_argument
 from fleet.masking import Mask
 from fleet.plan.guards import GUARDS, Policy, guarded
@@ -15,6 +16,7 @@ from fleet.plan.markdown import markdown
 from fleet.plan.model import Plan
 from fleet.plan.preview import environment, preview, secrets_of
 from fleet.plan.reader import read_plan
+from fleet.problems import FleetError
 from fleet.registry import load_registry
 
 ROOT = Path(__file__).parent.parent.parent
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     env = environment(ROOT)
     previewed = preview(ROOT, args.stack, args.config_file, env)
     try:
-        plan = read_plan(previewed.digest, stack=args.stack)
+        plan = read_plan(previewed.digest, stack=identity.stack_label(args.stack))
         if previewed.client and plan.live and not plan.errors:
             plan = with_live_state(plan, previewed.client)
     finally:
@@ -51,12 +53,19 @@ def run(args: argparse.Namespace) -> int:
     )
     plan = guarded(plan, policy)
     mask = Mask(secrets_of(env))
-    if args.json:
-        args.json.write_text(mask.apply(as_json(plan)), encoding="utf-8")
     print(mask.apply(markdown(plan)), end="")
     for refusal in plan.refused:
         print(mask.apply(f"refused ({refusal.guard}): {refusal.why}"), file=sys.stderr)
+    if args.json:
+        _write(args.json, mask.apply(as_json(plan)))
     return plan.exit_code
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise FleetError(f"{file}: cannot be written ({error.strerror or error})") from error
 
 
 def as_json(plan: Plan) -> str:

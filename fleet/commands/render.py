@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from fleet import identity
 from fleet.commands import add_registry_argument, add_stack_argument, find_family
 from fleet.keys import api_key_for
 from fleet.masking import Mask
@@ -23,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print config.yaml, the identity block and the managed part of `.env`."""
     family = find_family(load_registry(args.registry), args.family)
-    settings = _settings(args.stack)
+    settings = _settings(identity.stack_label(args.stack))
     mask = Mask([api_key_for(settings.master_key, family.id)])
     parts = {
         "config.yaml": render_config_masked(family, settings),

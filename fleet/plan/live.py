@@ -19,11 +19,20 @@ _SIGNALS = {
     "inbound": "connected",
 }
 _RECENT_SECONDS = 120
+_ELSEWHERE = (
+    "this Docker host has no container of stack {stack}, which has {families} families. If it is not the fleet's host, "
+    "name that one in DOCKER_HOST, or a socket that is not there: then the plan is made without live state"
+)
 
 
 def with_live_state(plan: Plan, client: docker.DockerClient) -> Plan:
-    """Return the plan with what each family that is to be rolled does now; idle, at work, asleep or unknown."""
+    """Return the plan with what each family that is to be rolled does now; idle, at work, asleep or unknown.
+
+    A host that has none of the stack's containers is perhaps another one; the plan says so.
+    """
     ours = observe(client.api).ours(plan.stack)
+    if plan.before and not ours:
+        plan = replace(plan, notes=(*plan.notes, _ELSEWHERE.format(stack=plan.stack, families=plan.before)))
     rolled = [change for change in plan.changes if change.kind in {"rolled", "removed"}]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         doing = dict(zip(_keys(rolled), pool.map(lambda c: _doing(ours.get(UUID(c.id)), client), rolled), strict=True))

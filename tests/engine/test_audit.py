@@ -52,6 +52,8 @@ def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
         fleet.container("birch").remove(force=True)
         fleet.client.volumes.get(fleet.volume("birch")).remove(force=True)
         assert ("volume-lost", "birch") in found(fleet)
+        fleet.client.volumes.create(fleet.volume("birch"))  # as Docker does where a container is started without
+        assert ("volume-lost", "birch") in found(fleet)
     finally:
         with contextlib.suppress(NotFound):
             fleet.client.images.remove(tag, force=True)

@@ -97,6 +97,13 @@ def test_an_image_that_cannot_be_had_deletes_nothing(up: FleetUnderTest) -> None
     refused(up, "image 127.0.0.1:9/no/such-image:1", "no container was touched")
 
 
+def test_more_processors_than_there_are_delete_nothing(up: FleetUnderTest) -> None:
+    """Docker would refuse the new container once the old one is gone."""
+    up.entry("ash")["resources"] = {"cpus": 1000}
+    up.write()
+    refused(up, "ash: resources.cpus: 1000 is more than this Docker host has", "no container was touched")
+
+
 def test_all_that_forbids_a_roll_is_said_at_once(up: FleetUnderTest) -> None:
     """Containers that this stack did not make stop the roll and are not touched; nor is a family put on an older line.
 

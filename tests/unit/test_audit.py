@@ -70,6 +70,27 @@ def test_a_volume_that_docker_made_in_place_of_a_lost_one_is_found() -> None:
     assert kinds(declared, replace(live, host=Host(live.host.containers, {}))) == [("volume-lost", "ash")]
 
 
+def test_a_volume_that_has_lost_its_labels_is_another_one() -> None:
+    """Docker makes one without labels; a volume that was taken over never had any."""
+    declared, live = healthy(make_family("ash"))
+    bare = replace(live, host=Host(live.host.containers, {volume: {} for volume in live.host.volumes}))
+    assert kinds(declared, bare) == []
+    made_with = {name: replace(family, volume_labelled=True) for name, family in declared.items()}
+    assert kinds(made_with, bare) == [("volume-lost", "ash")]
+    assert kinds(made_with, live) == []
+
+
+def test_a_time_of_another_zone_is_told_in_utc() -> None:
+    """Docker tells it in the host's own."""
+    family = make_family("ash")
+    declared, live = healthy(family)
+    made = datetime.fromisoformat("2026-03-02T10:00:00+02:00")
+    (finding,) = audit(
+        declared, replace(live, volumes_made={identity.volume_name(family.id): made}), STACK, lambda _: None
+    )
+    assert "2026-03-02 08:00 UTC" in finding.what
+
+
 def test_a_volume_without_a_family_is_found() -> None:
     """Of a removed family, to be kept or purged; volumes with other names are not looked at."""
     declared, live = healthy(make_family("ash"))
@@ -87,11 +108,14 @@ def test_declared_and_live_are_read_from_what_pulumi_and_docker_say() -> None:
     ((name, family),) = declared.items()
     assert (family.name, family.credentials, family.image) == ("ash", DIGEST, "hermes:1")
     assert family.volume_made is not None
-    live = read_live(
-        Host(),
-        [{"Names": [f"/{name}"], "ImageID": "sha256:aa"}],
-        [{"Name": f"{name}-data", "CreatedAt": "2026-03-01T13:00:01+01:00"}, {"Name": "x", "CreatedAt": None}],
-    )
+    assert not family.volume_labelled
+    volumes: list[dict[str, str | None]] = [
+        {"Name": f"{name}-data", "CreatedAt": "2026-03-01T13:00:01+01:00"},
+        {"Name": "x", "CreatedAt": None},
+    ]
+    containers = [{"Names": [f"/{name}"], "ImageID": "sha256:aa"}]
+    live = read_live(Host(), containers, volumes, api_version="1.42")
+    assert read_live(Host(), [], volumes, api_version="1.41").volumes_made == {}, "Docker 20.10 tells no creation"
     assert live.image_ids == {name: "sha256:aa"}
     assert abs(live.volumes_made[f"{name}-data"] - family.volume_made) < timedelta(seconds=2)
 

@@ -69,3 +69,11 @@ def test_channel_secrets_change_the_digest_of_those_families_alone() -> None:
     before, after = (make_settings(channel_env={"sudo_chat": {"TOKEN": value}}) for value in ("one", "two"))
     assert credentials_of(with_chat, before) != credentials_of(with_chat, after)
     assert credentials_of(without, before) == credentials_of(without, after)
+
+
+def test_an_entry_that_the_family_has_of_its_own_is_no_credential_of_it() -> None:
+    """Its own wins: another value in the stack's config changes nothing that it gets."""
+    own, without = make_family("a", env={"HOME_CITY": "Oslo"}), make_family("b")
+    before, after = (make_settings(env={"HOME_CITY": value}) for value in ("Bern", "Rome"))
+    assert credentials_of(own, before) == credentials_of(own, after)
+    assert credentials_of(without, before) != credentials_of(without, after)

@@ -32,6 +32,11 @@ def test_other_names_are_no_family(name: str) -> None:
     assert identity.family_id_from_name(name) is None
 
 
+def test_a_qualified_stack_is_labelled_with_its_own_name() -> None:
+    """`pulumi.get_stack()` leaves out organization and project, which `--stack` may have."""
+    assert [identity.stack_label(name) for name in ("prod", "acme/prod", "acme/hermes-fleet/prod")] == ["prod"] * 3
+
+
 def test_orphans_are_told_by_their_prefix() -> None:
     """Only the old deployment's names are orphans."""
     assert identity.is_orphan("hermes-user-usr_42")

@@ -1,8 +1,11 @@
 """A dead key is found before it is rolled out, and nothing else stops a roll."""
 
 import re
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from urllib.error import HTTPError
+from urllib.request import OpenerDirector, Request
 
 import pytest
 
@@ -125,3 +128,18 @@ def test_credentials_are_new_when_a_container_carries_others() -> None:
     assert new_credentials(host, STACK, ["new"])
     assert not new_credentials(host, STACK, ["old", "new"])
     assert not new_credentials(make_host(), STACK, ["new"])
+
+
+@pytest.mark.parametrize("base_url", [None, "https://openrouter.ai/api/v1/"])
+def test_openrouter_is_asked_where_it_looks_at_the_key(base_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its models are anybody's: a dead key would pass there."""
+    asked: list[str] = []
+
+    def answer(_: object, request: Request, timeout: float) -> None:
+        assert timeout
+        asked.append(request.full_url)
+        raise HTTPError(request.full_url, 401, "", Message(), None)
+
+    monkeypatch.setattr(OpenerDirector, "open", answer)
+    assert ask_provider(Llm("openrouter", "m", base_url), "dead").verdict is Verdict.REFUSED
+    assert asked == ["https://openrouter.ai/api/v1/key"]

@@ -1,5 +1,6 @@
 """The one command that deletes data means exactly one family, and none that is still declared."""
 
+import argparse
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,11 +11,14 @@ from docker.errors import APIError
 from requests.exceptions import ReadTimeout
 
 from fleet import identity
+from fleet.commands.purge import run
 from fleet.host import Host
 from fleet.problems import FleetError
 from fleet.purge import purge, volume_to_purge
 from fleet.registry import Family, Registry
+from fleet.stack_file import registry_of, stack_path
 from tests.support.families import STACK, make_family, make_host, make_seen
+from tests.support.reaper import write_registry
 
 FILE = Path("families.yaml")
 
@@ -108,3 +112,36 @@ def test_a_daemon_that_refuses_or_does_not_answer_is_a_message(error: OSError, s
     with pytest.raises(FleetError) as caught:
         purge(failing(error), "ash-data")
     assert said in str(caught.value)
+
+
+def test_the_registry_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
+    """An entry in the stack's own registry keeps its data; nobody has to name the file."""
+    assert registry_of(tmp_path, "prod") is None
+    file = stack_path(tmp_path, "prod")
+    file.parent.mkdir()
+    file.write_text("config:\n  hermes-fleet:registry: families.prod.yaml\n")
+    assert registry_of(tmp_path, "prod") == tmp_path / "families.prod.yaml"
+    file.write_text("encryptionsalt: v1\n")
+    assert registry_of(tmp_path, "prod") is None
+    file.write_text("config: [")
+    with pytest.raises(FleetError, match="cannot be read"):
+        registry_of(tmp_path, "prod")
+
+
+def test_purge_asks_the_registry_of_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run beside another registry, it refuses to delete the data of a family that the stack declares."""
+    family = make_family("nguyen")
+    write_registry(tmp_path, [{"name": "nguyen", "id": str(family.id)}]).rename(tmp_path / "families.prod.yaml")
+    write_registry(tmp_path, [])
+    file = stack_path(tmp_path, "prod")
+    file.parent.mkdir()
+    file.write_text("config:\n  hermes-fleet:registry: families.prod.yaml\n")
+    volumes = {identity.volume_name(family.id): identity.family_labels("prod", "nguyen", family.id)}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("fleet.commands.purge.ROOT", tmp_path)
+    monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
+    monkeypatch.setattr("fleet.host.observe", lambda _: Host({}, volumes))
+    monkeypatch.setattr("fleet.purge.purge", lambda *_: pytest.fail("deleted"))
+    arguments = argparse.Namespace(family="nguyen", yes="nguyen", registry=None, stack="acme/prod")
+    with pytest.raises(FleetError, match=r"still in .*families\.prod\.yaml"):
+        run(arguments)

@@ -8,7 +8,7 @@ import pytest
 from fleet import identity
 from fleet.host import Seen
 from fleet.problems import FleetError
-from fleet.refusals import notices, refuse
+from fleet.refusals import notices, refuse, refuse_processors
 from tests.support.families import STACK, make_family, make_host, make_seen, make_settings
 
 
@@ -98,3 +98,13 @@ def test_strangers_beside_the_fleet_are_reported_not_touched() -> None:
     assert any("orphaned by an older deployment: 5 containers (hermes-user-usr_0," in line for line in said)
     assert any(f"not made by any stack: 1 container ({foreign.name})" in line for line in said)
     assert any("of stack other: 1 container" in line for line in said)
+
+
+def test_more_processors_than_the_host_has_are_refused_before_anything_is_deleted() -> None:
+    """Docker says no only once the old container is gone; every such family is named."""
+    families = [make_family(name, resources={"cpus": cpus}) for name, cpus in (("a", 2), ("b", 2.5), ("c", 4))]
+    refuse_processors(families, 4)
+    with pytest.raises(FleetError) as caught:
+        refuse_processors(families, 2)
+    assert [problem.where for problem in caught.value.problems] == ["b: resources.cpus", "c: resources.cpus"]
+    assert "2.5 is more than this Docker host has, which is 2; no container was touched" in str(caught.value)

@@ -126,7 +126,7 @@ def test_entries_that_the_fleet_sets_itself_are_refused(name: str) -> None:
 
 def test_keys_and_tokens_belong_into_the_stacks_entries() -> None:
     """What the registry sends here is taken: providers' keys, a channel's credentials."""
-    env = {"OPENROUTER_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MAPS_TOKEN": "c", "API_SERVER_MODEL_NAME": "d"}
+    env = {"OPENAI_API_KEY": "a", "ANTHROPIC_API_KEY": "b", "MAPS_TOKEN": "c", "API_SERVER_MODEL_NAME": "d"}
     channels = {"twilio_whatsapp": {"TWILIO_ACCOUNT_SID": "e", "TWILIO_AUTH_TOKEN": "f"}}
     settings = load(env=env, channelEnv=channels)
     assert (settings.env, settings.channel_env) == (env, channels)
@@ -167,3 +167,16 @@ def test_secrets_are_not_in_the_repr() -> None:
     assert "sk-1234567890" not in text
     assert "kkkk" not in text
     assert "planted-secret" not in text
+
+
+def test_what_the_fleet_writes_of_the_provider_is_no_entry() -> None:
+    """It would be overridden, and yet count as a credential that changed. Another provider's key is an entry."""
+    llm = {"provider": "openrouter", "model": "m", "base_url": "https://proxy.example/v1"}
+    found = problems(
+        llm=llm,
+        env={"OPENROUTER_API_KEY": "a"},
+        channelEnv={"sudo_chat": {"OPENROUTER_BASE_URL": "b", "OPENAI_API_KEY": "c"}},
+    )
+    assert len(found) == 2
+    assert "env.OPENROUTER_API_KEY: is set by the fleet from hermes-fleet:llmApiKey" in found[0]
+    assert "channelEnv.sudo_chat.OPENROUTER_BASE_URL: is set by the fleet from hermes-fleet:llm.base_url" in found[1]

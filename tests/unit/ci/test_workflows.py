@@ -97,3 +97,12 @@ def test_an_up_is_approved_alone_and_never_cut_off() -> None:
     assert "== '2'" in up["if"]
     assert "fork" in plan["if"]
     assert set(loaded[True]) == {"push", "workflow_dispatch"}
+
+
+def test_the_daemon_of_the_runner_is_not_taken_for_the_fleets() -> None:
+    """Hosted runners have one; on it nobody's agent would be found, and everyone would seem gone."""
+    steps = workflow("preview")["jobs"]["plan"]["steps"]
+    (plan,) = (step for step in steps if "fleet plan" in step.get("run", ""))
+    host = plan["env"]["DOCKER_HOST"]
+    assert host.startswith("unix://")
+    assert not Path(host.removeprefix("unix://")).exists()

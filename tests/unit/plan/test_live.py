@@ -1,13 +1,18 @@
 """Who is at work while a plan is read."""
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from fleet import identity
 from fleet.activity import Activity, nothing_read
-from fleet.plan.live import describe
+from fleet.host import Host
+from fleet.plan.live import describe, with_live_state
 from fleet.plan.markdown import markdown
 from fleet.plan.reader import read_plan
+from tests.support.families import make_family, make_host, make_seen
 from tests.support.previews import digest, family_steps
 
 NOW = 1_000_000.0
@@ -39,3 +44,17 @@ def test_the_comment_names_who_would_be_stopped_at_work() -> None:
     text = markdown(replace(plan, changes=tuple(replace(c, doing=doing[c.name]) for c in plan.changes)))
     assert "Of them now: 1 asleep, 1 idle, 0 that cannot be asked." in text
     assert "**1 would be stopped while at work:** `birch` (`in a conversation`)" in text
+
+
+def test_a_host_that_has_none_of_the_fleet_is_perhaps_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the daemon of a CI runner: the plan would count everyone as gone. A first `up` has nobody yet."""
+    client: Any = SimpleNamespace(api=None)
+    monkeypatch.setattr("fleet.plan.live.observe", lambda _: Host())
+    rolled = read_plan(digest(family_steps("ash", "roll", new={"credentials": "f" * 16})), stack="prod")
+    (note,) = with_live_state(rolled, client).notes
+    assert "no container of stack prod, which has 1 families" in note
+    assert "DOCKER_HOST" in note
+    assert with_live_state(read_plan(digest(family_steps("ash", "create")), stack="prod"), client).notes == ()
+    seen = make_seen(make_family("birch"), labels={identity.LABEL_STACK: "prod"})
+    monkeypatch.setattr("fleet.plan.live.observe", lambda _: make_host(seen))
+    assert with_live_state(rolled, client).notes == ()
