@@ -138,10 +138,8 @@ def _refuse_provider_entries(reader: ConfigReader, settings: Settings) -> None:
     own = {provider.key_env: "llmApiKey"}
     if provider.base_url_env and settings.llm.base_url is not None:
         own[provider.base_url_env] = "llm.base_url"
-    for key, entries in {
-        "env": settings.env,
-        **{f"channelEnv.{c}": e for c, e in settings.channel_env.items()},
-    }.items():
+    places = {"env": settings.env} | {f"channelEnv.{channel}": env for channel, env in settings.channel_env.items()}
+    for key, entries in places.items():
         for name in own.keys() & entries.keys():
             mend = f"pulumi config rm --path '{NAMESPACE}:{key}.{name}'"
             what = f"is set by the fleet from {NAMESPACE}:{own[name]}; mend it with: {mend}"

@@ -49,6 +49,7 @@ class Attempt:
         self._blocked = stopping(context.store.mark(family.id, signal, context.clock.now()))
         self._lease: Lease | None = None
         self._slot: Lease | None = None
+        self._own_turn = False
         self._renewed = 0.0
         self._started_id: str | None = None
         self._started_at = 0.0
@@ -64,6 +65,8 @@ class Attempt:
         for lease in (self._slot, self._lease):
             if lease:
                 self._context.store.release(lease)
+        if self._own_turn:
+            self._context.boots.release()
 
     def wait(self) -> Runtime:
         """Return the agent once it answers `/health`. Raises NotProvisionedError, TimedOutError, and FleetError.
@@ -149,9 +152,11 @@ class Attempt:
                 if self._slot:
                     break
         except StoreError as error:
-            # Starting twice does no harm, and not starting does.
-            log.warning("%s: woken without a lease: %s", self._family.name, error)
-            return True
+            # Starting twice does no harm, and not starting does; starting everybody at once would, too.
+            self._own_turn = self._own_turn or context.boots.acquire(blocking=False)
+            if self._own_turn:
+                log.warning("%s: woken without a lease: %s", self._family.name, error)
+            return self._own_turn
         return self._slot is not None
 
     def _renew(self, now: float) -> None:

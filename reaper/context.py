@@ -28,7 +28,10 @@ _KEY_LIKE = re.compile(
 
 @dataclass
 class Context:
-    """The parts of one reaper. Once `ended` is set, by the daemon alone, nobody is waited for any more."""
+    """The parts of one reaper. Once `ended` is set, by the daemon alone, nobody is waited for any more.
+
+    `boots` are the turns to boot of this process alone, for the time in which the store cannot give them out.
+    """
 
     settings: ReaperSettings
     families: Families
@@ -37,6 +40,11 @@ class Context:
     clock: Clock = field(default_factory=Clock)
     meters: Meters = field(default_factory=Meters)
     ended: threading.Event = field(default_factory=threading.Event)
+    boots: threading.BoundedSemaphore = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Make as many turns as families may boot at a time."""
+        self.boots = threading.BoundedSemaphore(self.settings.max_boots)
 
     def owns(self, name: str, labels: dict[str, str], family: Family) -> bool:
         """Tell whether a container is this stack's and this family's."""

@@ -30,6 +30,11 @@ class PatientProtocol(H11Protocol):
             self._look.cancel()
         super().connection_lost(exc)
 
+    def on_response_complete(self) -> None:
+        """Have patience anew: what comes now is another request."""
+        self._waiting = None
+        super().on_response_complete()
+
     def _watch(self) -> None:
         now = self.loop.time()
         if self.conn.their_state not in _SENDING:

@@ -10,6 +10,7 @@ import pytest
 
 from fleet.problems import FleetError
 from reaper.clock import Clock
+from reaper.database import StoreError
 from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
 from reaper.runtime import NotProvisionedError, NoTurnError, SuspendedError, TimedOutError, UnknownError
@@ -177,8 +178,9 @@ def test_a_heartbeat_never_waits(asleep: ReaperUnderTest) -> None:
     assert asleep.context.store.row(ash.id).heartbeat == asleep.hands.wall
 
 
-def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many families that wake at once boot one after the other, across all callers."""
+@pytest.mark.parametrize("wakers", [3, 1], ids=["as in three processes", "without a store"])
+def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wakers: int) -> None:
+    """Many families that wake at once boot one after the other, across all callers; also where no lease can be had."""
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
     booting: set[str] = set()
     most: list[int] = []
@@ -205,11 +207,13 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
         box.state, box.port = "exited", 5000 + at
     # Clocks that stand still: eighteen who wait would turn them faster than leases are renewed.
     reaper.context.clock = replace(reaper.context.clock, sleep=lambda _: time.sleep(0.001))
-    wakers = [Waker(reaper.context) for _ in range(3)]  # as in three processes
-    for waker in wakers:
+    if wakers == 1:
+        monkeypatch.setattr(reaper.context.store, "acquire", _refuse)
+    callers = [Waker(reaper.context) for _ in range(wakers)]
+    for waker in callers:
         for each in reaper.context.families.current().families:
             waker.ensure_later(each, signal="woken", reason="heartbeat")
-    for waker in wakers:
+    for waker in callers:
         waker.wait()
     assert max(most) <= 2
     assert len(reaper.engine.did("start")) == 6
@@ -261,6 +265,10 @@ def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
     waker.wait()
     assert isinstance(failed[0], SuspendedError)
     assert asleep.engine.did("start") == []
+
+
+def _refuse(*_: object) -> None:
+    raise StoreError("database or disk is full")
 
 
 def _by_id(reaper: ReaperUnderTest, id_: str) -> Box:
