@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from fleet.problems import FleetError
-from reaper.context import Context
+from reaper.context import Context, as_inputs
 from reaper.database import StoreError
 from reaper.decide import RUNNING, Action
 from reaper.reading import read_candidate, read_facts
@@ -91,7 +91,7 @@ class Candidates:
 
     def _rehearse(self, outcome: Outcome, grace_since: float) -> None:
         if outcome.seen:
-            _, outcome.decision = read_facts(self._context, outcome.family, outcome.seen, grace_since)
+            outcome.facts, outcome.decision = read_facts(self._context, outcome.family, outcome.seen, grace_since)
             outcome.done = "would stop" if outcome.decision.action is Action.STOP else ""
 
     def _ask(self, outcome: Outcome, grace_since: float, budget: "_Budget") -> None:
@@ -99,7 +99,8 @@ class Candidates:
         context, family, seen = self._context, outcome.family, outcome.seen
         if seen is None:
             return
-        outcome.decision = read_candidate(context, family, seen, grace_since).decision
+        reading = read_candidate(context, family, seen, grace_since)
+        outcome.facts, outcome.decision = reading.facts, reading.decision
         if context.ended.is_set():
             outcome.done = "the reaper is ending"
         elif outcome.decision.action is Action.STOP and budget.take():
@@ -119,7 +120,9 @@ class Candidates:
         if context.store.row(outcome.family.id).reason != reason.code and outcome.seen:
             context.store.note(outcome.family.id, reason=reason.code, text=reason.text)
             now = context.clock.now()
-            context.store.append([Entry(now, outcome.family.id, "keep", reason.code, reason.text, outcome.seen.id)])
+            inputs = as_inputs(outcome.facts)
+            entry = Entry(now, outcome.family.id, "keep", reason.code, reason.text, outcome.seen.id, inputs)
+            context.store.append([entry])
 
 
 class _Budget:

@@ -5,15 +5,16 @@ from uuid import UUID
 
 from fleet.host import Seen
 from fleet.registry import Family
-from reaper.decide import Action, Decision
+from reaper.decide import Action, Decision, Facts
 
 
 @dataclass
 class Outcome:
-    """What a sweep decided for one family, and what came of it."""
+    """What a sweep decided for one family, the facts that it decided from, and what came of it."""
 
     family: Family
     seen: Seen | None
+    facts: Facts
     decision: Decision
     done: str = ""
 

@@ -12,7 +12,7 @@ from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.candidates import Candidates
 from reaper.clock import longest_gap, next_beat
-from reaper.context import Context, first_facts, life, state_of
+from reaper.context import Context, as_inputs, first_facts, life, state_of
 from reaper.database import StoreError
 from reaper.decide import MISSING, STRANGER, Action, Reason, decide, policy_of
 from reaper.report import Outcome, Report
@@ -92,7 +92,7 @@ class Sweeper:
             leased = str(family.id) in holders
             facts = first_facts(seen, row, context.settings.stack, grace_since, leased=leased)
             decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
-            report.outcomes[family.id] = Outcome(family, seen, decision)
+            report.outcomes[family.id] = Outcome(family, seen, facts, decision)
         if not self._dry_run:
             self._note(report, rows)
             self._rotate()
@@ -146,9 +146,9 @@ class Sweeper:
                 changed["healthy_id"] = seen.id
             if outcome.decision.action in _NOTED and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
-                entries.append(
-                    Entry(now, id_, _NOTED[outcome.decision.action], reason.code, reason.text, seen.id if seen else "")
-                )
+                action, inputs = _NOTED[outcome.decision.action], as_inputs(outcome.facts)
+                container = seen.id if seen else ""
+                entries.append(Entry(now, id_, action, reason.code, reason.text, container, inputs))
             if changed:
                 values[id_] = changed
         self.context.store.note_all(values)

@@ -60,7 +60,7 @@ def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> N
 
 
 def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderTest) -> None:
-    """An open connection keeps a family awake; the reason is written down once, with its sentence."""
+    """An open connection keeps a family awake; the reason is written down once, with its sentence and the facts."""
     reaper.box("ash").activity = Activity(0.0, inbound=1)
     settled(reaper).sweep()
     assert reaper.box("ash").state == "running"
@@ -68,6 +68,23 @@ def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderT
     ash = reaper.context.families.current().get("ash")
     lines = [entry for entry in reaper.context.store.ledger(ash.id, 0.0) if entry.reason == "inbound"]
     assert [(line.action, line.text) for line in lines] == [("keep", "1 open connection(s) to its API")]
+    assert lines[0].inputs
+    assert lines[0].inputs["activity"]["inbound"] == 1
+
+
+def test_what_a_listing_decides_is_written_down_with_its_facts(reaper: ReaperUnderTest) -> None:
+    """Who is not even asked, as a heartbeat keeps it awake, and who is started for one."""
+    reaper.box("birch").state = "exited"
+    expected = {"ash": "keep", "birch": "starting"}
+    families = {name: reaper.context.families.current().get(name).id for name in expected}
+    for id_ in families.values():
+        reaper.context.store.mark(id_, "heartbeat", reaper.hands.wall)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    found.waker.wait()
+    for name, action in expected.items():
+        (line,) = (each for each in reaper.context.store.ledger(families[name], 0.0) if each.action == action)
+        assert (line.inputs or {})["heartbeat"] == line.at
 
 
 def test_somebody_who_comes_between_the_readings_keeps_their_agent(
