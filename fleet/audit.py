@@ -149,7 +149,7 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterab
         if sign:
             what = (
                 f"{name} {sign}: the family's was lost, and Docker put an empty one in its place. Stop the family and "
-                "restore its data from a copy; then tell Pulumi with: pulumi refresh"
+                "restore its data from a copy"
             )
             yield Finding("volume-lost", family.name, what)
     for container, family in declared.items():
@@ -161,7 +161,7 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterab
 def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | None) -> str:
     """Return what shows that a volume is not the one that Pulumi made, or nothing."""
     if family.volume_labelled and identity.LABEL_ID not in labels:
-        return "has no labels, and Pulumi had made it with some"
+        return "has no labels, and had them when Pulumi last looked (a pulumi refresh takes it as it is)"
     if made and family.volume_made and made > family.volume_made + _SLACK:
         return f"was made at {made.astimezone(UTC):%Y-%m-%d %H:%M} UTC, after Pulumi had made it"
     return ""

@@ -43,11 +43,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Host:
-    """Containers and volumes that carry the fleet's prefix, by name. `read` is False where no daemon answered."""
+    """Containers and volumes that carry the fleet's prefix, by name. `read` is False where no daemon answered.
+
+    `processors` is how many the host has, None where nobody asked.
+    """
 
     containers: Mapping[str, Seen] = field(default_factory=dict)
     volumes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     read: bool = True
+    processors: int | None = None
 
     def container(self, family_id: UUID) -> Seen | None:
         """Return the container that stands under a family's name, whoever made it."""

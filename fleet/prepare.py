@@ -1,7 +1,7 @@
 """What is looked at and made ready before the first resource of a roll is declared."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from docker.errors import NotFound
 from fleet import container, host, image, preflight
 from fleet.host import Host
 from fleet.problems import FleetError
-from fleet.refusals import notices, refuse, refuse_processors
+from fleet.refusals import notices, refuse
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.settings import Settings
@@ -57,7 +57,7 @@ def _may_be_here(directory: Path) -> bool:
 def look(client: docker.DockerClient, *, preview: bool, speech: Speech) -> Host:
     """Observe the host. A preview goes on where the host does not say what it has; an update does not."""
     try:
-        return host.observe(client.api)
+        return replace(host.observe(client.api), processors=host.processors(client))
     except FleetError as error:
         if not preview:
             raise
@@ -79,12 +79,8 @@ def plan_roll(
 
 
 def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Host, speech: Speech) -> None:
-    """Bring the images to the host, and ask it and the provider what they would refuse too late.
-
-    Raises FleetError; no container is touched.
-    """
+    """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
     families = [placement.family for placement in plan.placements]
-    refuse_processors(families, host.processors(client))
     if settings.rollout.preflight:
         _check_key(families, settings, seen, speech)
     image.ensure_images(client, (container.image_of(family, settings) for family in families), speech.info)

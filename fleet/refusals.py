@@ -23,24 +23,7 @@ def refuse(families: Iterable[Family], host: Host, settings: Settings, read_envi
         *strangers(families, host, settings.stack),
         *changed_ids(families, host, settings.stack),
         *backward_lines(families, host, settings, read_environment),
-    ]
-    if problems:
-        raise FleetError(problems)
-
-
-def refuse_processors(families: Iterable[Family], processors: int) -> None:
-    """Raise FleetError for each family that is to have more processors than the host has.
-
-    Docker refuses to make such a container, which the provider finds out once the old one is deleted.
-    """
-    problems = [
-        Problem(
-            f"{family.name}: resources.cpus",
-            f"{family.resources.cpus:g} is more than this Docker host has, which is {processors}; no container was "
-            "touched. Mend it in the registry",
-        )
-        for family in families
-        if family.resources.cpus > processors
+        *too_many_processors(families, host),
     ]
     if problems:
         raise FleetError(problems)
@@ -114,6 +97,22 @@ def backward_lines(
 def _line(seen: Seen, read_environment: ReadEnvironment) -> str | None:
     prefix = f"{ENV_LINE}="
     return next((e.removeprefix(prefix) for e in read_environment(seen.id) if e.startswith(prefix)), None)
+
+
+def too_many_processors(families: Iterable[Family], host: Host) -> list[Problem]:
+    """Find families that are to have more processors than the host has.
+
+    Docker refuses to make such a container, which the provider finds out once the old one is deleted.
+    """
+    here = host.processors
+    return [
+        Problem(
+            f"{family.name}: resources.cpus",
+            f"{family.resources.cpus:g} is more than this Docker host has, which is {here}; mend it in the registry",
+        )
+        for family in families
+        if here is not None and family.resources.cpus > here
+    ]
 
 
 def notices(families: Iterable[Family], host: Host, stack: str) -> list[str]:

@@ -199,12 +199,9 @@ class Attempt:
     def _timed_out(self) -> TimedOutError:
         context, family = self._context, self._family
         seconds = context.settings.health_timeout
-        if self._seen and not (self._was_up or self._slot or self._started_id or self._blocked):
+        if self._had_no_turn():
             most = context.settings.max_boots
-            why = (
-                f"{most} others booted all the while" if self._lease else "whoever else asked for it had no turn either"
-            )
-            return NoTurnError(f"{family.name} was not started within {seconds} s: {why}")
+            return NoTurnError(f"{family.name} was not started within {seconds} s: {most} others booted all the while")
         lines = [f"{family.name} did not answer /health within {seconds} s"]
         lines += self._errors[-1:]
         if self._seen:
@@ -215,6 +212,20 @@ class Attempt:
             entry = Entry(context.clock.now(), family.id, "start_failed", self._reason, text)
             context.store.append([entry])
         return TimedOutError(text)
+
+    def _had_no_turn(self) -> bool:
+        """Tell whether others booted all the while, and nothing shows that the family itself cannot start."""
+        if self._seen is None or self._seen.error or self._blocked:
+            return False
+        if self._was_up or self._slot or self._started_id:
+            return False
+        if self._lease:
+            return True
+        # Whoever holds the family's lease waits as well, or tries in vain to start it.
+        with contextlib.suppress(StoreError):
+            held = self._context.store.holders()
+            return all(f"boot:{number}" in held for number in range(self._context.settings.max_boots))
+        return False
 
     def _logs(self, container_id: str) -> str:
         try:

@@ -35,7 +35,7 @@ def may_use(context: Context, family: Family | None, token: str) -> bool:
 
 def is_admin(context: Context, token: str) -> bool:
     """Tell whether a token is the operator's. No token is nobody's, whatever the settings hold."""
-    return bool(token) and hmac.compare_digest(token.encode(), context.settings.admin_token.encode())
+    return hmac.compare_digest(token.encode(), context.settings.admin_token.encode()) and bool(token)
 
 
 class Rates:

@@ -105,7 +105,8 @@ class Candidates:
             outcome.done = "the reaper is ending"
         elif outcome.decision.action is Action.STOP and budget.take():
             ended, second = stop_family(context, family, seen)
-            outcome.decision = second or outcome.decision
+            if second:
+                outcome.facts, outcome.decision = second.facts, second.decision
             outcome.done = str(ended)
             if ended is not Stopped.DONE:
                 budget.give_back()

@@ -38,10 +38,11 @@ def read_schedules(
         if row.cron_of != seen.id or row.state != "asleep" or row.cron_unread:
             stale.append((family, seen, row))
     stale.sort(key=lambda entry: _turn(entry[2]))
-    for family, _, known in stale[_READS:]:
-        rows[family.id] = replace(known, cron_next=None, cron_of=None)
-        if known.cron_of is not None:
-            context.store.note(family.id, cron_of=None)
+    waiting = stale[_READS:]
+    rows |= {family.id: replace(known, cron_next=None) for family, _, known in waiting}
+    context.store.note_all(
+        {family.id: {"cron_of": None} for family, seen, known in waiting if known.cron_of == seen.id}
+    )
     for family, seen, known in stale[:_READS]:
         reading = context.engine.next_run(seen.id, known.cron_woken)
         next_run = _earliest(reading, known)
@@ -49,7 +50,7 @@ def read_schedules(
         context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         if reading.unread and not known.cron_unread:
             log.warning("%s: its schedule cannot be read: %s", family.name, reading.unread)
-    context.meters.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep if id_ in rows))
+    context.meters.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
 
 
 def _turn(row: Row) -> tuple[bool, float]:

@@ -14,7 +14,7 @@ from fleet.registry import Family
 from reaper.clock import longest_gap, next_beat
 from reaper.context import Context, as_inputs
 from reaper.database import StoreError
-from reaper.decide import RUNNING, Action, Decision
+from reaper.decide import RUNNING, Action
 from reaper.engine import GoneError
 from reaper.reading import Reading, read_candidate
 from reaper.store import Entry, Lease
@@ -35,8 +35,11 @@ class Stopped(StrEnum):
     FAILED = "failed"
 
 
-def stop_family(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Decision | None]:
-    """Stop a family whose first reading said so, if the second one still does. Raises StoreError, stopping nobody."""
+def stop_family(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Reading | None]:
+    """Stop a family whose first reading said so, if the second one, which is returned, still does.
+
+    Raises StoreError, stopping nobody.
+    """
     lease = context.store.acquire(family.id, "stop", context.settings.stop_grace + _PATIENCE)
     if lease is None:
         return Stopped.HELD, None
@@ -48,7 +51,7 @@ def stop_family(context: Context, family: Family, seen: Seen) -> tuple[Stopped, 
         context.store.release(lease)
 
 
-def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[Stopped, Decision | None]:
+def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[Stopped, Reading | None]:
     try:
         reading = second_reading(context, family, seen)
     except GoneError:
@@ -61,10 +64,10 @@ def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[S
     if reading.decision.action is not Action.STOP:
         context.meters.aborted_stops.labels(reading.decision.reason.code).inc()
         context.store.append([_entry(context, family, "abort", reading)])
-        return Stopped.BUSY, reading.decision
+        return Stopped.BUSY, reading
     if not context.store.renew(lease, context.settings.stop_grace + _PATIENCE):
         return Stopped.HELD, None
-    return _act(context, family, reading), reading.decision
+    return _act(context, family, reading), reading
 
 
 def second_reading(context: Context, family: Family, seen: Seen) -> Reading:

@@ -115,7 +115,7 @@ heal() {
 # A digest of all that `configure` depends on.
 inputs() {
   {
-    cat "$STACK_FILE" "$PASSPHRASE"
+    cat "$STACK_FILE" "$PASSPHRASE" "$ROOT/tools/stack.sh"
     cat "$STATE/image" 2>/dev/null || true
     printf '%s' "${LLM_API_KEY:-}"
   } | sha256sum

@@ -17,6 +17,9 @@ from fleet.problems import FleetError
 
 FOUND = 2
 
+# Not there, and no reference that Docker takes.
+_NO_SUCH_IMAGE = {404, 400}
+
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
@@ -61,5 +64,8 @@ def run(args: argparse.Namespace) -> int:
 def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     try:
         return str(client.images.get(reference).id)
-    except APIError:  # not there, or no reference that Docker takes
-        return None
+    except APIError as error:
+        if error.status_code in _NO_SUCH_IMAGE:
+            return None
+        what = f"image {reference}: Docker does not say what it means ({error.explanation or error})"
+        raise FleetError(what) from error

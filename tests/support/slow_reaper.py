@@ -16,14 +16,13 @@ from fleet.host import Seen
 from fleet.registry import Family
 from reaper import candidates, cli, stop
 from reaper.context import Context
-from reaper.decide import Decision
 from reaper.reading import Reading, read_candidate
 from reaper.stop import Stopped, stop_family
 
 _FIRST: dict[UUID, Reading] = {}
 
 
-def _slowly(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Decision | None]:
+def _slowly(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Reading | None]:
     os.write(1, f"{family.name}\n".encode())  # a test reads along; threads that print share lines
     time.sleep(float(sys.argv[1]))
     return stop_family(context, family, seen)

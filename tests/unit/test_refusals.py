@@ -8,7 +8,7 @@ import pytest
 from fleet import identity
 from fleet.host import Seen
 from fleet.problems import FleetError
-from fleet.refusals import notices, refuse, refuse_processors
+from fleet.refusals import notices, refuse
 from tests.support.families import STACK, make_family, make_host, make_seen, make_settings
 
 
@@ -101,10 +101,12 @@ def test_strangers_beside_the_fleet_are_reported_not_touched() -> None:
 
 
 def test_more_processors_than_the_host_has_are_refused_before_anything_is_deleted() -> None:
-    """Docker says no only once the old container is gone; every such family is named."""
+    """Docker says no only once the old container is gone; every such family is named, beside all else."""
     families = [make_family(name, resources={"cpus": cpus}) for name, cpus in (("a", 2), ("b", 2.5), ("c", 4))]
-    refuse_processors(families, 4)
+    for enough in (4, None):
+        refuse(families, replace(make_host(), processors=enough), make_settings(), nothing)
+    stranger = Seen("1", identity.container_name(families[0].id), "running")
     with pytest.raises(FleetError) as caught:
-        refuse_processors(families, 2)
-    assert [problem.where for problem in caught.value.problems] == ["b: resources.cpus", "c: resources.cpus"]
-    assert "2.5 is more than this Docker host has, which is 2; no container was touched" in str(caught.value)
+        refuse(families, replace(make_host(stranger), processors=2), make_settings(), nothing)
+    assert [problem.where.partition(":")[0] for problem in caught.value.problems] == ["a", "b", "c"]
+    assert "b: resources.cpus: 2.5 is more than this Docker host has, which is 2" in str(caught.value)

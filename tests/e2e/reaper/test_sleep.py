@@ -132,7 +132,7 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
     first = read_candidate(context, family, seen, 0.0)
     assert first.decision.reason.code == "idle"
     ended, second = stop.stop_family(context, family, seen)
-    assert (ended, second and second.reason.code) == (Stopped.BUSY, "inbound")
+    assert (ended, second and second.decision.reason.code) == (Stopped.BUSY, "inbound")
     assert awake.state("ash") == "running"
     assert context.store.holders() == {}
 

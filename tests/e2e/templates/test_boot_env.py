@@ -131,6 +131,7 @@ def test_an_unreadable_upload_stops_the_boot(container: Boot) -> None:
 
 
 STOPPED = '{"pid":1,"gateway_state":"stopped","exit_reason":null}'
+KILLED = '{"gateway_state": "draining","active_agents":1}'
 RESUMED = '{"pid":1,"gateway_state": "running","exit_reason":null}'
 FAILED = '{"gateway_state": "startup_failed"}'
 
@@ -142,12 +143,8 @@ FAILED = '{"gateway_state": "startup_failed"}'
         (STOPPED, STOPPED, -25, RESUMED),
         (STOPPED, STOPPED, 25, RESUMED),
         (STOPPED, STOPPED, -3600, STOPPED),
-        (
-            STOPPED,
-            '{"gateway_state": "draining","active_agents":1}',
-            9,
-            '{"gateway_state": "running","active_agents":1}',
-        ),
+        (STOPPED, KILLED, 9, KILLED.replace("draining", "running")),
+        (KILLED, KILLED, 0, KILLED.replace("draining", "running")),
         (STOPPED, FAILED, 0, FAILED),
         ('{"gateway_state":"running"}', STOPPED, 0, STOPPED),
         (None, STOPPED, 0, STOPPED),

@@ -14,7 +14,6 @@ from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper import stop
 from reaper.context import Context
-from reaper.decide import Decision
 from reaper.reading import Reading, read_candidate
 from reaper.runtime import WakeError
 from reaper.sweep import Sweeper
@@ -103,7 +102,7 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
         box.port, box.next_run = 4000 + at, CronReading()
     stop_family = stop.stop_family
 
-    def later(context: Context, of: Family, seen: Seen) -> tuple[stop.Stopped, Decision | None]:
+    def later(context: Context, of: Family, seen: Seen) -> tuple[stop.Stopped, Reading | None]:
         for _ in range(3):
             world.happen()
         return stop_family(context, of, seen)

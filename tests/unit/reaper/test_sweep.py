@@ -109,7 +109,9 @@ def test_somebody_who_comes_between_the_readings_keeps_their_agent(
     reaper.engine.before["inspect"] = chat_begins
     found.sweep()
     assert reaper.engine.did("stop") == []
-    assert "abort" in {entry.action for entry in reaper.context.store.ledger(None, 0.0)}
+    lines = {entry.action: entry for entry in reaper.context.store.ledger(None, 0.0) if entry.reason == "inbound"}
+    assert {"abort", "keep"} <= set(lines)
+    assert [(lines[action].inputs or {})["activity"]["inbound"] for action in ("abort", "keep")] == [1, 1]
 
     readings.clear()
     reaper.box("ash").activity = Activity(0.0)
@@ -130,10 +132,10 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
     box.state, box.started = "running", reaper.hands.wall - 4000
     seen = reaper.context.engine.list()[box.name]
     reaper.engine.before["activity"] = lambda: reaper.context.store.mark(ash.id, "heartbeat", reaper.hands.wall)
-    ended, decision = stop.stop_family(reaper.context, ash, seen)
+    ended, second = stop.stop_family(reaper.context, ash, seen)
     assert ended is Stopped.BUSY
-    assert decision
-    assert decision.reason.code == "heartbeat"
+    assert second
+    assert second.decision.reason.code == "heartbeat"
     assert found.last.problem is None
 
 
@@ -164,10 +166,10 @@ def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnde
     box.state = "running"
     seen = reaper.context.engine.list()[box.name]
     reaper.hands.wall += 7200
-    ended, decision = stop.stop_family(reaper.context, ash, seen)
+    ended, second = stop.stop_family(reaper.context, ash, seen)
     assert ended is Stopped.BUSY
-    assert decision
-    assert decision.reason.code == "grace"
+    assert second
+    assert second.decision.reason.code == "grace"
 
 
 def test_a_restarted_reaper_gives_a_full_grace(reaper: ReaperUnderTest) -> None:

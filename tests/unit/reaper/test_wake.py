@@ -313,15 +313,23 @@ def test_restart_leaves_alone_who_is_no_longer_awake(tmp_path: Path, how: str, m
 
 
 def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
-    """Neither who is to start the family, nor who waits for that: all turns are taken, nothing is wrong with it."""
+    """Who waits for whoever is to start the family, either: all turns are taken, nothing is wrong with it."""
     store, ash = asleep.context.store, asleep.context.families.current().get("ash")
     assert store.acquire(str(ash.id), "wake", 10_000)
     for number in range(asleep.context.settings.max_boots):
         assert store.acquire(f"boot:{number}", "wake", 10_000)
-    with pytest.raises(NoTurnError, match="no turn either"):
+    with pytest.raises(NoTurnError, match="others booted all the while"):
         Waker(asleep.context).ensure(ash)
     assert asleep.engine.did("start") == []
     assert [entry.action for entry in store.ledger(ash.id, 0.0, 20)] == []
+
+
+def test_who_waits_for_a_start_that_fails_is_told_so(asleep: ReaperUnderTest) -> None:
+    """Turns are free: it is the family that does not start, and its log says why."""
+    ash = asleep.context.families.current().get("ash")
+    assert asleep.context.store.acquire(str(ash.id), "wake", 10_000)
+    with pytest.raises(TimedOutError, match="its container is exited"):
+        Waker(asleep.context).ensure(ash)
 
 
 def test_orphans_are_listed_and_removed_only_when_told_to(reaper: ReaperUnderTest) -> None:
