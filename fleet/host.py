@@ -1,6 +1,7 @@
 """What a Docker host shows of the fleet: one list of containers, one list of volumes, sorted by label."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -80,40 +81,40 @@ def connect() -> docker.DockerClient:
 
     It asks for what the provider asks for, a ping, and no more: a preview gets by on a socket that answers just that.
     """
-    try:
+    with _asking():
         client = docker.from_env(timeout=_TIMEOUT_SECONDS, version=MINIMUM_DOCKER_API_VERSION)
         ping = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
         ping.raise_for_status()
         client.close()
         return docker.from_env(timeout=_TIMEOUT_SECONDS, version=ping.headers.get("Api-Version"))
-    except (DockerException, OSError) as error:
-        raise FleetError(_unreachable(error)) from error
 
 
 def observe(api: DockerApi) -> Host:
     """List what carries the fleet's prefix, in two calls. Raises FleetError where the daemon does not answer."""
     containers = observe_containers(api)
-    try:
+    with _asking():
         volumes = api.volumes(filters={"name": identity.PREFIX})["Volumes"] or []
-    except (DockerException, OSError) as error:
-        raise FleetError(_unreachable(error)) from error
     return Host(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
 
 
 def observe_containers(api: DockerApi) -> dict[str, Seen]:
     """List the containers that carry the fleet's prefix, by name, in one call. Raises FleetError like `observe`."""
-    try:
+    with _asking():
         listed = api.containers(all=True, filters={"name": identity.PREFIX})
-    except (DockerException, OSError) as error:
-        raise FleetError(_unreachable(error)) from error
     seen = [_seen(entry) for entry in listed]
     return {each.name: each for each in seen if each.name.startswith(identity.PREFIX)}
 
 
 def processors(client: docker.DockerClient) -> int:
     """Return how many processors the host has. Raises FleetError like `observe`."""
-    try:
+    with _asking():
         return int(client.info()["NCPU"])
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    try:
+        yield
     except (DockerException, OSError) as error:
         raise FleetError(_unreachable(error)) from error
 

@@ -141,9 +141,7 @@ def _refuse_provider_entries(reader: ConfigReader, settings: Settings) -> None:
     places = {"env": settings.env} | {f"channelEnv.{channel}": env for channel, env in settings.channel_env.items()}
     for key, entries in places.items():
         for name in own.keys() & entries.keys():
-            mend = f"pulumi config rm --path '{NAMESPACE}:{key}.{name}'"
-            what = f"is set by the fleet from {NAMESPACE}:{own[name]}; mend it with: {mend}"
-            reader.problems.append(Problem(f"{NAMESPACE}:{key}.{name}", what))
+            _refuse_entry(reader, f"{key}.{name}", f"from {NAMESPACE}:{own[name]}")
 
 
 def _image(reader: ConfigReader) -> str:
@@ -232,14 +230,17 @@ def _health(reader: ConfigReader, rollout: Rollout) -> Health:
     return Health(interval, start_interval)
 
 
+def _refuse_entry(reader: ConfigReader, path: str, how: str) -> None:
+    what = f"is set by the fleet {how}; mend it with: pulumi config rm --path '{NAMESPACE}:{path}'"
+    reader.problems.append(Problem(f"{NAMESPACE}:{path}", what))
+
+
 def _env(reader: ConfigReader, key: str, entries: Mapping[str, Any]) -> dict[str, str]:
     for name, value in entries.items():
         if not _ENV_NAME.fullmatch(name):
             reader.wrong(f"{key}.{name}", "is not a name for a .env entry (letters, digits and _)")
         elif is_managed_env(name):
-            mend = f"pulumi config rm --path '{NAMESPACE}:{key}.{name}'"
-            what = f"is set by the fleet itself and cannot be set here; mend it with: {mend}"
-            reader.problems.append(Problem(f"{NAMESPACE}:{key}.{name}", what))
+            _refuse_entry(reader, f"{key}.{name}", "itself and cannot be set here")
         elif not isinstance(value, str) or not value.isprintable():
             reader.wrong(f"{key}.{name}", "is not a text of one line")
     return {name: value for name, value in entries.items() if isinstance(value, str)}

@@ -11,6 +11,7 @@ reads. Every field stands for one signal; one that cannot be read is null and ha
 Whoever reads this output must not trust it: the agent shares its user.
 """
 
+import functools
 import json
 import os
 import signal
@@ -218,6 +219,7 @@ def is_gateway(arguments: list[str]) -> bool:
     return python and "gateway" in arguments and any("hermes" in argument for argument in arguments)
 
 
+@functools.cache
 def gateways() -> tuple[list[int], float, int]:
     """Return the gateways' process ids, when the first of them started (epoch seconds), and their descendants."""
     try:

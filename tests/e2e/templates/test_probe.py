@@ -1,5 +1,6 @@
 """What the probe says of a data directory, run as it is run in a container."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,22 @@ def said(home: Path, *inside: str) -> dict[str, Any]:
         check=True,
     )
     return dict(json.loads(done.stdout))
+
+
+@contextlib.contextmanager
+def running_gateway(folder: Path) -> Iterator[int]:
+    """Run a gateway with a child inside the block; yield its process id."""
+    script = folder / "hermes.py"
+    script.write_text(GATEWAY)
+    gateway = subprocess.Popen([sys.executable, str(script), "gateway", "run"], stdout=subprocess.PIPE, text=True)
+    assert gateway.stdout
+    child = int(gateway.stdout.readline())
+    try:
+        yield gateway.pid
+    finally:
+        os.kill(child, signal.SIGKILL)
+        gateway.kill()
+        gateway.communicate()
 
 
 def database(home: Path, *messages: tuple[str, str, float]) -> sqlite3.Connection:
@@ -147,18 +165,9 @@ def test_a_turn_of_a_profile_that_was_killed_is_over(tmp_path: Path, as_root: No
     noted.parent.mkdir(parents=True)
     noted.write_text('{"pid": 99999999, "active_agents": 1, "gateway_state": "draining"}')
     assert said(tmp_path)["active_agents"] == 0
-    script = tmp_path / "hermes.py"
-    script.write_text(GATEWAY)
-    gateway = subprocess.Popen([sys.executable, str(script), "gateway", "run"], stdout=subprocess.PIPE, text=True)
-    assert gateway.stdout
-    child = int(gateway.stdout.readline())
-    try:
-        noted.write_text(json.dumps({"pid": gateway.pid, "active_agents": 1}))
+    with running_gateway(tmp_path) as pid:
+        noted.write_text(json.dumps({"pid": pid, "active_agents": 1}))
         assert said(tmp_path)["active_agents"] == 1
-    finally:
-        os.kill(child, signal.SIGKILL)
-        gateway.kill()
-        gateway.communicate()
 
 
 def test_a_missing_directory_is_said(tmp_path: Path) -> None:
@@ -188,20 +197,9 @@ def test_children_of_a_gateway_count(tmp_path: Path, as_root: None) -> None:  # 
 def test_a_scheduled_turn_under_a_running_gateway_counts(tmp_path: Path) -> None:
     """One that began since the gateway did and has no end is at work; an older one died with its own gateway."""
     writer = database(tmp_path)
-    script = tmp_path / "hermes.py"
-    script.write_text(GATEWAY)
-    gateway = subprocess.Popen([sys.executable, str(script), "gateway", "run"], stdout=subprocess.PIPE, text=True)
-    assert gateway.stdout
-    child = int(gateway.stdout.readline())
-    try:
+    with contextlib.closing(writer), running_gateway(tmp_path):
         now = time.time()
         writer.execute("INSERT INTO sessions VALUES ('dead', 'cron', ?, NULL)", (now - 100_000,))
         assert said(tmp_path)["cron_running"] == 0
         writer.execute("INSERT INTO sessions VALUES ('going', 'cron', ?, NULL)", (now + 1,))
         assert said(tmp_path)["cron_running"] == 1
-    finally:
-        os.kill(child, 9)
-        gateway.kill()
-        gateway.wait()
-        gateway.stdout.close()
-        writer.close()
