@@ -10,13 +10,13 @@ from typing import Any
 from fleet import identity
 from fleet.commands import add_stack_argument
 from fleet.masking import Mask
+from fleet.output_file import write_output
 from fleet.plan.guards import GUARDS, Policy, guarded
 from fleet.plan.live import with_live_state
 from fleet.plan.markdown import markdown
 from fleet.plan.model import Plan
 from fleet.plan.preview import environment, preview, secrets_of
 from fleet.plan.reader import read_plan
-from fleet.problems import FleetError
 from fleet.registry import load_registry
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,15 +57,8 @@ def run(args: argparse.Namespace) -> int:
     for refusal in plan.refused:
         print(mask.apply(f"refused ({refusal.guard}): {refusal.why}"), file=sys.stderr)
     if args.json:
-        _write(args.json, mask.apply(as_json(plan)))
+        write_output(args.json, mask.apply(as_json(plan)))
     return plan.exit_code
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FleetError(f"{file}: cannot be written ({error.strerror or error})") from error
 
 
 def as_json(plan: Plan) -> str:

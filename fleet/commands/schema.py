@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fleet.output_file import write_output
 from fleet.problems import FleetError
 from fleet.registry.schema import FILE_NAME, schema_text
 
@@ -19,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     """Print, write or check."""
     fresh, path = schema_text(), args.file
     if args.write:
-        path.write_text(fresh, encoding="utf-8")
+        write_output(path, fresh)
     elif not args.check:
         print(fresh, end="")
     elif not path.is_file() or path.read_text(encoding="utf-8") != fresh:

@@ -186,6 +186,8 @@ def test_schema_is_printed_written_and_checked(project: Path, capsys: pytest.Cap
     assert run(capsys, "schema", "--write") == (0, "", "")
     assert (project / "families.schema.json").read_text() == printed
     assert run(capsys, "schema", "--check") == (0, "", "")
+    unwritable = "nowhere/schema.json: cannot be written (No such file or directory)\n"
+    assert run(capsys, "schema", "--write", "--file", "nowhere/schema.json") == (1, "", unwritable)
 
 
 @pytest.mark.parametrize("words", [[], ["nonsense"], ["add"], ["render"], ["list", "--nonsense"]])
