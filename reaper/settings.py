@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from fleet.identity import stack_label
 from fleet.problems import FleetError, Problem
 from reaper.decide import Limits
 
@@ -49,7 +50,7 @@ def load_settings(root: Path, environment: Mapping[str, str] | None = None) -> R
     reader = _Reader(root, os.environ if environment is None else environment)
     host, port = reader.listen()
     settings = ReaperSettings(
-        stack=reader.text("STACK"),
+        stack=stack_label(reader.text("STACK")),
         registry=reader.path("REGISTRY"),
         database=reader.path("DB"),
         reaper_key=reader.secret("REAPER_KEY"),

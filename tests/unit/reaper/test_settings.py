@@ -37,6 +37,11 @@ def test_the_environment_is_enough(tmp_path: Path) -> None:
     assert TOKEN not in repr(settings)
 
 
+def test_a_qualified_stack_is_called_as_its_labels_are(tmp_path: Path) -> None:
+    """Pulumi knows a stack as organization/project/name too; the labels hold its name alone."""
+    assert load_settings(tmp_path, told(tmp_path, STACK="acme/hermes-fleet/prod")).stack == "prod"
+
+
 def test_what_make_up_wrote_fills_the_gaps(tmp_path: Path) -> None:
     """The state file counts where the environment is silent; its relative paths count from the project."""
     state = tmp_path / ".state"
