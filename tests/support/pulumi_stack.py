@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from tests.support import warm_host
 from tests.support.blank_stack import PASSPHRASE, BlankStack, blank_stack
 
 ROOT = Path(__file__).parent.parent.parent
@@ -28,6 +29,13 @@ NEW_KEY = "sk-test-PLANTED/second+key=0002"
 def find_pulumi() -> str | None:
     """Return the Pulumi CLI: the one on PATH, else the one in Pulumi's home."""
     return shutil.which("pulumi", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+
+
+def find_script() -> str:
+    """Return the script in which Pulumi's Python language host runs a program; it lies where the host does."""
+    script = shutil.which("pulumi-language-python-exec", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+    assert script
+    return script
 
 
 @dataclass(frozen=True)
@@ -215,7 +223,8 @@ class PulumiStack:
     def _stepping(self, *args: str, code: int | None) -> Run:
         log = self.folder / "events.jsonl"
         log.unlink(missing_ok=True)
-        done = self.run(*args, "--config-file", str(self.config_file), "--event-log", str(log))
+        with warm_host.serving(find_script(), self.env) as address:
+            done = self.run(*args, "--config-file", str(self.config_file), "--event-log", str(log), "--client", address)
         assert code is None or done.code == code, done.text
         events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         return Run(done.code, done.text, tuple(_steps(events)))

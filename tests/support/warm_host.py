@@ -1,0 +1,96 @@
+"""Runs programs for the engine as Pulumi's own language host does, but in forks of a process that is warm.
+
+To start Python, to import and to list the environment's packages takes half of an `up` without changes. Here a program
+still has a process of its own, and runs in the script that Pulumi's own host runs it in; only its modules are there.
+"""
+
+import functools
+import json
+import multiprocessing
+import os
+import platform
+import runpy
+import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.context import ForkServerContext
+from typing import Any
+
+import grpc
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
+# All that the project's program imports, and this module, whose function a fork begins with.
+MODULES = ["components", "fleet.prepare", __name__]
+# The script ends so where it has shown the program's traceback.
+SHOWN = 32
+
+
+class WarmHost(language_pb2_grpc.LanguageRuntimeServicer):
+    """The host of one command of the CLI. `script` is Pulumi's, `env` what the program has as its environment."""
+
+    def __init__(self, script: str, env: Mapping[str, str]) -> None:
+        """Take what every program is run with."""
+        self.script, self.env = script, env
+
+    def About(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
+        """Tell which Python this is; the engine notes it down."""
+        return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
+
+    def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
+        """Name no plugin: the SDK names the one it needs with each resource."""
+        return language_pb2.GetRequiredPackagesResponse()
+
+    def Run(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
+        """Run the program to its end."""
+        options = {
+            "monitor": request.monitor_address,
+            "engine": request.args[0],
+            "project": request.project,
+            "stack": request.stack,
+            "organization": request.organization,
+            "root_directory": request.info.root_directory,
+            "dry_run": str(request.dryRun).lower(),
+            "parallel": str(request.parallel),
+            "pwd": request.pwd,
+        }
+        words = [self.script, *(f"--{name}={value}" for name, value in options.items()), request.info.entry_point]
+        config = {
+            "PULUMI_CONFIG": json.dumps(dict(request.config)),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
+        }
+        process = _forks().Process(target=_run_script, args=(words, {**self.env, **config}))
+        process.start()
+        process.join()
+        if process.exitcode == SHOWN:
+            return language_pb2.RunResponse(bail=True)
+        failed = f"program exited with non-zero exit code: {process.exitcode}" if process.exitcode else ""
+        return language_pb2.RunResponse(error=failed)
+
+
+@contextmanager
+def serving(script: str, env: Mapping[str, str]) -> Iterator[str]:
+    """Serve one command; yield the address for its `--client`."""
+    server = grpc.server(ThreadPoolExecutor())
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(WarmHost(script, env), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(grace=None).wait()
+
+
+@functools.cache
+def _forks() -> ForkServerContext:
+    """Return the warm process, which starts with its first fork and ends with this one."""
+    forks = multiprocessing.get_context("forkserver")
+    forks.set_forkserver_preload(MODULES)
+    return forks
+
+
+def _run_script(words: list[str], env: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(env)
+    sys.argv = words
+    runpy.run_path(words[0], run_name="__main__")
