@@ -30,13 +30,13 @@ def without_times(text: str) -> list[str]:
 def test_a_program_ends_as_in_pulumis_own_host(program: str, pulumi_cli: str, tmp_path: Path) -> None:
     """The same is printed, and the exit code is the same."""
     assert pulumi_cli
-    (tmp_path / "Pulumi.yaml").write_text("name: tried\nruntime: python\n")
+    (tmp_path / "Pulumi.yaml").write_text("name: hermes-fleet\nruntime: python\n")
     (tmp_path / "__main__.py").write_text(f"import os\n\nimport pulumi\n\n{PROGRAMS[program]}\n")
     no_provider = Provider("none", tmp_path)
     stack = PulumiStack(tmp_path, f"test-{secrets.token_hex(4)}", no_provider, project=tmp_path)
     stack.environment["WORD"] = "word of the environment"
     hidden = stack.blank.encrypted("PLANTED")
-    config = f"config:\n  tried:word: word of the config\n  tried:hidden: {{secure: '{hidden}'}}\n"
+    config = f"config:\n  hermes-fleet:word: word of the config\n  hermes-fleet:hidden: {{secure: '{hidden}'}}\n"
     stack.config_file.write_text(stack.config_file.read_text() + config)
 
     own, warm = stack.run("preview", "--config-file", str(stack.config_file)), stack.preview(code=None)

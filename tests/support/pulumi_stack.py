@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -220,11 +221,17 @@ class PulumiStack:
             if not file.stat().st_size:
                 file.unlink()
 
+    @property
+    def _is_warm(self) -> bool:
+        """Tell whether the warm process has this program's modules: not those of a copy of this repository."""
+        return self.project == ROOT or not (self.project / "components").exists()
+
     def _stepping(self, *args: str, code: int | None) -> Run:
         log = self.folder / "events.jsonl"
         log.unlink(missing_ok=True)
-        with warm_host.serving(find_script(), self.env) as address:
-            done = self.run(*args, "--config-file", str(self.config_file), "--event-log", str(log), "--client", address)
+        with warm_host.serving(find_script(), self.env) if self._is_warm else nullcontext() as address:
+            client = ("--client", address) if address else ()
+            done = self.run(*args, "--config-file", str(self.config_file), "--event-log", str(log), *client)
         assert code is None or done.code == code, done.text
         events = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         return Run(done.code, done.text, tuple(_steps(events)))
