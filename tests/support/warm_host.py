@@ -5,6 +5,7 @@ still has a process of its own, and runs in the script that Pulumi's own host ru
 """
 
 import functools
+import gc
 import json
 import multiprocessing
 import os
@@ -14,7 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.context import ForkServerContext
+from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
 import grpc
@@ -32,6 +33,7 @@ class WarmHost(language_pb2_grpc.LanguageRuntimeServicer):
     def __init__(self, script: str, env: Mapping[str, str]) -> None:
         """Take what every program is run with."""
         self.script, self.env = script, env
+        self.forks: list[ForkServerProcess] = []
 
     def About(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
         """Tell which Python this is; the engine notes it down."""
@@ -59,37 +61,46 @@ class WarmHost(language_pb2_grpc.LanguageRuntimeServicer):
             "PULUMI_CONFIG": json.dumps(dict(request.config)),
             "PULUMI_CONFIG_SECRET_KEYS": json.dumps(list(request.configSecretKeys)),
         }
-        process = _forks().Process(target=_run_script, args=(words, {**self.env, **config}))
-        process.start()
-        process.join()
-        if process.exitcode == SHOWN:
+        fork = _warm().Process(target=_run_script, args=(words, {**self.env, **config}))
+        self.forks.append(fork)
+        fork.start()
+        fork.join()
+        if fork.exitcode == SHOWN:
             return language_pb2.RunResponse(bail=True)
-        failed = f"program exited with non-zero exit code: {process.exitcode}" if process.exitcode else ""
+        failed = f"program exited with non-zero exit code: {fork.exitcode}" if fork.exitcode else ""
         return language_pb2.RunResponse(error=failed)
+
+    def kill(self) -> None:
+        """Kill a program that has not ended with its command, as the engine does: it waits for an answer for ever."""
+        for fork in self.forks:
+            if fork.is_alive():
+                fork.kill()
 
 
 @contextmanager
 def serving(script: str, env: Mapping[str, str]) -> Iterator[str]:
     """Serve one command; yield the address for its `--client`."""
-    server = grpc.server(ThreadPoolExecutor())
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(WarmHost(script, env), server)
+    host, server = WarmHost(script, env), grpc.server(ThreadPoolExecutor())
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
         yield f"127.0.0.1:{port}"
     finally:
+        host.kill()
         server.stop(grace=None).wait()
 
 
 @functools.cache
-def _forks() -> ForkServerContext:
+def _warm() -> ForkServerContext:
     """Return the warm process, which starts with its first fork and ends with this one."""
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(MODULES)
-    return forks
+    warm = multiprocessing.get_context("forkserver")
+    warm.set_forkserver_preload(MODULES)
+    return warm
 
 
 def _run_script(words: list[str], env: dict[str, str]) -> None:
+    gc.freeze()  # no collection walks through what was imported, which would copy its pages
     os.environ.clear()
     os.environ.update(env)
     sys.argv = words
