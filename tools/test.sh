@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sets up what tests need, as far as this machine allows, then runs them. What cannot run is skipped, and says why.
-# usage: tools/test.sh [PYTEST ARGUMENT...]   PYTEST_WORKERS=N sets how many run side by side: two more than there are
-# processors, as half of the time goes in waiting for agents to boot and containers to be called healthy or to stop.
+# usage: tools/test.sh [PYTEST ARGUMENT...]   PYTEST_WORKERS=N sets how many run side by side: three more than there
+# are processors, as much of the time goes in waiting for agents to boot and containers to be called healthy or to stop.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -48,4 +48,4 @@ unset PULUMI_STACK PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PAS
 if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME; fi
 mkdir -p test-report
 rm -rf test-report/junit.xml test-report/logs
-exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 2))}" --dist loadgroup --junitxml test-report/junit.xml "$@"
+exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 3))}" --dist loadgroup --junitxml test-report/junit.xml "$@"

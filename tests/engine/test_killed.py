@@ -1,5 +1,6 @@
 """A killed `up` loses nothing, whenever it is killed."""
 
+import itertools
 import os
 import secrets
 import signal
@@ -12,9 +13,11 @@ import pytest
 
 from tests.support.docker_events import watched
 from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Provider, PulumiStack
+from tests.support.pulumi_stack import NEW_KEY, Provider, PulumiStack
 
 MEMORY = "do not forget"
+# None of them is what a fleet begins with.
+KEYS = itertools.cycle([NEW_KEY, "sk-test-PLANTED/third+key=0003"])
 
 # Docker's word for what has just happened to the container, and the seconds to go on after it.
 # The last one leaves ash asleep.
@@ -30,7 +33,7 @@ def kill(fleet: FleetUnderTest, step: str) -> None:
     """Roll a new key out, and kill all of Pulumi once the roll of ash has come to a step."""
     action, seconds = STEPS[step]
     reached = threading.Event()
-    fleet.stack.configure({}, {"llmApiKey": f"sk-test-PLANTED/{secrets.token_hex(4)}"})
+    fleet.stack.configure({}, {"llmApiKey": next(KEYS)})
 
     def take(_container: str, told: str, _at: float) -> None:
         if told == action:

@@ -66,13 +66,17 @@ class AgentFleet(FleetUnderTest):
     llm_key: str = LLM_KEY
 
     def __post_init__(self) -> None:
-        """Create the stack with times that a real agent's boot needs, and the preflight on."""
+        """Create the stack with times that a real agent's boot needs, and the preflight on.
+
+        It is not healthy before five seconds, and lives for many tests, each of its healthchecks a tenth of a second.
+        """
         super().__post_init__()
         self.stack.configure(
             {
                 "llm.base_url": self.llm.url,
                 "llm.model": MODEL,
                 "llm.context_length": "128000",
+                "health.interval": "8",
                 "rollout.health_timeout": "90",
                 "rollout.stop_grace": "25",
                 "rollout.preflight": "true",
