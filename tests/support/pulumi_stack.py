@@ -35,7 +35,7 @@ def find_pulumi() -> str | None:
 def find_script() -> str:
     """Return the script in which Pulumi's Python language host runs a program; it lies where the host does."""
     script = shutil.which("pulumi-language-python-exec", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
-    assert script
+    assert script, "no pulumi-language-python-exec beside the Pulumi CLI; mend it with: make setup"
     return script
 
 
