@@ -42,10 +42,12 @@ def test_an_audit_sees_what_no_up_tells(fleet: FleetUnderTest) -> None:
         assert found(fleet) == set()
 
         fleet.stack.configure({}, {"llmApiKey": NEW_KEY})
+        assert found(fleet) == {("old-key", "ash"), ("old-key", "birch")}
+        fleet.stack.configure({}, {"llmApiKey": LLM_KEY})
+
         other = stub_agent.build(fleet.client, "2")
         fleet.client.images.get(other).tag(stub_agent.IMAGE, fleet.stack.name)
-        assert found(fleet) == {(what, name) for what in ("old-key", "image-moved") for name in ("ash", "birch")}
-        fleet.stack.configure({}, {"llmApiKey": LLM_KEY})
+        assert found(fleet) == {("image-moved", "ash"), ("image-moved", "birch")}
 
         fleet.container("birch").remove(force=True)
         fleet.client.volumes.get(fleet.volume("birch")).remove(force=True)

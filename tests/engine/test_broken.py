@@ -9,8 +9,18 @@ from tests.support.copies import copy_repository
 from tests.support.nested_pytest import run_pytest
 from tests.support.providers import OFFLINE, find_providers
 
-FILE, RIGHT, WRONG = "components/options.py", "retain_on_delete=True", "retain_on_delete=False"
-TEST = "tests/engine/test_roll.py::test_destroy_keeps_every_volume"
+OPTIONS = "components/options.py"
+# What a component does wrong: its file, the right words and the wrong ones; a test that has to notice, and how it does.
+BREAKS = {
+    "the data goes with its family": (
+        (OPTIONS, "retain_on_delete=True", "retain_on_delete=False"),
+        ("test_destroy_keeps_every_volume", "no such volume"),
+    ),
+    "waves do not wait": (
+        (OPTIONS, "depends_on=list(after)", "depends_on=[]"),
+        ("test_a_roll_goes_in_waves_with_canaries_first", "assert created"),
+    ),
+}
 
 
 @pytest.fixture
@@ -24,12 +34,15 @@ def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, t
     return copy_repository(tmp_path / "repository")
 
 
-def test_a_broken_component_fails_the_tests(copy: Path) -> None:
-    """One wrong word in a component, by which a family's data would go with it, and the test of that says so."""
-    text = (copy / FILE).read_text()
-    assert text.count(RIGHT) == 1
-    (copy / FILE).write_text(text.replace(RIGHT, WRONG))
-    done = run_pytest(copy, "--timeout=240", TEST, seconds=300, FLEET_TEST_PROVIDER=OFFLINE)
+@pytest.mark.parametrize("broken", BREAKS)
+def test_a_broken_component_fails_the_tests(copy: Path, broken: str) -> None:
+    """One wrong line in a component, and the test of what it is for says so."""
+    (file, right, wrong), (test, said) = BREAKS[broken]
+    text = (copy / file).read_text()
+    assert text.count(right) == 1
+    (copy / file).write_text(text.replace(right, wrong))
+    selected = f"tests/engine/test_roll.py::{test}"
+    done = run_pytest(copy, "--timeout=240", selected, seconds=300, FLEET_TEST_PROVIDER=OFFLINE)
     assert done.returncode == 1, done.stdout
-    assert f"FAILED {TEST}" in done.stdout
-    assert "no such volume" in done.stdout.lower()
+    assert f"FAILED {selected}" in done.stdout
+    assert said in done.stdout.lower()
