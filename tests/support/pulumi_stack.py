@@ -27,14 +27,18 @@ LLM_KEY = "sk-test-PLANTED/llm+key=0001"
 NEW_KEY = "sk-test-PLANTED/second+key=0002"
 
 
+def _installed(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+
+
 def find_pulumi() -> str | None:
     """Return the Pulumi CLI: the one on PATH, else the one in Pulumi's home."""
-    return shutil.which("pulumi", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+    return _installed("pulumi")
 
 
 def find_script() -> str:
     """Return the script in which Pulumi's Python language host runs a program; it lies where the host does."""
-    script = shutil.which("pulumi-language-python-exec", path=f"{os.environ.get('PATH', '')}:{PULUMI_HOME / 'bin'}")
+    script = _installed("pulumi-language-python-exec")
     assert script, "no pulumi-language-python-exec beside the Pulumi CLI; mend it with: make setup"
     return script
 
