@@ -10,8 +10,23 @@
 
 set -eu
 
-HERE=$(cd "$(dirname "$0")" && pwd)
 DATA=${HERMES_HOME:-/opt/data}
+
+# The image's search path begins with directories that the agent may write to, and this runs as root: only directories
+# of root's are searched, and no links, which say nothing of who may turn them elsewhere. Until then only builtins run.
+image_path=$PATH
+left=$image_path: trusted=
+while [ -n "$left" ]; do
+    entry=${left%%:*} left=${left#*:}
+    entry=${entry%/}
+    case $entry/ in "${DATA%/}"/* | [!/]* | /) continue ;; esac
+    # shellcheck disable=SC3067  # dash, busybox and bash know -O
+    if [ -O "$entry" ] && [ ! -L "$entry" ]; then trusted=$trusted:$entry; fi
+done
+PATH=${trusted#:}
+PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}
+
+HERE=$(cd "$(dirname "$0")" && pwd)
 ROOT=${FLEET_ROOT:-}
 BLOCK_BEGIN='# >>> hermes-fleet: these lines are rewritten at every start >>>'
 BLOCK_END='# <<< hermes-fleet <<<'
@@ -315,6 +330,7 @@ hand_over() {
     fi
     umask "$inherited_umask"
     trap - EXIT
+    PATH=$image_path
     exec "$@" gateway run
 }
 

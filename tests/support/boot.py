@@ -15,13 +15,19 @@ from pathlib import Path
 TEMPLATES = Path(__file__).parent.parent.parent / "templates"
 SHELLS = ("dash", "busybox ash")
 AGENT = (10000, 10000)
+# All that boot.sh needs but flock.
+TOOLS = shlex.split("awk cat chmod chown cmp dirname head id mkdir mktemp mv rm sleep sync tr")
 
 ERAS: Mapping[str, Mapping[str, str]] = {
     "dispatch": {"entrypoint-dispatch": "opt/hermes/docker/entrypoint-dispatch.sh", "init": "init"},
     "s6": {"init": "init", "main-wrapper": "opt/hermes/docker/main-wrapper.sh"},
     "tini": {"tini": "usr/bin/tini", "entrypoint": "opt/hermes/docker/entrypoint.sh"},
 }
-_RECORD = '#!/bin/sh\nprintf \'%s\\n\' "$0" "$@" >"{report}"\numask >>"{report}"\n'
+_RECORD = """#!/bin/sh
+printf '%s\\n' "$0" "$@" >"{report}"
+umask >>"{report}"
+printf %s "$PATH" >"{report}.path"
+"""
 
 IDENTITY = '<!-- hermes-fleet:identity -->\nAccount of the family:\n- Family: "Smith"'
 CONFIG = "_config_version: 33\n"
@@ -107,6 +113,10 @@ class Boot:
     def handed_over(self) -> list[str]:
         """Return program and arguments that took over, the program as a path inside the image."""
         return self.report.read_text().replace(str(self.root), "").split("\n")[:-2]
+
+    def path_handed_over(self) -> str:
+        """Return the search path of what took over."""
+        return self.report.with_name("report.path").read_text()
 
     def agent_writes(self, name: str, content: str | bytes, mode: int = 0o600) -> Path:
         """Write a file of the volume as the agent would have."""

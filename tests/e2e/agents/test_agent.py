@@ -2,6 +2,8 @@
 
 import csv
 import io
+import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -95,6 +97,22 @@ def test_the_plugin_is_loaded_and_cannot_be_written(agents: AgentFleet) -> None:
         assert "Read-only" in said
     state = agents.call("ash", "/health/detailed")[1]
     assert state["platforms"]["sudo_chat"]["state"] == "connected"
+
+
+def test_what_the_agent_put_on_the_search_path_is_not_run_by_root(agents: AgentFleet) -> None:
+    """The image searches the data directory before its own, but its health check does not."""
+    planted = agents.data("ash") / ".local" / "bin" / "curl"
+    planted.parent.mkdir(parents=True, exist_ok=True)
+    planted.write_text("#!/bin/sh\necho planted\n")
+    planted.chmod(0o755)
+    for path in (planted, planted.parent, planted.parent.parent):
+        os.chown(path, AGENT, AGENT)
+    try:
+        assert execute(agents.container("ash"), "curl") == (0, "planted\n")
+        code, said = execute(agents.container("ash"), "/bin/sh", "/opt/fleet/health.sh")
+        assert (code, json.loads(said)["status"]) == (0, "ok")
+    finally:
+        planted.unlink()
 
 
 def test_neighbours_cannot_reach_each_other(agents: AgentFleet) -> None:

@@ -1,12 +1,13 @@
 """What a boot leaves on the volume, and whom it hands over to."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.support.boot import AGENT, CONFIG, ENV, IDENTITY, Boot
+from tests.support.boot import AGENT, CONFIG, ENV, IDENTITY, TOOLS, Boot
 
 AGENTS_OWN = (*AGENT, "0o600")
 
@@ -166,6 +167,32 @@ def test_what_an_interrupted_boot_left_is_cleared(container: Boot) -> None:
     (container.data / ".hermes-fleet.AbCdEf").write_text("half a secret")
     container.boot()
     assert container.leftovers() == []
+
+
+def test_nothing_that_the_agent_could_have_written_is_run(container: Boot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upstream's search path begins in the data directory; boot.sh does not search it, the entry point does."""
+    ran = container.directory / "ran"
+    program = f"#!/bin/sh\necho $0 >>{ran}\n"
+    for tool in (*TOOLS, "flock"):
+        container.agent_writes(f".local/bin/{tool}", program, 0o755)
+    agents = container.data / ".local" / "bin"
+    layer = container.root / "opt/hermes/.venv/bin"
+    everybodys = container.directory / "tmp"
+    shutil.copytree(agents, layer)
+    shutil.copytree(agents, everybodys)
+    everybodys.chmod(0o1777)
+    os.chown(layer, *AGENT)
+    link = layer.parent / "link"
+    link.symlink_to(everybodys)
+    monkeypatch.chdir(agents)
+    system = container.path
+    container.path = f"{link}:{link}/:{layer}:{agents}:{container.data}//.local/bin/::.:{system}:"
+    container.boot(HERMES_HOME=f"{container.data}/")
+    assert not ran.exists(), ran.read_text()
+    assert container.path_handed_over() == container.path
+    container.path = str(agents)
+    container.boot()
+    assert not ran.exists(), ran.read_text()
 
 
 def test_another_user_than_root_is_refused(container: Boot) -> None:

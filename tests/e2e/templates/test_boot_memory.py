@@ -1,7 +1,6 @@
 """The identity block goes into MEMORY.md, and what the agent wrote there stays."""
 
 import fcntl
-import shlex
 import threading
 from collections.abc import Callable
 
@@ -9,12 +8,10 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.boot import IDENTITY, Boot
+from tests.support.boot import IDENTITY, TOOLS, Boot
 from tests.support.hermes_memory import editable, entries
 
 MEMORY = "memories/MEMORY.md"
-# All that boot.sh needs but flock.
-TOOLS = shlex.split("awk cat chmod chown cmp dirname head id mkdir mktemp mv rm sleep sync tr")
 MARKER = IDENTITY.splitlines()[0]
 OLD = f"{MARKER}\nan older block\n\nof several lines"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boot import TEMPLATES
+from tests.support.boot import SHELLS, TEMPLATES
 
 TOOLS = ["curl", "wget", "python3"]
 
@@ -43,8 +43,16 @@ def server() -> Iterator[http.server.HTTPServer]:
         thread.join()
 
 
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """Return the agent's data directory, in which it keeps programs of its own."""
+    found = tmp_path / "data"
+    (found / ".local" / "bin").mkdir(parents=True)
+    return found
+
+
 def ask(tmp_path: Path, port: int, tool: str, shell: str = "dash") -> subprocess.CompletedProcess[str]:
-    """Run health.sh against a port in an image that has only one tool to ask with."""
+    """Run health.sh against a port in an image that has only one tool to ask with, beside what is in the data."""
     tools = tmp_path / "bin"
     tools.mkdir(exist_ok=True)
     if tool in TOOLS and not shutil.which(tool):
@@ -58,7 +66,14 @@ def ask(tmp_path: Path, port: int, tool: str, shell: str = "dash") -> subprocess
     program, *arguments = shell.split()
     return subprocess.run(
         [str(shutil.which(program)), *arguments, str(script)],
-        env={"PATH": str(tools), "http_proxy": "http://127.0.0.1:9", "LC_ALL": os.environ.get("LC_ALL", "C.UTF-8")},
+        env={
+            "PATH": f"{tmp_path}/data/.local/bin:{tools}",
+            "HERMES_HOME": f"{tmp_path}/data",
+            "HOME": f"{tmp_path}/data",
+            "WGETRC": f"{tmp_path}/data/.wgetrc",
+            "http_proxy": "http://127.0.0.1:9",
+            "LC_ALL": os.environ.get("LC_ALL", "C.UTF-8"),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -91,6 +106,29 @@ def test_a_closed_port_is_not_health(tmp_path: Path, tool: str) -> None:
     done = ask(tmp_path, 1, tool)
     assert done.returncode == 1
     assert "no answer from" in done.stdout
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_an_agent_cannot_answer_for_its_own_health(tmp_path: Path, home: Path, shell: str) -> None:
+    """A program of the agent's that comes first on the search path is not run, by root of all users."""
+    for name in (*TOOLS, "tr", "head"):
+        program = home / ".local" / "bin" / name
+        program.write_text(f"#!/bin/sh\necho ran >{tmp_path}/ran\n")
+        program.chmod(0o755)
+    assert ask(tmp_path, 1, "curl", shell).returncode == 1
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("tool", "settings"), [("curl", ".curlrc"), ("wget", ".wgetrc")])
+def test_settings_of_the_agent_do_not_count(
+    tmp_path: Path, home: Path, server: http.server.HTTPServer, tool: str, settings: str
+) -> None:
+    """In an image whose HOME is the data directory, a tool that root runs does not do what the agent wrote there."""
+    (home / settings).write_text(
+        "http_proxy = http://127.0.0.1:9\n" if tool == "wget" else f"output = {tmp_path}/ran\n"
+    )
+    assert ask(tmp_path, server.server_address[1], tool).stdout.startswith('{"status": "ok"')
+    assert not (tmp_path / "ran").exists()
 
 
 def test_busybox_ash_runs_it_too(tmp_path: Path, server: http.server.HTTPServer) -> None:
