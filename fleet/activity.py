@@ -230,7 +230,7 @@ def read_cron(api: ActivityApi, container_id: str, after: float | None = None) -
 
 
 def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[Jobs]:
-    """Yield what each jobs file in an archive says. A profile's is `NAME/cron/jobs.json`."""
+    """Yield what each jobs file in an archive says. A profile's is `profiles/NAME/cron/jobs.json`."""
     try:
         chunks, _ = api.get_archive(container_id, path)
     except NotFound:

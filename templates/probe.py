@@ -24,7 +24,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
 SECONDS = 4.5
 API_PORT = 8642
 PROC = Path("/proc")
@@ -96,7 +95,7 @@ def parsed(text: str, path: Path) -> dict[str, Any]:
 
 
 def runs_of(text: str, path: Path) -> list[float]:
-    """Return when each scheduled job of a `cron/jobs.json` is next due (epoch seconds).
+    """Return when each scheduled job of a `cron/jobs.json`, or a `profiles/NAME/cron/jobs.json`, is next due.
 
     Raises UnreadableError where a job does not say, with what the others say as `known`.
     """
@@ -320,7 +319,7 @@ def report(data: Path) -> dict[str, Any]:
         "children": lambda: gateways()[2],
         "inbound": inbound,
     }
-    said: dict[str, Any] = {"probe": VERSION, "now": time.time()}
+    said: dict[str, Any] = {}
     errors: dict[str, str] = {}
     for name, field in fields.items():
         try:

@@ -142,7 +142,7 @@ def test_what_cannot_be_read_says_so_and_the_rest_is_read(tmp_path: Path) -> Non
     found = said(tmp_path)
     assert {"human", "any", "cron_next"} <= set(found["errors"])
     assert found["active_agents"] == 2
-    assert set(found) == {*FIELDS, "probe", "now", "errors"}
+    assert set(found) == {*FIELDS, "errors"}
 
 
 @pytest.mark.parametrize("place", ["", "profiles/coder"])
