@@ -3,7 +3,8 @@
 Runs inside a family's container by `docker exec`, as the agent's user, with nothing but the standard library. It only
 reads. Every field stands for one signal; one that cannot be read is null and has its reason under `errors`:
 
-- `human`, `any`: time of the newest message of a person, and of any source (epoch seconds; null: there is none)
+- `human`, `any`: time of the newest message of a person, and of any source (epoch seconds; null: there is none); a
+  session of a person that has no messages yet counts from its beginning
 - `cron_next`: the earliest run that a job is scheduled for (epoch seconds), `cron_running`: scheduled turns under way
 - `active_agents`: turns that the gateway reports, `children`: processes that the gateway started and that still run
 - `inbound`: established connections to the API from outside the container
@@ -42,6 +43,12 @@ _HUMAN = (
     " WHERE m.role = 'user' AND s.source <> 'cron' ORDER BY m.id DESC LIMIT ?)"
 )
 _ANY = "SELECT max(timestamp) FROM (SELECT timestamp FROM messages ORDER BY id DESC LIMIT ?)"
+# Hermes 0.15 keeps messages until their turn ends, but notes a new session when its first turn begins.
+_BEGUN = (
+    "SELECT max(started_at) FROM"
+    " (SELECT id, started_at FROM sessions WHERE source <> 'cron' ORDER BY started_at DESC LIMIT ?) AS s"
+    " WHERE NOT EXISTS (SELECT 1 FROM messages m WHERE m.session_id = s.id)"
+)
 # A turn that ended has an end; one that died with its gateway has none, so only those of this gateway count.
 _CRON_TURNS = "SELECT count(*) FROM sessions WHERE source = 'cron' AND ended_at IS NULL AND started_at >= ?"
 
@@ -176,17 +183,17 @@ def query(data: Path, statement: str, value: float) -> list[float]:
     return found
 
 
-def newest(data: Path, statement: str) -> float | None:
-    """Return the time of the newest message that a statement selects."""
-    return max(query(data, statement, _NEWEST), default=None)
+def newest(data: Path, *statements: str) -> float | None:
+    """Return the newest time that the statements select."""
+    return max((at for statement in statements for at in query(data, statement, _NEWEST)), default=None)
 
 
 def last_word(data: Path) -> float | None:
     """Return when somebody last wrote to the agent.
 
-    Hermes 0.15 keeps a message until its turn ends, but notes the session of a chat platform as the turn begins.
+    Hermes 0.15 keeps a message until its turn ends, but notes in a file that one on a chat platform began.
     """
-    found = [newest(data, _HUMAN)]
+    found = [newest(data, _HUMAN, _BEGUN)]
     for home in homes(data):
         path = home / "sessions" / "sessions.json"
         try:
@@ -312,7 +319,7 @@ def report(data: Path) -> dict[str, Any]:
     """Return everything this probe can say, and why it cannot say the rest."""
     fields: dict[str, Callable[[], Any]] = {
         "human": lambda: last_word(data),
-        "any": lambda: newest(data, _ANY),
+        "any": lambda: newest(data, _ANY, _BEGUN),
         "cron_next": lambda: next_run(data),
         "cron_running": lambda: cron_turns(data),
         "active_agents": lambda: active_agents(data),

@@ -151,6 +151,23 @@ def test_a_turn_on_a_chat_platform_counts_from_its_beginning(watched: Watched) -
     assert "Hello." in json.loads(said)["text"]
 
 
+def test_a_run_that_nobody_waits_for_counts_from_its_beginning(watched: Watched) -> None:
+    """A client that starts a run has its answer at once and goes; Hermes 0.15 writes nothing down until it ends."""
+    watched.companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    began = time.time()
+    watched.agents.llm.forget()
+    with watched.agents.llm.hold():
+        status, run = watched.agents.call("ash", "/v1/runs", body={"input": "Take your time."})
+        assert status == 202, run
+        until(lambda: watched.agents.llm.chats, 30)
+        read = watched.context.engine.activity(watched.agents.container("ash").id or "")
+        assert read.human is not None
+        assert began - 1 <= read.human <= time.time()
+        watched.kept_by("human_message")
+    place = f"/v1/runs/{run['run_id']}"
+    until(lambda: watched.agents.call("ash", place)[1]["status"] == "completed", 30)
+
+
 @pytest.mark.parametrize("stream", [False, True], ids=["chat", "stream"])
 def test_an_answer_on_its_way_is_never_cut_off(watched: Watched, *, stream: bool) -> None:
     """While an answer is worked on or read, sweep after sweep leaves the agent alone, and the answer arrives."""

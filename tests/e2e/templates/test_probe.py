@@ -105,6 +105,20 @@ def test_what_is_only_in_the_wal_is_seen_and_nothing_is_written(tmp_path: Path) 
     writer.close()
 
 
+@pytest.mark.parametrize("place", ["", "profiles/coder"])
+def test_a_session_without_messages_is_a_turn_that_began(tmp_path: Path, place: str) -> None:
+    """Hermes 0.15 writes them down when the turn ends; one that has any counts by them alone, a scheduled one never."""
+    writer = database(tmp_path / place, ("api_server", "user", 100.0))
+    with contextlib.closing(writer):
+        writer.execute("UPDATE sessions SET started_at = 900.0")
+        writer.execute("INSERT INTO sessions VALUES ('job', 'cron', 800.0, NULL)")
+        found = said(tmp_path)
+        assert (found["human"], found["any"]) == (100.0, 100.0)
+        writer.execute("INSERT INTO sessions VALUES ('run', 'api_server', 700.0, NULL)")
+        found = said(tmp_path)
+        assert (found["human"], found["any"]) == (700.0, 700.0)
+
+
 def test_the_earliest_job_is_next(tmp_path: Path) -> None:
     """Times of any zone, of any profile."""
     jobs(tmp_path, "2999-01-15T11:00:00+01:00", "2999-01-16T00:00:00Z")
