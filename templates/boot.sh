@@ -20,8 +20,8 @@ while [ -n "$left" ]; do
     entry=${left%%:*} left=${left#*:}
     entry=${entry%/}
     case $entry/ in "${DATA%/}"/* | [!/]* | /) continue ;; esac
-    # shellcheck disable=SC3067  # dash, busybox and bash know -O
-    if [ -O "$entry" ] && [ ! -L "$entry" ]; then trusted=$trusted:$entry; fi
+    # shellcheck disable=SC3067  # dash, busybox and bash know -O; who does not own / is not root, and keeps all
+    if [ ! -L "$entry" ] && { [ -O "$entry" ] || [ ! -O / ]; }; then trusted=$trusted:$entry; fi
 done
 PATH=${trusted#:}
 PATH=${PATH:-/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin}

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -137,6 +138,20 @@ def test_busybox_ash_runs_it_too(tmp_path: Path, server: http.server.HTTPServer)
     assert (done.returncode, done.stdout[:15]) == (0, '{"status": "ok"')
     server.status = HTTPStatus.BAD_GATEWAY  # type: ignore[attr-defined]
     assert ask(tmp_path, server.server_address[1], "curl", "busybox ash").returncode == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else; run it as root")
+def test_who_is_not_root_has_nothing_to_guard() -> None:
+    """On a host a developer owns one directory of the search path, and root the others, which still count."""
+    script = (TEMPLATES / "health.sh").read_text().replace(":8642/", ":1/")
+    with tempfile.TemporaryDirectory() as own:
+        os.chown(own, 65534, 65534)
+        env = {"PATH": f"{own}:{os.defpath}"}
+        done = subprocess.run(
+            ["/bin/sh"], input=script, user=65534, env=env, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 1
+    assert "no answer from http://127.0.0.1:1/health" in done.stdout
 
 
 def test_an_image_without_tools_says_so(tmp_path: Path) -> None:
