@@ -42,6 +42,9 @@ class Families:
                 except FleetError as error:
                     self.problem = str(error)
                     log.error("the registry is refused, the last good one stays in force:\n%s", error)  # noqa: TRY400
+                except Exception as error:  # a mistake of our own in the reading
+                    self.problem = f"{self._path}: reading it failed ({type(error).__name__}: {error})"
+                    log.exception("reading the registry failed, the last good one stays in force")
             return self._registry
 
     def by_id(self) -> dict[UUID, Family]:

@@ -84,6 +84,12 @@ class Builder:
             self._anchors[event.anchor] = (value, self._count - before + 1)
         return value
 
+    def _discard(self, event: Any) -> None:  # noqa: ANN401 - see _value
+        """Read a value for its anchors alone: its places are taken by the value that counts."""
+        told = len(self.findings)
+        self._value(event)
+        del self.findings[told:]
+
     def _skip(self) -> None:
         """Pass over the rest of a list or mapping."""
         depth = 1
@@ -147,7 +153,7 @@ class Builder:
             if key in found:
                 first = f", first in line {marks[key][0].line + 1}" if locate else ""
                 self._note(f"this key is here twice{first}", key_event.start_mark)
-                self._value(value_event)
+                self._discard(value_event)
             else:
                 found[key] = self._value(value_event)
                 if locate:

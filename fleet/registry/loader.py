@@ -187,8 +187,9 @@ def _inherited(document: Document, finding: Finding) -> Location | None:
 
 
 def _name_at(document: Document, location: Location) -> object:
-    if len(location) > 1 and location[0] == "families":
-        families: Any = document.value
-        raw = families["families"][location[1]]
-        return raw.get("name") if isinstance(raw, dict) else None
+    """Return the name of the family that a location lies in, None where there is none."""
+    name = (*location[:2], "name")
+    if len(location) > 1 and location[0] == "families" and document.holds(name):
+        registry: Any = document.value
+        return registry["families"][location[1]]["name"]
     return None

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -123,6 +124,20 @@ def test_a_bad_registry_is_refused_and_the_last_good_one_kept(tmp_path: Path) ->
     assert "families.yaml" in (families.problem or "")
     write_registry(tmp_path, [family("ash"), family("birch")])
     assert [each.name for each in families.current().families] == ["ash", "birch"]
+    assert families.problem is None
+
+
+def test_a_registry_that_nobody_can_read_is_refused_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mistake of our own in the reading is said like one in the file, for as long as the file is that one."""
+    families = Families(write_registry(tmp_path, [family("ash")]))
+    write_registry(tmp_path, [family("ash"), family("birch")])
+    monkeypatch.setattr("reaper.families.load_registry", Mock(side_effect=IndexError("list index out of range")))
+    for _ in range(2):
+        assert [each.name for each in families.current().families] == ["ash"]
+        assert "IndexError" in (families.problem or "")
+    monkeypatch.undo()
+    write_registry(tmp_path, [family("cedar")])
+    assert [each.name for each in families.current().families] == ["cedar"]
     assert families.problem is None
 
 

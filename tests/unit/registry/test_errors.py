@@ -243,6 +243,33 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
     ]
 
 
+TWICE = "families.yaml:2:1: families: this key is here twice, first in line 1"
+
+
+@pytest.mark.parametrize("first", [f"[{{name: a, id: {ID}}}]", "[]", "{name: x}", ""])
+@pytest.mark.parametrize("second", ["[{name: b, language: no}, {language: no}]", "{name: no}"])
+def test_a_second_list_of_families_is_one_problem(first: str, second: str) -> None:
+    """What a bad merge leaves behind is said once; of the list that does not count nothing else is said."""
+    assert problems_of(f"families: {first}\nfamilies: {second}") == [TWICE]
+
+
+def test_what_stands_twice_hides_no_other_problem() -> None:
+    """A mistake in the list that counts is not taken for one in the list that does not."""
+    text = f"families: [{{name: a, id: {ID}, language: 5}}]\nfamilies: [{{language: no}}]"
+    assert problems_of(text) == [
+        "families.yaml:1:74: families[0] (a).language: 5 is not a text to YAML; quote it: '5'",
+        TWICE,
+    ]
+
+
+def test_an_entry_under_no_name_is_a_problem_like_any_other() -> None:
+    """A mapping with a key that is no text, where the list of families belongs."""
+    assert problems_of("families: {? [a] : {language: no}}") == [
+        "families.yaml:1:14: families: a key must be a text",
+        "families.yaml:1:31: families['?'].language: YAML may read no as true or false; quote it: 'no'",
+    ]
+
+
 def test_a_family_without_name_and_id_is_shown_where_it_starts() -> None:
     """What is missing is reported at the entry that lacks it."""
     assert problems_of("families:\n  - timezone: UTC\n") == [
