@@ -8,7 +8,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from fleet.config_reader import NAMESPACE, SECRET_KEYS, ConfigReader
 from fleet.managed_env import is_managed_env
@@ -38,6 +38,8 @@ MASTER_KEY_BYTES = 32
 HEALTHCHECK_TIMEOUT = 5
 
 _LLM_TEXTS = ("provider", "model", "base_url")
+# Names of what a query must not hold; `api-version`, which some providers want there, is none.
+_CREDENTIAL = re.compile(r"key|token|secret|pass|auth|sig|credential", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -186,8 +188,8 @@ def _llm(reader: ConfigReader) -> Llm:
             known_provider(provider)
         except FleetError as error:
             reader.problems.extend(error.problems)
-    if base_url and not _is_web_address(base_url):
-        reader.wrong("llm.base_url", f"{base_url!r} is not an http or https URL", "https://HOST/v1")
+    if base_url and (what := _unfit_address(base_url)):
+        reader.wrong("llm.base_url", what, "https://HOST/v1")
     if provider == "custom" and value.get("base_url") in (None, ""):
         reader.wrong("llm.base_url", "is missing, the provider custom needs one", "https://HOST/v1")
     context = value.get("context_length")
@@ -195,12 +197,26 @@ def _llm(reader: ConfigReader) -> Llm:
     return Llm(provider or "", model or "", base_url or None, length)
 
 
-def _is_web_address(text: str) -> bool:
+def _unfit_address(text: str) -> str | None:
+    """Return what is wrong with a base URL, without repeating it; None for one that will do.
+
+    It is shown in previews, state and logs, so it must hold no credentials.
+    """
     try:
         address = urlsplit(text)
+        web = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
     except ValueError:
-        return False
-    return address.scheme in {"http", "https"} and bool(address.hostname)
+        web = False
+    if not web:
+        return "is not an http or https URL"
+    names = [name for name, _ in parse_qsl(address.query, keep_blank_values=True)]
+    if "@" in address.netloc:
+        held = "a user or a password before its host"
+    elif any(_CREDENTIAL.search(name) for name in names):
+        held = "a key in its query"
+    else:
+        return None
+    return f"has {held}, and previews and logs show it; put the key into {NAMESPACE}:llmApiKey, and leave it out here"
 
 
 def _rollout(reader: ConfigReader) -> Rollout:

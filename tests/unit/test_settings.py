@@ -60,7 +60,7 @@ def test_every_missing_key_is_named_with_the_line_that_sets_it() -> None:
         ({"hermesLine": "0.18"}, "hermes-fleet:hermesLine: '0.18' is not 0.15 or 0.19"),
         ({"image": "two words"}, "hermes-fleet:image: 'two words' is not an image reference"),
         ({"llm": {"provider": "custom", "model": "m"}}, "hermes-fleet:llm.base_url: is missing"),
-        ({"llm": {"provider": "custom", "model": "m", "base_url": "ftp://h"}}, "'ftp://h' is not an http or https URL"),
+        ({"llm": {"provider": "custom", "model": "m", "base_url": "ftp://h"}}, "base_url: is not an http or https URL"),
         ({"llm": {"provider": "custom", "model": "m", "base_url": ["x"]}}, "llm.base_url: ['x'] is not a text"),
         ({"llm": {"provider": "xai", "model": "m", "context_length": "many"}}, "'many' is not a whole number"),
         ({"llm": {"provider": "xai", "model": "m", "modle": 1}}, "hermes-fleet:llm.modle: is not a key of llm"),
@@ -108,9 +108,35 @@ def test_an_address_that_cannot_be_parsed_hides_no_other_problem(address: str) -
     """A base URL that Python refuses to split is one problem among all others."""
     said = problems(newFamilies="tired", llm={"provider": "custom", "model": "m", "base_url": address})
     assert [line.partition("; ")[0] for line in said] == [
-        f"hermes-fleet:llm.base_url: {address!r} is not an http or https URL",
+        "hermes-fleet:llm.base_url: is not an http or https URL",
         "hermes-fleet:newFamilies: 'tired' is not awake or asleep",
     ]
+
+
+@pytest.mark.parametrize(
+    ("address", "what"),
+    [
+        ("https://user:hunter2@h/v1", "has a user or a password before its host"),
+        ("https://hunter2@h/v1", "has a user or a password before its host"),
+        ("https://user:hunter2/x@h/v1", "is not an http or https URL"),
+        ("user:hunter2@h/v1", "is not an http or https URL"),
+        ("https://h/v1?api-key=hunter2", "has a key in its query"),
+        ("https://h/v1?api-version=1&access_token=hunter2", "has a key in its query"),
+    ],
+)
+def test_an_address_with_a_key_in_it_is_refused_unseen(address: str, what: str) -> None:
+    """It would be shown in every preview; the message says where the key belongs, and does not repeat it."""
+    (said,) = problems(llm={"provider": "custom", "model": "m", "base_url": address})
+    assert said.startswith(f"hermes-fleet:llm.base_url: {what}")
+    assert "hermes-fleet:llmApiKey" in said or "is not an http" in said
+    assert "mend it with: pulumi config set --path 'hermes-fleet:llm.base_url' https://HOST/v1" in said
+    assert "hunter2" not in said
+
+
+def test_an_address_may_say_which_version_of_the_api_it_means() -> None:
+    """A query without a key is part of some providers' addresses."""
+    address = "https://h:8443/v1?api-version=2024-10-21"
+    assert load(llm={"provider": "custom", "model": "m", "base_url": address}).llm.base_url == address
 
 
 @pytest.mark.parametrize("name", ["TZ", "tz", "WHATSAPP_ENABLED", "HERMES_HOME", "API_SERVER_KEY", "API_SERVER_PORT"])
