@@ -35,6 +35,7 @@ KEYS = (
 )
 
 MASTER_KEY_BYTES = 32
+DEFAULT_REGISTRY = "families.yaml"
 HEALTHCHECK_TIMEOUT = 5
 
 _LLM_TEXTS = ("provider", "model", "base_url")
@@ -118,7 +119,7 @@ def load_settings(
         master_key_previous=_master_key(reader, "masterKeyPrevious", default="") or None,
         env=_env(reader, "env", reader.mapping("env")),
         channel_env=_channel_env(reader),
-        registry=root / reader.text("registry", "a path", "families.yaml", "families.yaml"),
+        registry=root / reader.text("registry", "a path", DEFAULT_REGISTRY, DEFAULT_REGISTRY),
         plugins_dir=_plugins_dir(reader, stack, root),
         plugins_version=reader.text("pluginsVersion", "a text", "1", ""),
         new_families=_choice(reader, "newFamilies", ("awake", "asleep"), "awake"),

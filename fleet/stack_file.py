@@ -13,7 +13,7 @@ import yaml
 from fleet.config_reader import NAMESPACE, SECRET_KEYS
 from fleet.masking import MASK
 from fleet.problems import FleetError, Problem
-from fleet.settings import KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
+from fleet.settings import DEFAULT_REGISTRY, KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
 
 DIRECTORY = "stacks"
 
@@ -41,14 +41,15 @@ def read_settings(root: Path, stack: str) -> Settings:
     return load_settings(values, stack=stack, root=root)
 
 
-def registry_of(root: Path, stack: str) -> Path | None:
-    """Return the registry that a stack's file names, None where it has no file or names none.
+def registry_of(root: Path, stack: str, file: Path | None = None) -> Path | None:
+    """Return the registry of a stack by its config, which may stand in another file; None where there is no config.
 
     Raises FleetError for a file that will not do.
     """
-    path = stack_path(root, stack)
-    named = _read(path).get(f"{NAMESPACE}:registry") if path.exists() else None
-    return root / str(named) if named else None
+    path = file or stack_path(root, stack)
+    if not path.exists():
+        return None
+    return root / str(_read(path).get(f"{NAMESPACE}:registry") or DEFAULT_REGISTRY)
 
 
 def placeholder_settings(root: Path, stack: str) -> Settings:
@@ -60,7 +61,7 @@ def placeholder_settings(root: Path, stack: str) -> Settings:
         llm=Llm("openrouter", "MODEL"),
         llm_api_key=MASK,
         master_key=_secret("masterKey"),
-        registry=root / "families.yaml",
+        registry=root / DEFAULT_REGISTRY,
         plugins_dir=str(root / "plugins"),
     )
 

@@ -2,18 +2,20 @@
 
 import argparse
 
-from fleet.commands import add_registry_argument
+from fleet.commands import add_registry_arguments, registry_path
 from fleet.registry import add_family
+from fleet.registry.source import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("display_name", metavar="NAME", help="what the agent calls the family: 'The Smiths'")
-    add_registry_argument(parser)
+    add_registry_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Add the family and say under which name."""
-    family = add_family(args.registry, args.display_name)
-    print(f"{args.registry}: added {family.name} ({family.id})")
+    path = registry_path(args.stack, args.registry)
+    family = add_family(path, args.display_name)
+    print(f"{display_path(path)}: added {family.name} ({family.id})")
     return 0

@@ -3,22 +3,23 @@
 import argparse
 
 from fleet import adopt, host
-from fleet.commands import add_registry_argument
+from fleet.commands import add_registry_arguments, registry_path
 from fleet.registry import load_registry
+from fleet.registry.source import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_registry_argument(parser)
+    add_registry_arguments(parser)
     parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
 
 
 def run(args: argparse.Namespace) -> int:
     """Stop and remove the registry's unlabelled containers, and keep their volumes."""
-    families = load_registry(args.registry).families
+    registry = load_registry(registry_path(args.stack, args.registry))
     client = host.connect()
     try:
-        found = adopt.candidates(families, host.observe(client.api))
+        found = adopt.candidates(registry.families, host.observe(client.api))
         adopt.check(client, found)
         if args.dry_run:
             for candidate in found:
@@ -28,7 +29,8 @@ def run(args: argparse.Namespace) -> int:
     finally:
         client.close()
     if not found:
-        print("nothing to adopt: no family of the registry has a container without a stack's labels")
+        where = display_path(registry.path)
+        print(f"nothing to adopt: no family of {where} has a container without a stack's labels")
     elif not args.dry_run:
         print("next: pulumi up (or make up) declares them on their volumes, asleep; ensure or docker start wakes them")
     return 0

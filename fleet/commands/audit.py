@@ -3,15 +3,13 @@
 import argparse
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 import docker
 from docker.errors import APIError
 
 from fleet import host, identity
 from fleet.audit import audit, read_declared, read_live
-from fleet.commands import add_stack_argument
-from fleet.commands.plan import ROOT
+from fleet.commands import ROOT, add_config_file_argument, add_stack_argument
 from fleet.plan.preview import environment, preview
 from fleet.problems import FleetError
 
@@ -25,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_stack_argument(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--config-file", type=Path, metavar="FILE", help="the stack's config; default: in stacks/")
+    add_config_file_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:

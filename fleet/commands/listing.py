@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fleet import host, identity
-from fleet.commands import add_registry_argument, add_stack_argument
+from fleet.commands import add_registry_arguments, registry_path
 from fleet.live import live_families
 from fleet.registry import Family, load_registry
 
@@ -16,15 +16,14 @@ Row = Mapping[str, Any]
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_registry_argument(parser)
+    add_registry_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--live", action="store_true", help="ask the Docker host who is awake, and where")
-    add_stack_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the registry's families in its order."""
-    families = load_registry(args.registry).families
+    families = load_registry(registry_path(args.stack, args.registry)).families
     rows = live(families, identity.stack_label(args.stack)) if args.live else [declared(family) for family in families]
     print(json.dumps(rows, indent=2, ensure_ascii=False) if args.json else table(rows))
     return 0

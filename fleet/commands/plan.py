@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import identity
-from fleet.commands import add_stack_argument
+from fleet.commands import ROOT, add_config_file_argument, add_stack_argument, registry_path
 from fleet.masking import Mask
 from fleet.output_file import write_output
 from fleet.plan.guards import GUARDS, Policy, guarded
@@ -19,14 +19,12 @@ from fleet.plan.preview import environment, preview, secrets_of
 from fleet.plan.reader import read_plan
 from fleet.registry import load_registry
 
-ROOT = Path(__file__).parent.parent.parent
-
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_stack_argument(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the plan as JSON too")
-    parser.add_argument("--config-file", type=Path, metavar="FILE", help="the stack's config; default: in stacks/")
+    add_config_file_argument(parser)
     parser.add_argument(
         "--allow", action="append", default=[], choices=tuple(GUARDS), metavar="GUARD", help=", ".join(GUARDS)
     )
@@ -49,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         allowed=frozenset(args.allow),
         max_removed=args.max_removed,
         production=args.production,
-        canaries=_canaries(_registry(previewed.digest)) if not plan.errors else frozenset(),
+        canaries=_canaries(registry_path(args.stack, config_file=args.config_file)) if not plan.errors else frozenset(),
     )
     plan = guarded(plan, policy)
     mask = Mask(secrets_of(env))
@@ -68,11 +66,6 @@ def as_json(plan: Plan) -> str:
     counts = {kind: len(plan.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
     counts |= {"unchanged": plan.unchanged, "asleep": sum(not change.started for change in plan.of("rolled"))}
     return json.dumps({"counts": counts, "waves": plan.waves, "exit": plan.exit_code, **data}, indent=2) + "\n"
-
-
-def _registry(digest: Any) -> Path:  # noqa: ANN401 - any JSON
-    config = digest.get("config") or {}
-    return ROOT / str(config.get("hermes-fleet:registry") or "families.yaml")
 
 
 def _canaries(registry: Path) -> frozenset[str]:

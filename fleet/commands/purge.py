@@ -1,22 +1,18 @@
 """`purge`: deletes the data of a family that is gone."""
 
 import argparse
-from pathlib import Path
 
 from fleet import host, identity, purge
-from fleet.commands import DEFAULT_REGISTRY, add_stack_argument
-from fleet.commands.plan import ROOT
+from fleet.commands import add_registry_arguments, registry_path
 from fleet.problems import FleetError
 from fleet.registry import load_registry
-from fleet.stack_file import registry_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("family", metavar="FAMILY", help="its id, or the name it was created under")
     parser.add_argument("--yes", metavar="FAMILY", required=True, help="the same once more")
-    parser.add_argument("--registry", type=Path, metavar="FILE", help="default: the one that the stack's config names")
-    add_stack_argument(parser)
+    add_registry_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
     if args.yes != args.family:
         raise FleetError(f"--yes {args.yes} is not {args.family}; nothing was deleted")
     stack = identity.stack_label(args.stack)
-    registry = load_registry(args.registry or registry_of(ROOT, stack) or DEFAULT_REGISTRY)
+    registry = load_registry(registry_path(args.stack, args.registry))
     client = host.connect()
     try:
         volume = purge.volume_to_purge(registry, host.observe(client.api), stack, args.family)

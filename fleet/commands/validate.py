@@ -5,13 +5,14 @@ import os
 import sys
 from pathlib import Path
 
-from fleet.commands import add_registry_argument
+from fleet.commands import add_registry_arguments, registry_path
 from fleet.registry import load_registry
+from fleet.registry.source import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    add_registry_argument(parser)
+    add_registry_arguments(parser)
     parser.add_argument(
         "--plugins-dir",
         type=Path,
@@ -22,13 +23,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and say how many families are fine."""
+    path = registry_path(args.stack, args.registry)
     plugins_dir: Path | None = args.plugins_dir
     if plugins_dir is None:
-        beside = args.registry.parent / "plugins"
+        beside = path.parent / "plugins"
         plugins_dir = beside if os.path.isdir(beside) else None  # noqa: PTH112 - no error where it may not be looked at
-    registry = load_registry(args.registry, plugins_dir)
+    registry = load_registry(path, plugins_dir)
     if plugins_dir is None:
         print("plugins were not checked: no directory named plugins beside the registry", file=sys.stderr)
     count = len(registry.families)
-    print(f"{args.registry}: {count} {'family' if count == 1 else 'families'}, no problems")
+    print(f"{display_path(path)}: {count} {'family' if count == 1 else 'families'}, no problems")
     return 0

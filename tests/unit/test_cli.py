@@ -7,10 +7,12 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from fleet.cli import COMMANDS, main
+from fleet.host import Host
 from fleet.keys import api_key_for
 from fleet.masking import MASK
 from fleet.registry import load_registry
@@ -33,8 +35,10 @@ config:
 
 @pytest.fixture(autouse=True, name="project")
 def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a directory with a registry of two families, without anybody's environment."""
+    """Work in a project with a registry of two families, without anybody's environment."""
     monkeypatch.chdir(tmp_path)
+    for module in ("fleet.commands", "fleet.commands.render"):
+        monkeypatch.setattr(f"{module}.ROOT", tmp_path)
     monkeypatch.setenv("COLUMNS", "100")
     for name in ("PULUMI_STACK", "HERMES_FLEET_STACK"):
         monkeypatch.delenv(name, raising=False)
@@ -176,6 +180,56 @@ def test_render_of_an_unknown_family(capsys: pytest.CaptureFixture[str]) -> None
     assert (code, err) == (1, "'famly-1' is not in families.yaml; did you mean 'family-1'?\n")
 
 
+@pytest.fixture
+def mine(project: Path) -> Path:
+    """Return the registry that the config of the stack dev names: one family more than families.yaml has."""
+    (project / "stacks").mkdir()
+    (project / "stacks" / "Pulumi.dev.yaml").write_text(f"{STACK_FILE}  hermes-fleet:registry: mine.yaml\n")
+    return write_registry(project / "mine.yaml", 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["validate"], "mine.yaml: 3 families, no problems"),
+        (["list"], "family-2"),
+        (["render", "family-2"], "Family 2"),
+        (["add", "The Smiths"], "mine.yaml: added the-smiths"),
+        (["adopt", "--dry-run"], "nothing to adopt: no family of mine.yaml has"),
+    ],
+)
+@pytest.mark.usefixtures("mine")
+def test_commands_work_on_the_registry_of_the_stack(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is the one that `up` declares; nobody has to name it."""
+    monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
+    monkeypatch.setattr("fleet.host.observe", lambda _: Host())
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert said in out
+
+
+def test_the_registry_is_found_from_anywhere(
+    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stack's registry lies in the project, not where the command is run."""
+    monkeypatch.chdir("/")
+    assert "family-2" in run(capsys, "list")[1]
+    assert run(capsys, "list", "--stack", "prod")[2].startswith("families.yaml: there is no such file")
+    assert run(capsys, "render", "famly-2")[2] == f"'famly-2' is not in {str(mine)[1:]}; did you mean 'family-2'?\n"
+
+
+def test_a_registry_that_is_named_wins(project: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Over the stack's; a stack without config works on families.yaml."""
+    assert run(capsys, "validate", "--registry", "families.yaml")[1].startswith("families.yaml: 2 families")
+    assert run(capsys, "validate", "--stack", "other")[1].startswith("families.yaml: 2 families")
+    before = mine.read_text()
+    assert run(capsys, "add", "The Smiths", "--registry", "families.yaml")[0] == 0
+    assert mine.read_text() == before
+    assert load_registry(project / "families.yaml").get("the-smiths")
+
+
 def test_schema_is_printed_written_and_checked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Check fails until the file is what write makes of it."""
     assert run(capsys, "schema", "--check")[::2] == (
@@ -229,7 +283,11 @@ def test_the_module_runs_as_a_program() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True)
     done = subprocess.run(
-        [sys.executable, "-m", "fleet", "list"], check=True, env=environment, capture_output=True, text=True
+        [sys.executable, "-m", "fleet", "list", "--registry", "families.yaml"],
+        check=True,
+        env=environment,
+        capture_output=True,
+        text=True,
     )
     assert "family-1" in done.stdout
 
@@ -237,7 +295,7 @@ def test_the_module_runs_as_a_program() -> None:
 def test_a_reader_that_goes_away_is_no_crash(project: Path) -> None:
     """`list | head` ends quietly."""
     write_registry(project / "families.yaml", 1200)
-    command = f"{sys.executable} -m fleet list | head -1"
+    command = f"{sys.executable} -m fleet list --registry families.yaml | head -1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], check=True, env=environment, capture_output=True, text=True)
     assert done.stderr == ""

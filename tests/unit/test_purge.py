@@ -122,7 +122,10 @@ def test_the_registry_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
     file.write_text("config:\n  hermes-fleet:registry: families.prod.yaml\n")
     assert registry_of(tmp_path, "prod") == tmp_path / "families.prod.yaml"
     file.write_text("encryptionsalt: v1\n")
-    assert registry_of(tmp_path, "prod") is None
+    assert registry_of(tmp_path, "prod") == tmp_path / "families.yaml"
+    other = tmp_path / "other.yaml"
+    other.write_text("config:\n  hermes-fleet:registry: /srv/families.yaml\n")
+    assert registry_of(tmp_path, "prod", other) == Path("/srv/families.yaml")
     file.write_text("config: [")
     with pytest.raises(FleetError, match="cannot be read"):
         registry_of(tmp_path, "prod")
@@ -138,7 +141,7 @@ def test_purge_asks_the_registry_of_the_stack(tmp_path: Path, monkeypatch: pytes
     file.write_text("config:\n  hermes-fleet:registry: families.prod.yaml\n")
     volumes = {identity.volume_name(family.id): identity.family_labels("prod", "nguyen", family.id)}
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fleet.commands.purge.ROOT", tmp_path)
+    monkeypatch.setattr("fleet.commands.ROOT", tmp_path)
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
     monkeypatch.setattr("fleet.host.observe", lambda _: Host({}, volumes))
     monkeypatch.setattr("fleet.purge.purge", lambda *_: pytest.fail("deleted"))
