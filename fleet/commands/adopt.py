@@ -1,6 +1,7 @@
 """`adopt`: takes over a fleet that was started by `docker run`."""
 
 import argparse
+from contextlib import closing
 
 from fleet import adopt, host
 from fleet.commands import add_registry_arguments, registry_path
@@ -17,8 +18,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Stop and remove the registry's unlabelled containers, and keep their volumes."""
     registry = load_registry(registry_path(args.stack, args.registry))
-    client = host.connect()
-    try:
+    with closing(host.connect()) as client:
         found = adopt.candidates(registry.families, host.observe(client.api))
         adopt.check(client, found)
         if args.dry_run:
@@ -26,8 +26,6 @@ def run(args: argparse.Namespace) -> int:
                 print(f"{candidate.family.name}: would stop and remove {candidate.seen.name}, and keep its volume")
         else:
             adopt.adopt(client, found, print)
-    finally:
-        client.close()
     if not found:
         where = display_path(registry.path)
         print(f"nothing to adopt: no family of {where} has a container without a stack's labels")

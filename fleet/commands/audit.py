@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from contextlib import closing
 from dataclasses import asdict
 
 import docker
@@ -28,10 +29,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print what was found. Returns 0 for nothing, 2 for something, 1 for an error."""
-    previewed = preview(ROOT, args.stack, args.config_file, environment(ROOT))
-    client = previewed.client or host.connect()
-    try:
-        errors = [d["message"] for d in previewed.digest.get("diagnostics") or [] if d.get("severity") == "error"]
+    with closing(host.connect()) as client:
+        digest = preview(ROOT, args.stack, args.config_file, environment(ROOT), daemon=True)
+        errors = [d["message"] for d in digest.get("diagnostics") or [] if d.get("severity") == "error"]
         if errors:
             raise FleetError("\n".join(errors))
         named = {"name": identity.PREFIX}
@@ -42,13 +42,8 @@ def run(args: argparse.Namespace) -> int:
             api_version=client.api.version()["ApiVersion"],
         )
         found = audit(
-            read_declared(previewed.digest),
-            live,
-            identity.stack_label(args.stack),
-            lambda image: _image_id(client, image),
+            read_declared(digest), live, identity.stack_label(args.stack), lambda image: _image_id(client, image)
         )
-    finally:
-        client.close()
     if args.json:
         print(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
@@ -65,5 +60,5 @@ def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     except APIError as error:
         if error.status_code in _NO_SUCH_IMAGE:
             return None
-        what = f"image {reference}: Docker does not say what it means ({error.explanation or error})"
+        what = f"image {reference}: Docker cannot resolve it ({error.explanation or error})"
         raise FleetError(what) from error

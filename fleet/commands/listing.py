@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
@@ -44,11 +45,8 @@ def declared(family: Family) -> dict[str, Any]:
 
 def live(families: Sequence[Family], stack: str) -> list[dict[str, Any]]:
     """Return what the Docker host shows of each family, as one row. Raises FleetError where no daemon answers."""
-    client = host.connect()
-    try:
+    with closing(host.connect()) as client:
         return [asdict(family) for family in live_families(families, host.observe(client.api), stack)]
-    finally:
-        client.close()
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -15,7 +15,7 @@ from fleet.plan.guards import GUARDS, Policy, guarded
 from fleet.plan.live import with_live_state
 from fleet.plan.markdown import markdown
 from fleet.plan.model import Plan
-from fleet.plan.preview import environment, preview, secrets_of
+from fleet.plan.preview import environment, preview, reachable_host, secrets_of
 from fleet.plan.reader import read_plan
 from fleet.registry import load_registry
 
@@ -35,14 +35,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the plan. Returns 0 for no change, 2 for changes, 3 where a guard refuses, 1 for an error."""
     env = environment(ROOT)
-    previewed = preview(ROOT, args.stack, args.config_file, env)
-    try:
-        plan = read_plan(previewed.digest, stack=identity.stack_label(args.stack))
-        if previewed.client and plan.live and not plan.errors:
-            plan = with_live_state(plan, previewed.client)
-    finally:
-        if previewed.client:
-            previewed.client.close()
+    with reachable_host() as client:
+        digest = preview(ROOT, args.stack, args.config_file, env, daemon=client is not None)
+        plan = read_plan(digest, stack=identity.stack_label(args.stack))
+        if client and plan.live and not plan.errors:
+            plan = with_live_state(plan, client)
     policy = Policy(
         allowed=frozenset(args.allow),
         max_removed=args.max_removed,

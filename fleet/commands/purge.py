@@ -1,6 +1,7 @@
 """`purge`: deletes the data of a family that is gone."""
 
 import argparse
+from contextlib import closing
 
 from fleet import host, identity, purge
 from fleet.commands import add_registry_arguments, registry_path
@@ -21,11 +22,8 @@ def run(args: argparse.Namespace) -> int:
         raise FleetError(f"--yes {args.yes} is not {args.family}; nothing was deleted")
     stack = identity.stack_label(args.stack)
     registry = load_registry(registry_path(args.stack, args.registry))
-    client = host.connect()
-    try:
+    with closing(host.connect()) as client:
         volume = purge.volume_to_purge(registry, host.observe(client.api), stack, args.family)
         purge.purge(client, volume)
-    finally:
-        client.close()
     print(f"{args.family}: volume {volume} and everything in it is deleted")
     return 0

@@ -6,9 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,26 +20,28 @@ from fleet.problems import FleetError
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
 
 
-@dataclass(frozen=True)
-class Previewed:
-    """The preview's JSON, and a client of the host that it read; None where no daemon answered."""
+@contextmanager
+def reachable_host() -> Iterator[docker.DockerClient | None]:
+    """Yield a client of the Docker host, None where no daemon answers."""
+    with ExitStack() as opened:
+        client = None
+        with suppress(FleetError):
+            client = opened.enter_context(closing(host.connect()))
+        yield client
 
-    digest: Mapping[str, Any]
-    client: docker.DockerClient | None
 
+def preview(
+    root: Path, stack: str, config_file: Path | None, environment: Mapping[str, str], *, daemon: bool
+) -> dict[str, Any]:
+    """Preview the stack of the project in `root`, and return the JSON; `daemon` tells whether a Docker host answers.
 
-def preview(root: Path, stack: str, config_file: Path | None, environment: Mapping[str, str]) -> Previewed:
-    """Preview the stack of the project in `root`. Raises FleetError where Pulumi has nothing to say.
-
-    A preview that fails is an answer too: its errors stand in the JSON.
+    Raises FleetError where Pulumi has nothing to say. A preview that fails is an answer too: its errors stand in the
+    JSON.
     """
     env = {**environment, "PULUMI_SKIP_UPDATE_CHECK": "true"}
-    with ExitStack() as stack_of:
-        try:
-            client = host.connect()
-        except FleetError:
-            client = None
-            env["DOCKER_HOST"] = stack_of.enter_context(ping_socket())
+    with ExitStack() as opened:
+        if not daemon:
+            env["DOCKER_HOST"] = opened.enter_context(ping_socket())
         command = [_pulumi(root, env), "preview", "--json", "--show-sames", "--non-interactive", "--stack", stack]
         if config_file:
             command += ["--config-file", str(config_file.resolve())]
@@ -49,14 +50,14 @@ def preview(root: Path, stack: str, config_file: Path | None, environment: Mappi
             command, cwd=root, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
     try:
-        digest = json.loads(done.stdout)
+        digest: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise FleetError(f"pulumi preview: {said}") from None
     if done.returncode and not any(d.get("severity") == "error" for d in digest.get("diagnostics") or []):
         said = done.stderr.strip() or f"exit code {done.returncode}"
         digest["diagnostics"] = [*(digest.get("diagnostics") or []), {"severity": "error", "message": said}]
-    return Previewed(digest, client)
+    return digest
 
 
 def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
