@@ -28,6 +28,8 @@ _MISSING: Mapping[Location, str] = {
     ("families", "name"): "; a short name of a-z, 0-9 and -",
     ("families",): "; write families: [] for none",
 }
+# Wave 0 has no limit of size, and wakes whoever sleeps.
+_MEANT_FOR_FEW = {"canary": "; set it on the one or few families that are to go first in a roll"}
 _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 _LABEL_LENGTH = 40
 
@@ -85,7 +87,7 @@ def _mismatch(error: ErrorDetails, location: Location) -> str:
 
 def _unknown_key(location: Location) -> str:
     if location[:-1] == ("defaults",) and location[-1] in Family.model_fields:
-        return "belongs to each family, not to the defaults"
+        return f"belongs to each family, not to the defaults{_MEANT_FOR_FEW.get(location[-1], '')}"
     known = _keys(location[:-1])
     near = suggestion(str(location[-1]), known)
     return f"is not a key of the registry{near or '; known here: ' + ', '.join(known)}"

@@ -27,8 +27,6 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 PLUGIN_CHANNELS = ("sudo_chat", "sudo_voice", "twilio_whatsapp")
 
-_DAY_MINUTES = 24 * 60
-
 
 def _always_on(value: object) -> object:
     if value is False:
@@ -214,7 +212,6 @@ class Shared(Model):
     resources: Resources = Field(Resources(), description="Memory and processors of the container.")
     env: EnvEntries = Field({}, description="More entries for the agent's `.env`; not for secrets.")
     config: Mapping[str, JsonValue] = Field({}, description="Merged over the rendered `config.yaml`.")
-    canary: bool = Field(False, description="Goes first in a roll.")
     state: Literal["active", "suspended"] = Field(
         "active", description="`suspended`: declared, kept stopped, out of every gate."
     )
@@ -224,15 +221,16 @@ class Shared(Model):
 class Family(Shared):
     """One family, with the defaults merged in."""
 
-    name: Annotated[str, AfterValidator(values.slug), WithJsonSchema(_form(values.SLUG))] = Field(
-        description="Short name for commands and routes, unique; may change."
-    )
+    name: Annotated[
+        str, AfterValidator(values.slug), WithJsonSchema(_form(values.SLUG) | {"not": _form(values.UUID_FORM)})
+    ] = Field(description="Short name for commands and routes, unique; may change.")
     id: Annotated[UUID, BeforeValidator(values.family_id), WithJsonSchema(_form(values.UUID_FORM))] = Field(
         description="UUID, unique and permanent: container and data are named after it."
     )
     display_name: Text = Field(
         default_factory=lambda data: data.get("name", ""), description="What the agent calls the family."
     )
+    canary: bool = Field(False, description="Goes first in a roll.")
 
     @property
     def plugins(self) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """Reads single values of the registry: each function takes what the YAML holds and returns it in its normal form.
 
-A value that will not do raises ValueError; the text goes behind the value itself: `'2x' is not …; write …`.
+A bad value raises ValueError. Its text is the second half of a sentence that starts with the value.
 """
 
 import re
@@ -67,6 +67,8 @@ def slug(value: str) -> str:
     """Return a family's name."""
     if not _fits[SLUG](value):
         raise ValueError("is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
+    if _fits[UUID_FORM](value):
+        raise ValueError("has the form of an id, so commands could take it for another family's; give it a name")
     return value
 
 

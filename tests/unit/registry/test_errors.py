@@ -11,9 +11,9 @@ from tests.support.registry import problems_of
 
 KEYS = (
     "timezone, language, members, account, channels, toolsets, memory, kanban, dashboard, supervise, image, resources,"
-    " env, config, canary, state, sleep"
+    " env, config, state, sleep"
 )
-FAMILY_KEYS = f"name, id, display_name, {KEYS}"
+FAMILY_KEYS = f"name, id, display_name, canary, {KEYS}"
 ID = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11"
 
 
@@ -175,6 +175,13 @@ def test_one_mistake_gives_one_line(body: str) -> None:
         (
             "defaults: {name: x}\nfamilies: []",
             ("families.yaml:1:12: defaults.name: belongs to each family, not to the defaults"),
+        ),
+        (
+            "defaults: {canary: true}\nfamilies: [{name: a, id: 3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11}]",
+            (
+                "families.yaml:1:12: defaults.canary: belongs to each family, not to the defaults;"
+                " set it on the one or few families that are to go first in a roll"
+            ),
         ),
         (
             "families: [",

@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from pydantic import ValidationError
 
-from fleet.registry import Family, Registry, Resources, Sleep, Window, load_registry
+from fleet.registry import Family, Resources, Sleep, Window, load_registry
 from fleet.registry.models import Channels, Shared
 from fleet.registry.toolsets import TOOLSETS
 from fleet.settings import CHANNELS
@@ -64,6 +64,14 @@ def test_anything_else_is_no_slug(name: str) -> None:
     """What could break a route, a command or a label is refused."""
     with pytest.raises(ValidationError, match="is not a name"):
         family(name=name)
+
+
+@pytest.mark.parametrize("name", [ID, ID.replace("-", "")])
+def test_an_id_is_no_slug(name: str) -> None:
+    """Commands and routes take either, and must not reach another family by its id."""
+    with pytest.raises(ValidationError, match="has the form of an id, so commands could take it for another family's"):
+        family(name=name)
+    assert family(name=ID[:-1]).name == ID[:-1]
 
 
 @pytest.mark.parametrize(
@@ -123,7 +131,7 @@ def test_a_family_cannot_be_changed() -> None:
 
 def test_all_a_family_inherits_may_stand_in_the_defaults() -> None:
     """Only what tells families apart is a family's alone."""
-    assert set(Family.model_fields) - set(Shared.model_fields) == {"name", "id", "display_name"}
+    assert set(Family.model_fields) - set(Shared.model_fields) == {"name", "id", "display_name", "canary"}
 
 
 MONDAY, TUESDAY, SUNDAY = 5, 6, 4
@@ -183,13 +191,3 @@ def test_a_family_is_found_by_name_and_by_id(tmp_path: Path) -> None:
         assert registry.get(key).name == "family-1"
     with pytest.raises(KeyError):
         registry.get("family-9")
-
-
-def test_a_slug_that_looks_like_an_id_is_still_a_slug(tmp_path: Path) -> None:
-    """Where one family's name is another's id, the name wins: names are what people type."""
-    name = family_id(1).hex
-    registry = load_registry(
-        write_registry(tmp_path / "families.yaml", 2, name=lambda index: name if index == 0 else "family-1")
-    )
-    assert isinstance(registry, Registry)
-    assert registry.get(name).id == family_id(0)

@@ -24,11 +24,11 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return every key of a model and of the models inside it, as paths with dots."""
     found = []
-    for name, path in zip(field_order(model), field_order(model), strict=True):
-        found.append(f"{prefix}{path}")
+    for name in field_order(model):
+        found.append(f"{prefix}{name}")
         field = next(value for key, value in model.model_fields.items() if (value.alias or key) == name)
         if (inner := inner_model(field.annotation)) is not None:
-            found += keys(inner, f"{prefix}{path}.")
+            found += keys(inner, f"{prefix}{name}.")
     return found
 
 
@@ -118,6 +118,7 @@ def test_the_schema_takes_what_the_loader_takes(values: dict[str, Any]) -> None:
         {"timezon": "UTC"},
         {"members": [{"name": "A", "rol": "b"}]},
         {"name": "The Smiths"},
+        {"name": ID},
         {"id": "x"},
         {"display_name": ""},
         {"sleep": {"idle_after": "soon"}},
@@ -141,6 +142,12 @@ def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, Any]) -> N
     content = {"families": [family_entry(0, **values)]}
     assert problems_of(yaml.safe_dump(content)) != []
     assert list(VALIDATOR.iter_errors(content)) != []
+
+
+def test_the_schema_refuses_defaults_that_are_a_familys_own() -> None:
+    """What tells families apart, and who goes first, is red under the defaults."""
+    for key, value in (("name", "a"), ("id", ID), ("display_name", "A"), ("canary", True)):
+        assert list(VALIDATOR.iter_errors({"defaults": {key: value}, "families": []})) != [], key
 
 
 def test_the_schema_asks_for_families_and_their_identity() -> None:
