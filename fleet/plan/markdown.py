@@ -100,7 +100,7 @@ def _rolled(plan: Plan) -> list[str]:
     parts = [f"### Rolled ({len(rolled)})"]
     groups = sorted(_grouped(rolled).items(), key=lambda item: -len(item[1]))
     for (what, details), changes in groups[:_GROUPS]:
-        parts.append(f"**{len(changes)}** for {what}: {_listed(changes, budget=_LIST)}")
+        parts.append(f"**{len(changes)}** for {what}: {_listed(changes)}")
         if details:
             parts.append(block(_cut(details, _DIFF)))
     rest = sum(len(changes) for _, changes in groups[_GROUPS:])
@@ -138,7 +138,7 @@ def _waves(plan: Plan) -> list[str]:
     if not plan.waves:
         return []
     lines = [f"{number}. {', '.join(code(name) for name in wave)}" for number, wave in enumerate(plan.waves, 1)]
-    return [f"### Waves ({len(lines)}), each gated on the one before", _lines(lines, _LIST)]
+    return [f"### Waves ({len(lines)}), each gated on the one before", _joined(lines, "\n", "\n\nand {} more waves")]
 
 
 def _noted(plan: Plan) -> list[str]:
@@ -146,29 +146,23 @@ def _noted(plan: Plan) -> list[str]:
     return [f"### Redescribed, nobody restarted ({len(noted)})", _listed(noted)] if noted else []
 
 
-def _listed(changes: Sequence[Change], about: Callable[[Change], str] | None = None, budget: int = _LIST) -> str:
-    found: list[str] = []
-    for change in changes:
-        entry = code(change.name) + (f" ({code(about(change))})" if about else "")
-        budget -= len(entry) + 2
-        if budget < 0:
-            return f"{', '.join(found)} and {len(changes) - len(found)} more"
-        found.append(entry)
-    return ", ".join(found)
-
-
-def _lines(lines: Sequence[str], budget: int) -> str:
-    found: list[str] = []
-    for line in lines:
-        budget -= len(line) + 1
-        if budget < 0:
-            return "\n".join([*found, f"\nand {len(lines) - len(found)} more waves"])
-        found.append(line)
-    return "\n".join(found)
+def _listed(changes: Sequence[Change], about: Callable[[Change], str] | None = None) -> str:
+    entries = [code(change.name) + (f" ({code(about(change))})" if about else "") for change in changes]
+    return _joined(entries, ", ", " and {} more")
 
 
 def _bullets(lines: Iterable[str]) -> list[str]:
-    return [_lines([f"- {line}" for line in lines], _LIST).replace("more waves", "more")]
+    return [_joined([f"- {line}" for line in lines], "\n", "\n\nand {} more")]
+
+
+def _joined(entries: Sequence[str], separator: str, more: str) -> str:
+    """Join entries as far as there is room in a list; `more` tells how many were left out."""
+    room = _LIST
+    for index, entry in enumerate(entries):
+        room -= len(entry) + len(separator)
+        if room < 0:
+            return separator.join(entries[:index]) + more.format(len(entries) - index)
+    return separator.join(entries)
 
 
 def _fitted(parts: Sequence[str]) -> str:

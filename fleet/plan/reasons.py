@@ -9,11 +9,10 @@ from fleet.plan.model import Reason
 
 Inputs = Mapping[str, Any]
 
-CREDENTIALS = Reason("credentials")
-
-# Inputs of a family's component that are texts of many lines, and what a reviewer calls them.
-_TEXTS = {"config": "config", "identity": "identity"}
-_VALUES = {
+# What a reviewer calls the inputs of a family's component, in the order in which they are told. One that is not here is
+# told last, by its own name.
+_LABELS = {
+    "credentials": "credentials",
     "image": "image",
     "hermesLine": "Hermes line",
     "limits": "limits",
@@ -22,22 +21,21 @@ _VALUES = {
     "plugins": "plugins",
     "state": "state",
     "family": "name",
+    "config": "config",
+    "identity": "identity",
 }
+# The lines of the config tell it.
+_TOLD_BY_ANOTHER = {"toolsets"}
 
 
 def reasons_of(old: Inputs, new: Inputs) -> tuple[Reason, ...]:
     """Return what differs between two sets of a component's inputs. Credentials are named, never shown."""
-    found = [
-        Reason(label, f"{_shown(old.get(key))} -> {_shown(new.get(key))}")
-        for key, label in _VALUES.items()
+    others = (old.keys() | new.keys()) - _LABELS.keys() - _TOLD_BY_ANOTHER
+    return tuple(
+        Reason(_LABELS.get(key, key), "" if key == "credentials" else _detail(old.get(key), new.get(key)))
+        for key in (*_LABELS, *sorted(others))
         if old.get(key) != new.get(key)
-    ]
-    if old.get("credentials") != new.get("credentials"):
-        found.insert(0, CREDENTIALS)
-    for key, label in _TEXTS.items():
-        if old.get(key) != new.get(key):
-            found.append(Reason(label, _lines(str(old.get(key) or ""), str(new.get(key) or ""))))
-    return tuple(found)
+    )
 
 
 def container_reasons(step: Mapping[str, Any]) -> tuple[Reason, ...]:
@@ -52,6 +50,13 @@ def container_reasons(step: Mapping[str, Any]) -> tuple[Reason, ...]:
     if keys == ["uploads"]:
         return (Reason("the files it boots from"),)
     return (Reason("inputs of its container", ", ".join(keys)) if keys else Reason("its container"),)
+
+
+def _detail(old: object, new: object) -> str:
+    """Return both values, or of texts of many lines those that differ."""
+    if any(isinstance(value, str) and "\n" in value for value in (old, new)):
+        return _lines(str(old or ""), str(new or ""))
+    return f"{_shown(old)} -> {_shown(new)}"
 
 
 def _shown(value: object) -> str:

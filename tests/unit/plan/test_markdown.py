@@ -6,6 +6,7 @@ import pytest
 
 from fleet.plan.guards import Policy, guarded
 from fleet.plan.markdown import LIMIT, block, code, markdown
+from fleet.plan.model import Plan
 from fleet.plan.reader import read_plan
 from tests.support.previews import digest, family_steps
 
@@ -72,3 +73,25 @@ def test_a_refusal_says_how_to_let_it_pass() -> None:
     assert "**refused: mass-removal**" in text
     assert "`--allow mass-removal`" in text
     assert "families.yaml:3:1" in said(diagnostics=(("error", "families.yaml:3:1: bad"),))
+
+
+def test_a_note_is_shown_as_it_came() -> None:
+    """Words of a note that the plan uses itself stay as they are."""
+    assert "\n- `3 more waves to go`" in markdown(Plan("dev", live=True, notes=("3 more waves to go",)))
+
+
+def test_a_list_that_is_too_long_says_how_much_is_left_out() -> None:
+    """Notes, waves and families each in their own words."""
+    notes = tuple(f"{number} {'x' * 500}" for number in range(100))
+    text = markdown(Plan("dev", live=True, notes=notes))
+    shown = text.count("\n- `")
+    assert 0 < shown < 100
+    assert f"\n\nand {100 - shown} more\n" in text
+    names = [f"family-with-quite-a-long-name-{number:06}" for number in range(700)]
+    chain = [
+        family_steps(name, "roll", new=NEW, after=(before,)) for before, name in zip(["", *names], names, strict=False)
+    ]
+    waves = said(*chain).partition("### Waves (700)")[2]
+    assert f"\n\nand {700 - waves.count('. `')} more waves" in waves
+    listed = said(*chain).partition("**700** for credentials: ")[2].partition("\n")[0]
+    assert listed.endswith(f"` and {700 - listed.count('`') // 2} more")

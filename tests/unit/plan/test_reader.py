@@ -47,6 +47,16 @@ def test_reasons_name_each_input_and_never_a_credential() -> None:
     assert '"memoryMiB": 1' in reasons["limits"]
 
 
+def test_an_input_that_has_no_words_of_its_own_is_named_too() -> None:
+    """No roll is without its reason: a new input is told by its own name, one of many lines by those that differ."""
+    old, new = {"motto": "a\nb\n"}, {"motto": "a\nc\n", "nickname": "Al", "toolsets": ["file"]}
+    (change,) = read_plan(digest(family_steps("ash", "roll", old=old, new=new)), stack="dev").changes
+    assert [(reason.what, reason.detail) for reason in change.reasons] == [
+        ("motto", "-b\n+c"),
+        ("nickname", "null -> Al"),
+    ]
+
+
 def test_a_container_that_is_rolled_alone_says_why() -> None:
     """A gate that failed, a container gone from the host, the files it boots from, anything else by its name."""
     said: dict[str, tuple[dict[str, Any], str]] = {
