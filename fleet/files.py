@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from fleet.masking import mask_for
 from fleet.problems import FleetError, Problem
 from fleet.registry import Family
-from fleet.rendering import config_mask, render_config, render_env, render_identity
+from fleet.rendering import render_config, render_env, render_identity
 from fleet.settings import Settings
 
 FLEET = "/opt/fleet"
@@ -55,7 +56,7 @@ def render_all(families: Iterable[Family], settings: Settings) -> dict[UUID, Fam
     """Render every family's files. Raises FleetError with the problems of all families, each of them once."""
     rendered: dict[UUID, FamilyFiles] = {}
     problems: dict[Problem, None] = {}
-    mask = config_mask(settings)
+    mask = mask_for(settings)
     for family in families:
         try:
             config = render_config(family, settings)

@@ -34,12 +34,13 @@ class Mask:
         return self._pattern.sub(MASK, text) if self._pattern else text
 
 
-def mask_for(settings: Settings, families: Iterable[Family]) -> Mask:
-    """Return a mask over every secret of a stack's config and every key derived for these families."""
+def mask_for(settings: Settings, families: Iterable[Family] = ()) -> Mask:
+    """Return a mask over every secret of a stack's config, and every key derived for these families."""
+    families = tuple(families)
     masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
     secrets = [settings.llm_api_key, *masters, *settings.env.values()]
     for entries in settings.channel_env.values():
-        secrets.extend(entries.values())
+        secrets += entries.values()
     for master in masters:
         reaper = keys.reaper_key(master)
         secrets.append(reaper)

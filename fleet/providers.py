@@ -67,8 +67,3 @@ def provider(name: str) -> Provider:
         )
         raise FleetError([Problem("hermes-fleet:llm.provider", what)])
     return Provider(known, *_NAMES[known])
-
-
-def provider_env_name(name: str) -> str:
-    """Return the name that a provider's key has in `.env`; raise FleetError for an unknown provider."""
-    return provider(name).key_env

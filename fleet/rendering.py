@@ -1,7 +1,6 @@
 """Renders what a family's agent is given: its config.yaml, its identity block, its entries for `.env`."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,11 @@ from fleet import dotenv, scanner, yaml_text
 from fleet.identity import API_PORT
 from fleet.keys import api_key_for
 from fleet.managed import MANAGED_KEYS
-from fleet.masking import Mask
 from fleet.problems import FleetError, Problem
-from fleet.providers import provider, provider_env_name
+from fleet.providers import provider
 from fleet.registry import Family
+from fleet.registry.loader import merge
 from fleet.settings import Settings
-
-__all__ = [
-    "IDENTITY_MARKER",
-    "config_mask",
-    "identity_problems",
-    "provider_env_name",
-    "render_config",
-    "render_config_masked",
-    "render_env",
-    "render_identity",
-]
 
 # The first line of our entry in MEMORY.md: boot.sh knows the entry by it.
 IDENTITY_MARKER = "<!-- hermes-fleet:identity -->"
@@ -66,8 +54,8 @@ def render_config(family: Family, settings: Settings) -> str:
     base = _parsed(rendered)
     # Our entry in the file counts too; the limit is set here because all else of a rendering is shared by families.
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
-    base = _merged(base, {"memory": {"memory_char_limit": limit}})
-    merged = _merged(base, family.config)
+    base = merge(base, {"memory": {"memory_char_limit": limit}})
+    merged = merge(base, family.config)
     changed = [path for path in MANAGED_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
         what = "is set by the fleet and cannot be changed here"
@@ -78,34 +66,19 @@ def render_config(family: Family, settings: Settings) -> str:
         raise FleetError([Problem(f"{family.name}: config", str(error))]) from error
 
 
-def render_config_masked(family: Family, settings: Settings) -> str:
-    """Return config.yaml fit to be shown in a preview: were a secret to stand in it, it would read `[secret]`."""
-    return config_mask(settings).apply(render_config(family, settings))
-
-
 def render_identity(family: Family) -> str:
     """Return the family's entry of MEMORY.md: its first line is the fixed marker, it ends without a line break.
 
     Every value is one quoted line of its own, so that no value can end the entry or join with another into a phrase
-    that Hermes blocks. Raises FleetError for a value that is such a phrase by itself.
+    that Hermes blocks. Raises FleetError for an entry with such a phrase all the same; the registry is checked for them
+    value by value before.
     """
-    problems = [Problem(f"{family.name}: {where}", what) for where, what in identity_problems(family)]
-    if problems:
-        raise FleetError(problems)
     entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
     blocked = scanner.findings(entry)
     if blocked:
-        raise FleetError([Problem(family.name, _blocked("the identity block", blocked))])
+        what = f"Hermes blocks memory that reads like its identity block ({', '.join(blocked)}); reword its texts"
+        raise FleetError([Problem(family.name, what)])
     return entry
-
-
-def identity_problems(family: Family) -> list[tuple[str, str]]:
-    """Return which values of the identity block Hermes would block, as path (`members[0].role`) and explanation."""
-    return [
-        (where, _blocked("it", blocked))
-        for where, value in _identity_values(family)
-        if (blocked := scanner.findings(_line(value)))
-    ]
 
 
 def secret_env(family: Family, settings: Settings) -> dict[str, str]:
@@ -154,22 +127,6 @@ def render_env(family: Family, settings: Settings) -> str:
     return _template("env.j2").render(entries=sorted(entries.items()))
 
 
-def _identity_values(family: Family) -> Iterator[tuple[str, str]]:
-    yield "display_name", family.display_name
-    yield "language", family.language
-    yield "timezone", family.timezone
-    for index, member in enumerate(family.members):
-        yield f"members[{index}].name", member.name
-        yield f"members[{index}].role", member.role
-    yield "account.email", family.account.email or ""
-    yield "account.phone", family.account.phone or ""
-
-
-def _blocked(what: str, findings: list[str]) -> str:
-    reasons = ", ".join(findings)
-    return f"Hermes blocks memory that reads like {what} does ({reasons}), and the agent would not see it; reword it"
-
-
 @cache
 def _environment() -> Environment:
     environment = Environment(
@@ -178,7 +135,7 @@ def _environment() -> Environment:
         autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
         keep_trailing_newline=True,
     )
-    environment.filters |= {"yaml": yaml_text.flow, "line": _line, "dotenv": dotenv.quoted}
+    environment.filters |= {"yaml": yaml_text.flow, "line": scanner.line, "dotenv": dotenv.quoted}
     return environment
 
 
@@ -194,26 +151,7 @@ def _parsed(rendered: str) -> dict[str, Any]:
     return parsed
 
 
-def _line(value: str) -> str:
-    return json.dumps(scanner.clean(value), ensure_ascii=False)
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(base[key], value) if isinstance(value, Mapping) and isinstance(base.get(key), Mapping) else value
-        for key, value in over.items()
-    }
-    return {**base, **both}
-
-
 def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML
     for key in path.split("."):
         config = config.get(key) if isinstance(config, Mapping) else None
     return config
-
-
-def config_mask(settings: Settings) -> Mask:
-    """Return the mask over the secrets that a stack's config holds."""
-    masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
-    channels = [value for entries in settings.channel_env.values() for value in entries.values()]
-    return Mask([settings.llm_api_key, *masters, *settings.env.values(), *channels])

@@ -5,9 +5,11 @@ like an attack. An identity block must not look like one, or the agent does not 
 the families of phrases of hermes-agent 0.15.1 and 0.19.0 (`tools/threat_patterns.py`, MIT), the wider form of each.
 """
 
+import json
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 
 _FILLER = r"(?:\w+\s+)*"
 _SECRET_NAMES = r"\w*(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIAL|API)"  # noqa: S105 - words of a pattern
@@ -73,7 +75,7 @@ _LINE_BREAKS_AND_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 def clean(text: str) -> str:
     """Return a text as one line that anyone can see: no line breaks, controls or invisible characters.
 
-    What separates words becomes one blank. This is how a value goes into the identity block.
+    What separates words becomes one blank.
     """
     seen = "".join(
         " " if unicodedata.category(character) in _LINE_BREAKS_AND_CONTROLS else character
@@ -81,6 +83,12 @@ def clean(text: str) -> str:
         if character not in INVISIBLE
     )
     return " ".join(seen.split())
+
+
+@lru_cache(maxsize=4096)
+def line(text: str) -> str:
+    """Return a text as it stands in the identity block: one line, in quotes."""
+    return json.dumps(clean(text), ensure_ascii=False)
 
 
 def findings(text: str) -> list[str]:

@@ -5,11 +5,10 @@ import sys
 
 from fleet import identity
 from fleet.commands import ROOT, add_registry_arguments, find_family, registry_path
-from fleet.keys import api_key_for
-from fleet.masking import Mask
+from fleet.files import render_all
+from fleet.masking import mask_for
 from fleet.registry import load_registry
 from fleet.registry.source import display_path
-from fleet.rendering import render_config_masked, render_env, render_identity
 from fleet.settings import Settings
 from fleet.stack_file import placeholder_settings, read_settings, stack_path
 
@@ -24,11 +23,12 @@ def run(args: argparse.Namespace) -> int:
     """Print config.yaml, the identity block and the managed part of `.env`."""
     family = find_family(load_registry(registry_path(args.stack, args.registry)), args.family)
     settings = _settings(identity.stack_label(args.stack))
-    mask = Mask([api_key_for(settings.master_key, family.id)])
+    files = render_all([family], settings)[family.id]
+    mask = mask_for(settings, [family])
     parts = {
-        "config.yaml": render_config_masked(family, settings),
-        "memories/MEMORY.md, our entry": render_identity(family),
-        ".env, our block": render_env(family, settings),
+        "config.yaml": files.config,
+        "memories/MEMORY.md, our entry": files.identity,
+        ".env, our block": files.env,
     }
     print("\n\n".join(f"# --- {title}\n{mask.apply(text).rstrip()}" for title, text in parts.items()))
     return 0

@@ -1,8 +1,6 @@
 """Checks of the registry that look at more than one value, on merged families that may be wrong elsewhere."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from fleet import scanner
@@ -70,10 +68,10 @@ def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
     All texts are scanned in one go first: a registry without any such text, the usual one, costs little.
     """
     texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
-    if not scanner.findings("\n".join({_line(text) for _, text in texts})):
+    if not scanner.findings("\n".join({scanner.line(text) for _, text in texts})):
         return
     for location, text in texts:
-        blocked = scanner.findings(_line(text))
+        blocked = scanner.findings(scanner.line(text))
         if blocked:
             what = (
                 f"{shown(text)} reads like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
@@ -92,9 +90,3 @@ def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]
         if isinstance(member, dict):
             candidates += [((*base, "members", number, key), member.get(key)) for key in ("name", "role")]
     return ((location, text) for location, text in candidates if isinstance(text, str))
-
-
-@lru_cache(maxsize=4096)
-def _line(text: str) -> str:
-    """Return a text as a line of the identity block."""
-    return json.dumps(scanner.clean(text), ensure_ascii=False)

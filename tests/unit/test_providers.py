@@ -3,7 +3,7 @@
 import pytest
 
 from fleet.problems import FleetError
-from fleet.providers import PROVIDERS, provider, provider_env_name
+from fleet.providers import PROVIDERS, provider
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from fleet.providers import PROVIDERS, provider, provider_env_name
 )
 def test_each_provider_has_its_own_name_for_the_key(name: str, env: str) -> None:
     """The name that both Hermes lines read first."""
-    assert provider_env_name(name) == env
+    assert provider(name).key_env == env
 
 
 def test_openai_is_called_what_hermes_calls_it() -> None:
@@ -32,7 +32,7 @@ def test_openai_is_called_what_hermes_calls_it() -> None:
 def test_an_unknown_provider_is_refused_with_a_way_out() -> None:
     """The message names the key, the nearest provider, and what to use for any other endpoint."""
     with pytest.raises(FleetError) as caught:
-        provider_env_name("openruter")
+        provider("openruter")
     said = str(caught.value)
     assert said.startswith("hermes-fleet:llm.provider: 'openruter'")
     assert "did you mean 'openrouter'?" in said

@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fleet import rendering, scanner
+from fleet.files import render_all
 from fleet.keys import api_key_for
 from fleet.problems import FleetError
 from fleet.settings import Llm
@@ -143,7 +144,7 @@ def test_a_secret_that_a_family_repeats_is_masked_in_previews() -> None:
     """Somebody may have copied a key into the family's own config."""
     family = make_family("smith", config={"mcp_servers": {"x": {"token": "sk-unit-test-key"}}})
     assert "sk-unit-test-key" in rendering.render_config(family, make_settings())
-    shown = rendering.render_config_masked(family, make_settings())
+    shown = render_all([family], make_settings())[family.id].masked_config
     assert "sk-unit-test-key" not in shown
     assert "token: [secret]" in shown
 
@@ -246,14 +247,6 @@ def test_the_identity_is_one_harmless_entry_or_refused(name: str, people: list[t
     assert lines[0] == rendering.IDENTITY_MARKER
     assert json.loads(lines[2].removeprefix("- Family: ")) == scanner.clean(name)
     assert sum(line.startswith("- Member: ") for line in lines) == len(people)
-
-
-def test_a_name_that_hermes_blocks_is_refused_with_its_place() -> None:
-    """The message names the family, the field and the reason."""
-    family = make_family("smith", members=[{"name": "Ann"}, {"name": "Tom", "role": "will check in with grandma"}])
-    assert [where for where, _ in rendering.identity_problems(family)] == ["members[1].role"]
-    with pytest.raises(FleetError, match=r"smith: members\[1\].role: Hermes blocks .*c2_heartbeat"):
-        rendering.render_identity(family)
 
 
 def test_the_env_entries_of_a_family() -> None:
