@@ -89,10 +89,10 @@ def _suspends(runtime: Raw) -> bool:
 
 
 def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
-    """Return each container's wave, told from what it waits for.
+    """Return a number for each container: one more than the highest of those that it waits for, from 0.
 
-    One that stays as it is keeps the inputs that are ignored, so it cannot tell whether it is in a wave now: all are
-    numbered, and who waits for nobody's gate is left out where the number is used.
+    Sleepers are numbered too: a container that does not change shows the `start` it was created with, so it does not
+    tell whether it sleeps now. Only the numbers of containers that are started are used.
     """
     present = {name: each for name, each in containers.items() if each["op"] != "delete"}
     before = {name: [other for other in _waits_for(each) if other in present] for name, each in present.items()}

@@ -181,7 +181,7 @@ def _inherited(document: Document, finding: Finding) -> Location | None:
     above: Location = ("defaults", *location[2:])
     if finding.at != "around":
         return above if document.holds(above) else None
-    # A key can be missing from the defaults only inside their lists: no family adds to those.
+    # A missing key is a mistake of the defaults only inside a list of theirs: families merge into mappings, not lists.
     in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
     return above if in_list and document.holds(above[:-1]) else None
 

@@ -102,9 +102,9 @@ def _is_closed(path: Path) -> bool:
 
 
 def _leads_out(link: Path, plugins_dir: Path) -> bool:
-    """Tell whether a link means something else, or nothing, where the directory is mounted at another path.
+    """Tell whether a link leads out of the directory: in a container, which mounts it at another path, it is broken.
 
-    One that comes back by the directory's own name leads out as well: there the name need not be the same.
+    One that leaves the directory and comes back by its name (`../plugins/x`) leads out too: there it has another name.
     """
     written = Path(os.path.normpath(link.parent.relative_to(plugins_dir) / link.readlink()))
     leaves = written.is_absolute() or ".." in written.parts
