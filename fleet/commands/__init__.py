@@ -30,7 +30,7 @@ def add_config_file_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_registry_arguments(parser: argparse.ArgumentParser) -> None:
     """Let a command take the path of the registry, or the stack that names it."""
-    what = "default: the one of the stack's config; families.yaml where the stack has none"
+    what = "default: the one of the stack's config; families.yaml where there is none"
     parser.add_argument("--registry", type=Path, metavar="FILE", help=what)
     add_stack_argument(parser)
 
@@ -41,6 +41,20 @@ def registry_path(stack: str, given: Path | None = None, config_file: Path | Non
     Raises FleetError where the stack's config cannot be read.
     """
     return given or registry_of(ROOT, identity.stack_label(stack), config_file) or Path(DEFAULT_REGISTRY)
+
+
+def is_in_project() -> bool:
+    """Tell whether the current directory lies in the project."""
+    return Path.cwd().is_relative_to(ROOT)
+
+
+def registry_here(args: argparse.Namespace) -> Path:
+    """Return the registry for a command that also works elsewhere, on a families.yaml that belongs to no stack.
+
+    Raises FleetError as `registry_path` does.
+    """
+    given: Path | None = args.registry
+    return given or (registry_path(args.stack) if is_in_project() else Path(DEFAULT_REGISTRY))
 
 
 def find_family(registry: Registry, slug_or_uuid: str) -> Family:

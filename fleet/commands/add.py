@@ -2,7 +2,7 @@
 
 import argparse
 
-from fleet.commands import add_registry_arguments, registry_path
+from fleet.commands import add_registry_arguments, registry_here
 from fleet.registry import add_family
 from fleet.registry.source import display_path
 
@@ -15,7 +15,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Add the family and say under which name."""
-    path = registry_path(args.stack, args.registry)
+    path = registry_here(args)
     family = add_family(path, args.display_name)
     print(f"{display_path(path)}: added {family.name} ({family.id})")
     return 0

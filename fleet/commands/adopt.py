@@ -4,7 +4,7 @@ import argparse
 from contextlib import closing
 
 from fleet import adopt, host
-from fleet.commands import add_registry_arguments, registry_path
+from fleet.commands import add_registry_arguments, registry_here
 from fleet.registry import load_registry
 from fleet.registry.source import display_path
 
@@ -17,7 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Stop and remove the registry's unlabelled containers, and keep their volumes."""
-    registry = load_registry(registry_path(args.stack, args.registry))
+    registry = load_registry(registry_here(args))
     with closing(host.connect()) as client:
         found = adopt.candidates(registry.families, host.observe(client.api))
         adopt.check(client, found)

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from fleet import host, identity
-from fleet.commands import add_registry_arguments, registry_path
+from fleet.commands import add_registry_arguments, registry_here
 from fleet.live import live_families
 from fleet.registry import Family, load_registry
 
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the registry's families in its order."""
-    families = load_registry(registry_path(args.stack, args.registry)).families
+    families = load_registry(registry_here(args)).families
     rows = live(families, identity.stack_label(args.stack)) if args.live else [declared(family) for family in families]
     print(json.dumps(rows, indent=2, ensure_ascii=False) if args.json else table(rows))
     return 0

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from fleet import identity
-from fleet.commands import ROOT, add_registry_arguments, find_family, registry_path
+from fleet.commands import ROOT, add_registry_arguments, find_family, registry_here
 from fleet.files import render_all
 from fleet.masking import mask_for
 from fleet.registry import load_registry
@@ -21,7 +21,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print config.yaml, the identity block and the managed part of `.env`."""
-    family = find_family(load_registry(registry_path(args.stack, args.registry)), args.family)
+    family = find_family(load_registry(registry_here(args)), args.family)
     settings = _settings(identity.stack_label(args.stack))
     files = render_all([family], settings)[family.id]
     mask = mask_for(settings, [family])

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from fleet.commands import add_registry_arguments, registry_path
+from fleet.commands import add_registry_arguments, registry_here
 from fleet.registry import load_registry
 from fleet.registry.source import display_path
 
@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check and say how many families are fine."""
-    path = registry_path(args.stack, args.registry)
+    path = registry_here(args)
     plugins_dir: Path | None = args.plugins_dir
     if plugins_dir is None:
         beside = path.parent / "plugins"

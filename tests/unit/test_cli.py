@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from fleet.cli import COMMANDS, main
+from fleet.commands import registry_path
 from fleet.host import Host
 from fleet.keys import api_key_for
 from fleet.masking import MASK
@@ -210,14 +211,26 @@ def test_commands_work_on_the_registry_of_the_stack(
     assert said in out
 
 
-def test_the_registry_is_found_from_anywhere(
-    mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_the_registry_is_found_from_below(
+    project: Path, mine: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A stack's registry lies in the project, not where the command is run."""
-    monkeypatch.chdir("/")
+    """A stack's registry lies in the project, not in that directory of it where the command is run."""
+    monkeypatch.chdir(project / "stacks")
     assert "family-2" in run(capsys, "list")[1]
     assert run(capsys, "list", "--stack", "prod")[2].startswith("families.yaml: there is no such file")
-    assert run(capsys, "render", "famly-2")[2] == f"'famly-2' is not in {str(mine)[1:]}; did you mean 'family-2'?\n"
+    assert run(capsys, "render", "famly-2")[2] == f"'famly-2' is not in {mine}; did you mean 'family-2'?\n"
+
+
+@pytest.mark.usefixtures("mine")
+def test_elsewhere_the_registry_is_the_one_that_lies_there(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Outside of the project a families.yaml belongs to no stack; `plan` and `purge` ask the stack all the same."""
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write_registry(elsewhere / "families.yaml", 1)
+    monkeypatch.chdir(elsewhere)
+    assert run(capsys, "validate")[1] == "families.yaml: 1 family, no problems\n"
+    assert registry_path("dev").name == "mine.yaml"
 
 
 def test_a_registry_that_is_named_wins(project: Path, mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -283,11 +296,7 @@ def test_the_module_runs_as_a_program() -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True)
     done = subprocess.run(
-        [sys.executable, "-m", "fleet", "list", "--registry", "families.yaml"],
-        check=True,
-        env=environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-m", "fleet", "list"], check=True, env=environment, capture_output=True, text=True
     )
     assert "family-1" in done.stdout
 
@@ -295,7 +304,7 @@ def test_the_module_runs_as_a_program() -> None:
 def test_a_reader_that_goes_away_is_no_crash(project: Path) -> None:
     """`list | head` ends quietly."""
     write_registry(project / "families.yaml", 1200)
-    command = f"{sys.executable} -m fleet list --registry families.yaml | head -1"
+    command = f"{sys.executable} -m fleet list | head -1"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(["bash", "-c", command], check=True, env=environment, capture_output=True, text=True)
     assert done.stderr == ""
