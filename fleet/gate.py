@@ -4,6 +4,7 @@ import docker
 from docker.errors import DockerException, NotFound
 
 from fleet.masking import Mask
+from fleet.visible import visible
 
 LOG_LINES = 30
 
@@ -32,9 +33,11 @@ def _report(client: docker.DockerClient, name: str) -> list[str]:
     state = container.attrs["State"]
     status = f"state: {state['Status']}, exit code {state['ExitCode']}"
     if state.get("Error"):
-        status += f", error: {state['Error']}"
+        status += f", error: {visible(state['Error'])}"
     health = (state.get("Health") or {}).get("Log") or []
     answer = health[-1] if health else None
-    checked = f"exit {answer['ExitCode']}: {answer['Output'].strip()}" if answer else "no check has run yet"
+    checked = f"exit {answer['ExitCode']}: {visible(answer['Output'].strip())}" if answer else "no check has run yet"
     log = container.logs(tail=LOG_LINES).decode(errors="replace").splitlines()
-    return [status, f"last health output: {checked}", f"last {len(log)} log lines:", *(f"  {line}" for line in log)]
+    # A CI system obeys a line that begins with `::`, whatever blanks stand before it.
+    quoted = [f"  | {visible(line)}" for line in log]
+    return [status, f"last health output: {checked}", f"last {len(log)} log lines:", *quoted]

@@ -1,10 +1,10 @@
 """Writes a plan as Markdown that fits a pull request comment, whatever the registry's names hold."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
+from fleet.visible import visible
 
 # What a pull request comment may hold, less room for what a workflow puts around it.
 LIMIT = 65_536 - 1_536
@@ -35,7 +35,7 @@ def markdown(plan: Plan) -> str:
 
 def code(text: str) -> str:
     """Return any text as inline code: no markup, no HTML, no mention comes alive in it."""
-    plain = " ".join(_visible(text).split()) or " "
+    plain = " ".join(visible(text).split()) or " "
     fence = "`" * (max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     pad = " " if "`" in plain else ""
     return f"{fence}{pad}{plain}{pad}{fence}"
@@ -43,7 +43,7 @@ def code(text: str) -> str:
 
 def block(text: str, language: str = "diff") -> str:
     """Return any text as a code block that nothing in it can end."""
-    plain = "\n".join(_visible(line) for line in text.splitlines())
+    plain = "\n".join(visible(line) for line in text.splitlines())
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     return f"{fence}{language}\n{plain}\n{fence}"
 
@@ -180,11 +180,3 @@ def _fitted(parts: Sequence[str]) -> str:
 
 def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}…"
-
-
-def _visible(text: str) -> str:
-    """Return a text without what hides or turns around other text; line breaks and controls become blanks."""
-    return "".join(
-        " " if (kind := unicodedata.category(c)) in {"Cc", "Zl", "Zp"} else c if kind not in {"Cf", "Cs"} else "\ufffd"
-        for c in text
-    )
