@@ -67,7 +67,7 @@ def test_a_hand_started_fleet_is_adopted_with_its_data(
         assert "was there before, without this stack's labels; its data is used" in said
         agents.start("ash")
         memory = (agents.data("ash") / "memories" / "MEMORY.md").read_text()
-        assert memory.endswith("\n§\nWe live by the sea.") or "We live by the sea." in memory
+        assert memory.endswith("\n§\nWe live by the sea.\n")
         assert agents.call("ash", "/v1/models")[0] == 200
     finally:
         agents.clean()

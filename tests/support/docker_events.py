@@ -1,4 +1,4 @@
-"""Reads along what Docker tells of containers.
+"""Reads along what Docker tells of containers and networks.
 
 Docker keeps only its last 256 events, and every healthcheck makes three: they have to be read as they happen.
 """
@@ -13,10 +13,10 @@ Take = Callable[[str, str, float], None]
 
 
 @contextlib.contextmanager
-def watched(client: docker.DockerClient, containers: Iterable[str], take: Take) -> Iterator[None]:
-    """Call `take` with (container name, action, epoch seconds) of what happens to these containers in the block."""
-    wanted = set(containers)
-    stream = client.events(decode=True, filters={"type": "container"})
+def watched(client: docker.DockerClient, names: Iterable[str], take: Take) -> Iterator[None]:
+    """Call `take` with (name, action, epoch seconds) of what happens to containers or networks of these names."""
+    wanted = set(names)
+    stream = client.events(decode=True, filters={"type": ["container", "network"]})
 
     def read() -> None:
         for event in stream:
@@ -36,12 +36,15 @@ def watched(client: docker.DockerClient, containers: Iterable[str], take: Take) 
 
 @contextlib.contextmanager
 def events(client: docker.DockerClient, containers: Iterable[str]) -> Iterator[list[tuple[str, str]]]:
-    """Collect (container name, action) of what happens to these containers inside the block, as it happens."""
+    """Collect (container name, action) of what happens to these containers inside the block, as it happens.
+
+    An action is Docker's word, such as `create` or `health_status: healthy`.
+    """
     seen: list[tuple[str, str]] = []
 
     def take(name: str, action: str, _: float) -> None:
         if not action.startswith("exec_"):
-            seen.append((name, action.partition(":")[0]))
+            seen.append((name, action))
 
     with watched(client, containers, take):
         yield seen

@@ -40,7 +40,7 @@ def test_a_dry_run_changes_nothing(awake: ActingFleet) -> None:
             assert says in said, command
             assert everything(awake) == before, command
             assert awake.client.containers.get(str(left.id)).status == "running", command
-    assert {action for _, action in seen} <= {"health_status"}
+    assert {action for _, action in seen} <= {"health_status: healthy"}
 
 
 def test_every_command_has_a_rehearsal() -> None:
