@@ -18,8 +18,9 @@ from fleet.waves import Placement
 class FamilyRuntimeArgs:
     """What a family's runtime is made from.
 
-    `files` are the family's own, `scripts` those that all families share, `network` is the stack's, `after` the
-    containers of the wave before, `recreate_token` a number that no earlier `up` used (see `Placement.recreate`).
+    `files` are the family's own, `scripts` those that all families share, `network` is the stack's, `after` what the
+    family's turn waits for: the containers of the wave before. `recreate_token` is a number that no earlier `up` used
+    (see `Placement.recreate`).
     """
 
     placement: Placement
@@ -27,9 +28,9 @@ class FamilyRuntimeArgs:
     files: FamilyFiles
     scripts: Sequence[Script]
     network: docker.Network
-    after: Sequence[pulumi.Input[pulumi.Resource]] = ()
-    hooks: pulumi.ResourceHookBinding | None = None
-    recreate_token: int = container.READ_TIMEOUT_MS
+    after: Sequence[pulumi.Input[pulumi.Resource]]
+    hooks: pulumi.ResourceHookBinding
+    recreate_token: int
 
 
 class FamilyRuntime(pulumi.ComponentResource):
@@ -51,7 +52,7 @@ class FamilyRuntime(pulumi.ComponentResource):
             identity.volume_name(family.id),
             name=identity.volume_name(family.id),
             labels=_labels(identity.family_labels(settings.stack, family.name, family.id)),
-            opts=volume_options(self),
+            opts=volume_options(self, after=args.after),
         )
         self.container = docker.Container(
             name,

@@ -11,7 +11,7 @@ import pulumi_docker as docker
 
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks
-from components.options import gate
+from components.options import by_urn
 from fleet import container, identity
 from fleet.files import FamilyFiles, scripts
 from fleet.settings import Settings
@@ -34,7 +34,7 @@ class Fleet(pulumi.ComponentResource):
     runtimes: dict[str, FamilyRuntime]
 
     def __init__(self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declare the network, then the waves, each gated on the one before, then the sleepers."""
+        """Declare the network, then the waves, each gated on what comes before it, then the sleepers."""
         super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
         self._settings = args.settings
         self._files = args.files
@@ -52,9 +52,9 @@ class Fleet(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.runtimes = {}
-        after: list[pulumi.Output[pulumi.Resource]] = []
+        after = [by_urn(self.network)]
         for wave in args.plan.waves:
-            after = [gate(self._declare(placement, after).container) for placement in wave]
+            after = [by_urn(self._declare(placement, after).container) for placement in wave]
         for placement in args.plan.asleep:
             self._declare(placement, after)
         self.register_outputs({"network": self.network.name})

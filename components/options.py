@@ -8,10 +8,17 @@ from pulumi.resource import DependencyResource
 from fleet.container import RECREATE, STEERING
 
 
-def volume_options(parent: pulumi.Resource) -> pulumi.ResourceOptions:
-    """Return the options of a family's volume: nothing that Pulumi does may delete or replace it."""
+def volume_options(
+    parent: pulumi.Resource, *, after: Sequence[pulumi.Input[pulumi.Resource]]
+) -> pulumi.ResourceOptions:
+    """Return the options of a family's volume: nothing that Pulumi does may delete or replace it.
+
+    It waits for the same resources as the family's container: a volume without a container counts as a family that
+    came back, so a roll that halts must not leave the volumes of waves that it did not come to.
+    """
     return pulumi.ResourceOptions(
         parent=parent,
+        depends_on=list(after),
         retain_on_delete=True,
         ignore_changes=["labels", "driver", "driverOpts"],
     )
@@ -26,7 +33,7 @@ def container_options(
 ) -> pulumi.ResourceOptions:
     """Return the options of a family's container.
 
-    `after` holds the containers of the wave before. Every change replaces, the old one first, so that two agents
+    `after` holds what it waits for. Every change replaces, the old one first, so that two agents
     never write to one volume and a container that failed its gate is replaced and gated again at the next `up`.
     A `recreate` lets the provider see the one input that is changed only for that purpose.
     """
@@ -40,17 +47,17 @@ def container_options(
     )
 
 
-def gate(resource: pulumi.Resource) -> pulumi.Output[pulumi.Resource]:
-    """Return a resource to depend on that knows no dependencies of its own.
+def by_urn(resource: pulumi.Resource) -> pulumi.Output[pulumi.Resource]:
+    """Return a reference to a resource by its URN only, to depend on.
 
-    With every dependency the SDK walks all that it depends on in turn, to find cycles: through 200 waves that costs
-    minutes. Waves have no cycles; the engine is told the same.
+    The SDK checks all dependencies of a dependency for cycles, which takes minutes with 200 waves. A reference has no
+    dependencies of its own; the engine sees the same one.
     """
 
-    async def known() -> pulumi.Resource:
+    async def reference() -> pulumi.Resource:
         urn = await resource.urn.future()
         if urn is None:
             raise pulumi.RunError("a resource of the wave before has no URN")
         return DependencyResource(urn)
 
-    return pulumi.Output.from_input(known())
+    return pulumi.Output.from_input(reference())

@@ -70,6 +70,22 @@ def test_a_roll_goes_in_waves_with_canaries_first(fleet: FleetUnderTest) -> None
     assert healthy[3] < created[4]
 
 
+def test_new_families_that_a_halted_up_did_not_come_to_are_still_new(fleet: FleetUnderTest) -> None:
+    """Nothing of a later wave is made before its turn: once the cause is mended, everyone comes up awake and gated."""
+    fleet.stack.configure({"rollout.wave_size": "1"})
+    fleet.declare("ash", canary=True)
+    fleet.declare("birch", "cedar")
+    fleet.client.volumes.create(fleet.volume("ash"))
+    fleet.put("ash", "sick")
+    assert fleet.up(code=None).code != 0
+    assert [fleet.state(name) for name in ("ash", "birch", "cedar")] == ["running", "gone", "gone"]
+
+    (fleet.data("ash") / "sick").unlink()
+    fleet.up()
+    fleet.wait_healthy("ash", "birch", "cedar", seconds=0)
+    assert fleet.silent()
+
+
 def test_a_sick_family_halts_the_roll_until_it_is_suspended(fleet: FleetUnderTest) -> None:
     """The gate is sticky: later waves stay untouched, the same `up` gates only the sick one and halts again.
 

@@ -14,7 +14,7 @@ def parent() -> pulumi.Resource:
 
 def test_a_volume_is_never_deleted_or_replaced(parent: pulumi.Resource) -> None:
     """Retained on delete, and no change of labels or driver can make Pulumi want another one."""
-    options = volume_options(parent)
+    options = volume_options(parent, after=[])
     assert options.retain_on_delete is True
     assert set(options.ignore_changes or []) == {"labels", "driver", "driverOpts"}
     assert options.parent is parent
@@ -36,7 +36,8 @@ def test_what_only_steers_a_create_is_never_a_change(parent: pulumi.Resource) ->
     assert set(again.ignore_changes or []) == steering
 
 
-def test_a_container_waits_for_the_wave_before(parent: pulumi.Resource) -> None:
-    """Waves are dependencies."""
+def test_a_family_waits_for_the_wave_before(parent: pulumi.Resource) -> None:
+    """Waves are dependencies, of volumes as of containers: a family is begun as a whole or not at all."""
     before = [parent, parent]
+    assert volume_options(parent, after=before).depends_on == before
     assert container_options(parent, after=before, recreate=False, hooks=None).depends_on == before
