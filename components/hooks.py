@@ -1,19 +1,28 @@
-"""Hooks of a family's container: what happens just before it is created, and when its creation fails."""
+"""Hooks of resources: what happens just before one is created, and when the creation of a container fails."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
 
 import pulumi
 
 from fleet import host
 from fleet.gate import gate_report
 from fleet.identity import container_name
-from fleet.leftover import remove_leftover
+from fleet.leftover import clear_container
 from fleet.masking import mask_for
 from fleet.problems import FleetError
 from fleet.registry import Family
 from fleet.settings import Settings
+
+T = TypeVar("T")
+
+
+# Not the loop's own threads: each container that is being created holds one of them, and there are only four times as
+# many as the engine's --parallel. A hook that waited for one of those would wait for ever.
+_THREADS = ThreadPoolExecutor(thread_name_prefix="hooks")
 
 
 def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulumi.ResourceHookBinding:
@@ -21,34 +30,28 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
 
     Call it once in a program: the engine knows hooks by their names.
     """
-    # Not the loop's own threads: each container that is being created holds one of them, and there are only four times
-    # as many as the engine's --parallel. A hook that waited for one of those would wait for ever.
-    threads = ThreadPoolExecutor(thread_name_prefix="hooks")
 
-    async def clear_leftover(args: pulumi.ResourceHookArgs) -> None:
-        was = await asyncio.get_running_loop().run_in_executor(threads, _clear, args.name, settings)
-        if was:
-            family = families[args.name].name
-            pulumi.log.warn(f"{family}: removed a container ({was}) that an interrupted up had left; its volume stays")
+    async def clear(args: pulumi.ResourceHookArgs) -> None:
+        _warn(await _in_thread(partial(clear_container, families[args.name], settings)))
 
     async def report_failure(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation == "create" and args.name in families:
-            family = families[args.name]
-            pulumi.log.error(await asyncio.get_running_loop().run_in_executor(threads, _report, family, settings))
+            pulumi.log.error(await _in_thread(partial(_report, families[args.name], settings)))
         return False
 
     return pulumi.ResourceHookBinding(
-        before_create=[pulumi.ResourceHook("clear-leftover", clear_leftover)],
+        before_create=[pulumi.ResourceHook("clear-leftover", clear)],
         on_error=[pulumi.ErrorHook("report-failure", report_failure)],
     )
 
 
-def _clear(name: str, settings: Settings) -> str | None:
-    client = host.connect()
-    try:
-        return remove_leftover(client, name, settings.stack, settings.rollout.stop_grace)
-    finally:
-        client.close()
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
+
+
+def _warn(said: str | None) -> None:
+    if said:
+        pulumi.log.warn(said)
 
 
 def _report(family: Family, settings: Settings) -> str:

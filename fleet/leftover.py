@@ -1,13 +1,37 @@
-"""Removes what a killed `up` left under a family's name, just before the family's container is created.
+"""Removes what a killed `up` left under a name of the fleet, just before the engine creates what is to stand there.
 
-By then the engine has deleted every container it knows under that name. One that is still there, with this stack's
-and this family's labels, was created by an `up` that died before it could write so down.
+By then the engine has deleted every container it knows under a family's name. One that is still there, with this
+stack's and this family's labels, was created by an `up` that died before it could write so down.
 """
 
-import docker
-from docker.errors import NotFound
+from contextlib import closing
 
-from fleet import identity
+import docker
+from docker.errors import DockerException, NotFound
+
+from fleet import host, identity
+from fleet.problems import FleetError
+from fleet.registry import Family
+from fleet.settings import Settings
+
+
+def clear_container(family: Family, settings: Settings) -> str | None:
+    """Remove a leftover of a family and return what to tell the operator, or None.
+
+    Never raises: the old container is gone by now, and a family whose creation is refused would be left without any.
+    """
+    name = identity.container_name(family.id)
+    try:
+        with closing(host.connect()) as client:
+            was = remove_leftover(client, name, settings.stack, settings.rollout.stop_grace)
+    except (FleetError, DockerException, OSError) as error:
+        return (
+            f"{family.name}: whether an interrupted up left a container could not be seen to ({error}). If one is in "
+            f"the way of this one: docker stop {name} && docker rm {name}, then up again; its volume stays"
+        )
+    if was is None:
+        return None
+    return f"{family.name}: removed a container ({was}) that an interrupted up had left; its volume stays"
 
 
 def remove_leftover(client: docker.DockerClient, name: str, stack: str, grace: int) -> str | None:
