@@ -1,14 +1,16 @@
 """What a Docker host shows of the fleet: one list of containers, one list of volumes, sorted by label."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 import docker
 from docker.constants import MINIMUM_DOCKER_API_VERSION
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException, NotFound
 
 from fleet import identity
 from fleet.identity import API_PORT
@@ -76,12 +78,26 @@ class DockerApi(Protocol):
     def volumes(self, filters: dict[str, Any] | None = ...) -> dict[str, Any]: ...  # noqa: D102
 
 
+def address(docker_host: str) -> SplitResult:
+    """Return the parts of a `DOCKER_HOST`, which may be empty. Raises FleetError for what is no address."""
+    try:
+        parts = urlsplit(docker_host)
+        parts.port  # noqa: B018 - raises, where it is no port
+    except ValueError as error:
+        raise FleetError(
+            f"docker: DOCKER_HOST={docker_host!r} is not an address ({error}); mend it with: "
+            "export DOCKER_HOST=unix:///var/run/docker.sock (or tcp://HOST:PORT)"
+        ) from error
+    return parts
+
+
 def connect() -> docker.DockerClient:
     """Return a client for the provider's default host (`DOCKER_HOST`). Raises FleetError where none answers.
 
     It asks for what the provider asks for, a ping, and no more: a preview gets by on a socket that answers just that.
     """
-    with _asking():
+    address(os.environ.get("DOCKER_HOST", ""))
+    with asking():
         client = docker.from_env(timeout=_TIMEOUT_SECONDS, version=MINIMUM_DOCKER_API_VERSION)
         ping = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
         ping.raise_for_status()
@@ -92,14 +108,14 @@ def connect() -> docker.DockerClient:
 def observe(api: DockerApi) -> Host:
     """List what carries the fleet's prefix, in two calls. Raises FleetError where the daemon does not answer."""
     containers = observe_containers(api)
-    with _asking():
+    with asking():
         volumes = api.volumes(filters={"name": identity.PREFIX})["Volumes"] or []
     return Host(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
 
 
 def observe_containers(api: DockerApi) -> dict[str, Seen]:
     """List the containers that carry the fleet's prefix, by name, in one call. Raises FleetError like `observe`."""
-    with _asking():
+    with asking():
         listed = api.containers(all=True, filters={"name": identity.PREFIX})
     seen = [_seen(entry) for entry in listed]
     return {each.name: each for each in seen if each.name.startswith(identity.PREFIX)}
@@ -107,12 +123,22 @@ def observe_containers(api: DockerApi) -> dict[str, Seen]:
 
 def processors(client: docker.DockerClient) -> int:
     """Return how many processors the host has. Raises FleetError like `observe`."""
-    with _asking():
+    with asking():
         return int(client.info()["NCPU"])
 
 
+def environment(client: docker.DockerClient, container_id: str) -> list[str]:
+    """Return a container's environment, nothing for one that is gone by now. Raises FleetError like `observe`."""
+    with asking():
+        try:
+            return client.api.inspect_container(container_id)["Config"]["Env"] or []
+        except NotFound:
+            return []
+
+
 @contextmanager
-def _asking() -> Iterator[None]:
+def asking() -> Iterator[None]:
+    """Raise FleetError for what goes wrong with the daemon inside the block."""
     try:
         yield
     except (DockerException, OSError) as error:
@@ -143,6 +169,11 @@ def _unreachable(error: Exception) -> str:
     if "paramiko" in text:
         return (
             "docker: DOCKER_HOST=ssh://… is not supported; use unix:// or tcp://, such as a socket forwarded by ssh -L"
+        )
+    if isinstance(error, APIError):
+        return (
+            f"docker: the daemon answers with an error ({text}); look into its log (journalctl -u docker) and run the "
+            "same again, or point DOCKER_HOST at another one"
         )
     return (
         f"docker: no daemon answers ({text}); start it with: make docker (or: sudo systemctl start docker), "

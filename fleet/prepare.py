@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import docker
-from docker.errors import NotFound
 
 from fleet import container, host, image, preflight
 from fleet.host import Host
@@ -20,6 +18,7 @@ from fleet.waves import WavePlan, plan_waves
 Say = Callable[[str], None]
 
 _LOCAL_SCHEMES = {"", "unix", "npipe"}
+_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,12 @@ def read_families(settings: Settings, docker_host: str, *, preview: bool, speech
     """Load the registry, its channels checked against the plugins directory. Raises FleetError with all problems.
 
     The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
+    A loopback address is this machine, or one whose daemon is forwarded: then the directory may be there alone.
     """
-    local = urlsplit(docker_host).scheme in _LOCAL_SCHEMES
+    address = host.address(docker_host)
+    local = address.scheme in _LOCAL_SCHEMES
     plugins_dir = Path(settings.plugins_dir)
-    if local and (not preview or _may_be_here(plugins_dir)):
+    if (local and not preview) or ((local or address.hostname in _LOOPBACK) and _may_be_here(plugins_dir)):
         registry = load_registry(settings.registry, plugins_dir)
         closed = closed_to_agents(plugins_dir)
         if closed:
@@ -69,7 +70,7 @@ def plan_roll(
     client: docker.DockerClient, registry: Registry, settings: Settings, seen: Host, speech: Speech
 ) -> WavePlan:
     """Refuse what must not be rolled, say what is worth knowing, and return the waves."""
-    refuse(registry.families, seen, settings, lambda container_id: _environment(client, container_id))
+    refuse(registry.families, seen, settings, lambda container_id: host.environment(client, container_id))
     for notice in notices(registry.families, seen, settings.stack):
         speech.warn(notice)
     plan = plan_waves(registry.families, seen, settings)
@@ -103,10 +104,3 @@ def _check_key(families: list[Family], settings: Settings, seen: Host, speech: S
         )
     else:
         speech.warn(f"hermes-fleet:llmApiKey: {answer.message}")
-
-
-def _environment(client: docker.DockerClient, container_id: str) -> list[str]:
-    try:
-        return client.api.inspect_container(container_id)["Config"]["Env"] or []
-    except NotFound:
-        return []

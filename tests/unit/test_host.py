@@ -1,13 +1,14 @@
 """What a listing of the host is read as."""
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException, NotFound
 
 from fleet import identity
-from fleet.host import observe
+from fleet.host import connect, environment, observe
 from fleet.problems import FleetError
 from tests.support.families import STACK, make_family
 
@@ -94,3 +95,27 @@ def test_a_daemon_that_does_not_answer_is_a_clear_message() -> None:
         observe(Broken("connection refused", None))  # type: ignore[arg-type]
     with pytest.raises(FleetError, match=r"permission denied.*usermod -aG docker"):
         observe(Broken("PermissionError(13, 'Permission denied')", None))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("docker_host", ["tcp://[::1", "tcp://x:y", "tcp://127.0.0.1:99999", "tcp://h:1:2"])
+def test_a_docker_host_that_is_no_address_is_named(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slip of the pen is a message with the way to mend it, not a traceback."""
+    monkeypatch.setenv("DOCKER_HOST", docker_host)
+    with pytest.raises(FleetError) as caught:
+        connect()
+    assert f"DOCKER_HOST={docker_host!r} is not an address" in str(caught.value)
+    assert "export DOCKER_HOST=unix:///var/run/docker.sock" in str(caught.value)
+
+
+def test_an_environment_that_cannot_be_read_is_a_clear_message() -> None:
+    """A container that is gone has none; a daemon that fails is named as such."""
+
+    def client(error: Exception) -> Any:
+        def fail(_: str) -> None:
+            raise error
+
+        return SimpleNamespace(api=SimpleNamespace(inspect_container=fail))
+
+    assert environment(client(NotFound("gone")), "c") == []
+    with pytest.raises(FleetError, match=r"the daemon answers with an error .*500.*DOCKER_HOST"):
+        environment(client(APIError("500 Server Error")), "c")

@@ -11,11 +11,11 @@ from tests.support.fleet import family
 from tests.support.reaper import write_registry
 
 
-def read(folder: Path, plugins: Path, *, preview: bool = False) -> list[str]:
+def read(folder: Path, plugins: Path, docker_host: str = "", *, preview: bool = False) -> list[str]:
     """Load a registry of one family beside a plugins directory, and return the warnings."""
     settings = make_settings(registry=write_registry(folder, [family("smith")]), plugins_dir=str(plugins))
     warned: list[str] = []
-    registry = read_families(settings, "", preview=preview, speech=Speech(warned.append, warned.append))
+    registry = read_families(settings, docker_host, preview=preview, speech=Speech(warned.append, warned.append))
     assert [each.name for each in registry.families] == ["smith"]
     return warned
 
@@ -52,3 +52,16 @@ def test_a_preview_names_a_directory_that_this_user_may_not_enter(
     monkeypatch.setattr(Path, "is_dir", closed)
     with pytest.raises(FleetError, match="may not look into"):
         read(tmp_path, tmp_path / "plugins", preview=True)
+
+
+@pytest.mark.parametrize("docker_host", ["tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:2375"])
+def test_a_daemon_on_loopback_is_on_this_machine(tmp_path: Path, docker_host: str) -> None:
+    """Its plugins directory is checked where there is one; a forwarded daemon's may be elsewhere."""
+    (tmp_path / "plugins").mkdir(mode=0o777)
+    (tmp_path / "plugins").chmod(0o777)
+    with pytest.raises(FleetError, match="writ"):
+        read(tmp_path, tmp_path / "plugins", docker_host)
+    (warning,) = read(tmp_path, tmp_path / "elsewhere", docker_host)
+    assert "not on this machine" in warning
+    (warning,) = read(tmp_path, tmp_path / "plugins", "tcp://192.0.2.1:2375")
+    assert "not on this machine" in warning
