@@ -10,7 +10,7 @@ import pulumi
 import pulumi_docker as docker
 
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
-from components.hooks import container_hooks
+from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
 from fleet import container, identity
 from fleet.files import FamilyFiles, scripts
@@ -49,7 +49,7 @@ class Fleet(pulumi.ComponentResource):
             driver="bridge",
             options={"com.docker.network.bridge.enable_icc": "false"},
             labels=[{"label": identity.LABEL_STACK, "value": args.settings.stack}],
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(args.settings.stack)),
         )
         self.runtimes = {}
         after = [by_urn(self.network)]

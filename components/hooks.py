@@ -11,7 +11,7 @@ import pulumi
 from fleet import host
 from fleet.gate import gate_report
 from fleet.identity import container_name
-from fleet.leftover import clear_container
+from fleet.leftover import clear_container, clear_network
 from fleet.masking import mask_for
 from fleet.problems import FleetError
 from fleet.registry import Family
@@ -43,6 +43,15 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
         before_create=[pulumi.ResourceHook("clear-leftover", clear)],
         on_error=[pulumi.ErrorHook("report-failure", report_failure)],
     )
+
+
+def network_hooks(stack: str) -> pulumi.ResourceHookBinding:
+    """Return the hooks of the stack's network; call it once, too. The network is not created where it raises."""
+
+    async def clear(_: pulumi.ResourceHookArgs) -> None:
+        _warn(await _in_thread(partial(clear_network, stack)))
+
+    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("clear-leftover-network", clear)])
 
 
 async def _in_thread(work: Callable[[], T]) -> T:

@@ -1,7 +1,8 @@
 """Removes what a killed `up` left under a name of the fleet, just before the engine creates what is to stand there.
 
 By then the engine has deleted every container it knows under a family's name. One that is still there, with this
-stack's and this family's labels, was created by an `up` that died before it could write so down.
+stack's and this family's labels, was created by an `up` that died before it could write so down. The same goes for a
+network with the stack's label.
 """
 
 from contextlib import closing
@@ -50,3 +51,32 @@ def remove_leftover(client: docker.DockerClient, name: str, stack: str, grace: i
     except NotFound:
         return None
     return was
+
+
+def clear_network(stack: str) -> str | None:
+    """Remove a network of the stack that the engine does not know, and return what to tell the operator, or None.
+
+    Raises FleetError, and touches nothing, where somebody else made the network or something running is attached.
+    Containers that are stopped look for their network by its name when they start.
+    """
+    name = identity.network_name(stack)
+    with closing(host.connect()) as client, host.asking():
+        try:
+            network = client.networks.get(name)
+        except NotFound:
+            return None
+        if (network.attrs["Labels"] or {}).get(identity.LABEL_STACK) != stack:
+            raise FleetError(
+                f"network {name}: was not made by this stack, and is left as it is. Mend it with: docker network rm "
+                f"{name} (docker network inspect {name} shows who made and who uses it)"
+            )
+        attached = sorted(each["Name"] for each in (network.attrs["Containers"] or {}).values())
+        if attached:
+            raise FleetError(
+                f"network {name}: is not in the stack's state, but in use by {', '.join(attached)}. If the state was "
+                "lost and there is a copy: pulumi stack import --file COPY. Otherwise take them off, and the next up "
+                "makes the network and the families' containers anew, their volumes stay: "
+                f"for each in {' '.join(attached)}; do docker network disconnect -f {name} $each; done"
+            )
+        network.remove()
+    return f"removed the network {name}, which an interrupted up had left"

@@ -2,11 +2,13 @@
 
 import contextlib
 import copy
+import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 from docker.models.containers import Container
+from docker.models.networks import Network
 
 from fleet import identity
 from tests.support.fleet import FleetUnderTest
@@ -54,6 +56,11 @@ def stranger(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Contai
         yield made
     finally:
         made.remove(force=True)
+
+
+def network(fleet: FleetUnderTest, labels: dict[str, str]) -> Network:
+    """Make a network under the name of the stack's."""
+    return fleet.client.networks.create(identity.network_name(fleet.stack.name), labels=labels)
 
 
 def test_a_bad_registry_is_refused_with_every_problem(up: FleetUnderTest) -> None:
@@ -141,3 +148,48 @@ def test_a_volume_of_the_right_name_is_taken_over_with_a_notice(fleet: FleetUnde
     fleet.put("ash", "memory.txt", "from before")
     assert "its data is used" in fleet.up().text
     assert (fleet.data("ash") / "memory.txt").read_text() == "from before"
+
+
+def test_a_network_that_an_up_left_makes_way(fleet: FleetUnderTest) -> None:
+    """One with this stack's label that nothing is on may be all that a killed `up` leaves; it is made anew."""
+    fleet.declare("ash")
+    left = network(fleet, {identity.LABEL_STACK: fleet.stack.name})
+    assert f"removed the network {left.name}" in fleet.up().text
+    assert fleet.state("ash") == "running"
+    assert fleet.silent(refreshed=True)
+
+
+def test_a_network_of_somebody_else_stops_up_before_anything_is_made(fleet: FleetUnderTest) -> None:
+    """It is named and left alone; once it is gone, new families are still new, and come up awake."""
+    fleet.declare("ash")
+    strange = network(fleet, {})
+    run = fleet.up(code=None)
+    assert run.code != 0
+    assert f"network {strange.name}: was not made by this stack" in run.text
+    assert f"docker network rm {strange.name}" in run.text
+    strange.reload()
+    strange.remove()
+    fleet.up()
+    assert fleet.state("ash") == "running"
+
+
+def test_a_fleet_whose_state_was_lost_is_made_anew_by_the_line_that_up_prints(fleet: FleetUnderTest) -> None:
+    """A network with agents on it is not touched; cut off as told, the awake come up gated, sleepers stay asleep."""
+    empty = fleet.stack.state_file.read_bytes()
+    fleet.declare("ash", "birch")
+    fleet.up()
+    fleet.put("ash", "memory.txt", "do not forget")
+    fleet.container("birch").stop()
+    before = fleet.ids()
+    fleet.stack.state_file.write_bytes(empty)
+
+    refused(fleet, f"in use by {fleet.resource('ash')}.")
+    name = identity.network_name(fleet.stack.name)
+    mend = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
+    assert mend in fleet.up(code=None).text
+    subprocess.run(["sh", "-c", mend], check=True)
+    fleet.up()
+    assert [fleet.state(each) for each in ("ash", "birch")] == ["running", "created"]
+    assert not set(before.values()) & set(fleet.ids().values())
+    assert (fleet.data("ash") / "memory.txt").read_text() == "do not forget"
+    assert fleet.silent()
