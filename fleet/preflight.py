@@ -6,10 +6,11 @@ An agent with a dead key boots healthy and fails in every conversation; only the
 import http.client
 import urllib.error
 import urllib.request
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urljoin, urlsplit
+from uuid import UUID
 
 from fleet import identity
 from fleet.host import Host
@@ -57,10 +58,13 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def new_credentials(host: Host, stack: str, digests: Iterable[str]) -> bool:
-    """Tell whether a container of this stack carries credentials that are none of those declared now."""
-    declared = set(digests)
-    return any(seen.labels.get(identity.LABEL_CREDENTIALS) not in declared for seen in host.ours(stack).values())
+def new_credentials(host: Host, stack: str, digests: Mapping[UUID, str]) -> bool:
+    """Tell whether a family's own container carries other credentials than those declared for it in `digests`."""
+    return any(
+        seen.labels.get(identity.LABEL_CREDENTIALS) != digests[family_id]
+        for family_id, seen in host.ours(stack).items()
+        if family_id in digests
+    )
 
 
 def ask_provider(llm: Llm, api_key: str) -> Preflight:

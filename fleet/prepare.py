@@ -88,10 +88,13 @@ def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, 
 
 
 def _check_key(families: list[Family], settings: Settings, seen: Host, speech: Speech) -> None:
-    digests = {container.credentials_of(family, settings) for family in families}
+    digests = {family.id: container.credentials_of(family, settings) for family in families}
     rolling = preflight.new_credentials(seen, settings.stack, digests)
-    first = not seen.ours(settings.stack) and settings.llm_api_key != preflight.PLACEHOLDER_KEY
+    first = not seen.ours(settings.stack)
     if not rolling and not first:
+        return
+    if settings.llm_api_key == preflight.PLACEHOLDER_KEY:
+        speech.info("hermes-fleet:llmApiKey: a placeholder, which no provider was asked about; agents cannot think yet")
         return
     answer = preflight.ask_provider(settings.llm, settings.llm_api_key)
     if answer.verdict is preflight.Verdict.ACCEPTED:

@@ -121,13 +121,18 @@ def test_a_provider_without_a_known_address_is_not_asked() -> None:
     assert ask_provider(Llm("xiaomi", "m"), "k").verdict is Verdict.UNKNOWN
 
 
-def test_credentials_are_new_when_a_container_carries_others() -> None:
-    """Only a digest that nobody declares any more makes a roll of credentials."""
-    family = make_family("a")
-    host = make_host(make_seen(family, labels={identity.LABEL_CREDENTIALS: "old"}))
-    assert new_credentials(host, STACK, ["new"])
-    assert not new_credentials(host, STACK, ["old", "new"])
-    assert not new_credentials(make_host(), STACK, ["new"])
+def test_credentials_are_new_where_a_family_has_others_on_its_own_container() -> None:
+    """What another family carries counts for nothing: one that is removed brings nobody a new key."""
+    family, removed = make_family("a"), make_family("b")
+    host = make_host(
+        make_seen(family, labels={identity.LABEL_CREDENTIALS: "own"}),
+        make_seen(removed, labels={identity.LABEL_CREDENTIALS: "others"}),
+    )
+    assert new_credentials(host, STACK, {family.id: "new"})
+    assert new_credentials(host, STACK, {family.id: "others", removed.id: "own"})
+    assert not new_credentials(host, STACK, {family.id: "own"})
+    assert not new_credentials(host, STACK, {family.id: "own", make_family("c").id: "first"})
+    assert not new_credentials(make_host(), STACK, {family.id: "new"})
 
 
 @pytest.mark.parametrize("base_url", [None, "https://openrouter.ai/api/v1/"])

@@ -1,12 +1,19 @@
-"""What is checked of the plugins directory before a roll."""
+"""What is checked before a roll: the plugins directory, the new key."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from fleet.prepare import Speech, read_families
+from fleet import identity, preflight
+from fleet.container import credentials_of
+from fleet.host import Host
+from fleet.prepare import Speech, make_ready, read_families
 from fleet.problems import FleetError
-from tests.support.families import make_settings
+from fleet.registry import Family
+from fleet.waves import Placement, WavePlan
+from tests.support.families import make_family, make_host, make_seen, make_settings
 from tests.support.fleet import family
 from tests.support.reaper import write_registry
 
@@ -65,3 +72,52 @@ def test_a_daemon_on_loopback_is_on_this_machine(tmp_path: Path, docker_host: st
     assert "not on this machine" in warning
     (warning,) = read(tmp_path, tmp_path / "plugins", "tcp://192.0.2.1:2375")
     assert "not on this machine" in warning
+
+
+class Rolled:
+    """What `make_ready` says and asks where one family is rolled; the image is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, verdict: preflight.Verdict) -> None:
+        """Let the provider answer so."""
+        self.said, self.asked, self.verdict = list[str](), list[str](), verdict
+        monkeypatch.setattr(preflight, "ask_provider", self.answer)
+
+    def answer(self, _: object, key: str) -> preflight.Preflight:
+        """Note the key that is asked about."""
+        self.asked.append(key)
+        return preflight.Preflight(self.verdict, "answered")
+
+    def make_ready(self, seen: Host, family: Family, **values: Any) -> None:
+        """Prepare the roll of a family."""
+        plan = WavePlan(((Placement(family, start=True),),), ())
+        client: Any = SimpleNamespace(images=SimpleNamespace(get=lambda _: None))
+        make_ready(client, plan, make_settings(**values), seen, Speech(self.said.append, self.said.append))
+
+
+def test_a_new_key_that_is_refused_stops_the_roll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has a container with other credentials would get a dead key."""
+    family, rolled = make_family("smith"), Rolled(monkeypatch, preflight.Verdict.REFUSED)
+    with pytest.raises(FleetError, match="no container was touched"):
+        rolled.make_ready(make_host(make_seen(family, labels={identity.LABEL_CREDENTIALS: "old"})), family)
+    assert rolled.asked == ["sk-unit-test-key"]
+
+
+def test_removing_a_family_with_secrets_of_its_own_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who stay get nothing new."""
+    family, removed = make_family("smith"), make_family("jones")
+    own = {identity.LABEL_CREDENTIALS: credentials_of(family, make_settings())}
+    rolled = Rolled(monkeypatch, preflight.Verdict.REFUSED)
+    seen = make_host(make_seen(family, labels=own), make_seen(removed, labels={identity.LABEL_CREDENTIALS: "chat"}))
+    rolled.make_ready(seen, family)
+    assert (rolled.asked, rolled.said) == ([], [])
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_no_provider_is_asked_about_the_placeholder(monkeypatch: pytest.MonkeyPatch, *, there: bool) -> None:
+    """It is no key, in the first `up` as beside another secret that changes; the operator is reminded of it."""
+    family, rolled = make_family("smith"), Rolled(monkeypatch, preflight.Verdict.REFUSED)
+    seen = make_host(*[make_seen(family, labels={identity.LABEL_CREDENTIALS: "old"})] * there)
+    rolled.make_ready(seen, family, llm_api_key=preflight.PLACEHOLDER_KEY)
+    assert rolled.asked == []
+    (said,) = rolled.said
+    assert "llmApiKey: a placeholder" in said
