@@ -22,8 +22,11 @@ STOP_TIMEOUT = 30
 START_PERIOD = 60
 RETRIES = 3
 
+# What an agent may take to stop: it drains (`rendering.DRAIN_TIMEOUT`), then it closes.
+DRAIN_SECONDS = 15
+
 # s6 kills what is left of a service this long after TERM; its own 3 s would cut an agent off in mid-turn.
-S6_KILL_GRACE_MS = 15_000
+S6_KILL_GRACE_MS = DRAIN_SECONDS * 1000
 
 # What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on, and the agent never drains.
 CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")

@@ -12,7 +12,7 @@ from fleet.problems import FleetError
 from fleet.refusals import notices, refuse
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
-from fleet.settings import Settings
+from fleet.settings import Rollout, Settings
 from fleet.waves import WavePlan, plan_waves
 
 Say = Callable[[str], None]
@@ -82,9 +82,19 @@ def plan_roll(
 def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Host, speech: Speech) -> None:
     """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
     families = [placement.family for placement in plan.placements]
+    if settings.rollout.stop_grace < container.DRAIN_SECONDS:
+        speech.warn(_short_grace(settings.rollout.stop_grace))
     if settings.rollout.preflight:
         _check_key(families, settings, seen, speech)
     image.ensure_images(client, (container.image_of(family, settings) for family in families), speech.info)
+
+
+def _short_grace(seconds: int) -> str:
+    return (
+        f"hermes-fleet:rollout.stop_grace: {seconds} s is less than the {container.DRAIN_SECONDS} s that an agent may "
+        "take to finish its turn and close, so the next roll may kill the containers that this one makes in mid-turn. "
+        f"Mend it with: pulumi config set --path hermes-fleet:rollout.stop_grace {Rollout().stop_grace}"
+    )
 
 
 def _check_key(families: list[Family], settings: Settings, seen: Host, speech: Speech) -> None:

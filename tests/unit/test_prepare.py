@@ -1,4 +1,4 @@
-"""What is checked before a roll: the plugins directory, the new key."""
+"""What is checked before a roll: the plugins directory, the new key, the grace that agents get."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +12,7 @@ from fleet.host import Host
 from fleet.prepare import Speech, make_ready, read_families
 from fleet.problems import FleetError
 from fleet.registry import Family
+from fleet.settings import Rollout
 from fleet.waves import Placement, WavePlan
 from tests.support.families import make_family, make_host, make_seen, make_settings
 from tests.support.fleet import family
@@ -121,3 +122,14 @@ def test_no_provider_is_asked_about_the_placeholder(monkeypatch: pytest.MonkeyPa
     assert rolled.asked == []
     (said,) = rolled.said
     assert "llmApiKey: a placeholder" in said
+
+
+def test_a_grace_too_short_to_drain_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent would be killed in mid-turn by the next roll; enough grace is not worth a word."""
+    family, rolled = make_family("smith"), Rolled(monkeypatch, preflight.Verdict.ACCEPTED)
+    for seconds in (15, 14, 1):
+        rolled.make_ready(make_host(), family, rollout=Rollout(stop_grace=seconds, preflight=False))
+    assert [said.partition(" is ")[0] for said in rolled.said] == [
+        "hermes-fleet:rollout.stop_grace: 14 s",
+        "hermes-fleet:rollout.stop_grace: 1 s",
+    ]
