@@ -7,16 +7,33 @@ ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STATE="$ROOT/.state"  # of the dev stack: backend, passphrase, keys
 TOOLS="$ROOT/.tools"  # caches and half-made things; may be deleted at any time
 export ROOT STATE TOOLS
+# A user without HOME has a home all the same.
+if [ -z "${HOME:-}" ]; then
+  unset HOME
+  HOME=~
+fi
+export HOME
 # The docker command would follow its current context; the provider and docker-py only know DOCKER_HOST and the default.
+# shellcheck disable=SC2034  # tools/docker.sh names it
+OWN_CONTEXT="${DOCKER_CONTEXT:-}"
 export DOCKER_CONTEXT=default
+# With .state/env sourced this may be the folder of the offline provider; the user's own is meant.
+if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION; fi
+# shellcheck source=tools/no-proxy.sh
+. "$ROOT/tools/no-proxy.sh"
+
+# Some commands end quietly when they are interrupted: the script must not take that for their answer.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 say() { printf '==> %s\n' "$*"; }
 
 # Names each disk that is all but full: few programs say so themselves.
 full_disks() {
   local place free
-  for place in "$ROOT" "${HOME:-/}" "${TMPDIR:-/tmp}"; do
-    free="$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')"
+  for place in "$ROOT" "$HOME" "${TMPDIR:-/tmp}"; do
+    if [ ! -e "$place" ]; then continue; fi
+    free="$(df -Pk "$place" 2>/dev/null | awk 'NR == 2 { print int($4 / 1024) }')" || continue
     if [ -n "$free" ] && [ "$free" -lt 100 ]; then printf '  disk:     only %s MB are free where %s is\n' "$free" "$place"; fi
   done
 }
@@ -54,15 +71,30 @@ is_debian() {
   )
 }
 
+# alone: waits until no other set-up of this checkout is at work, and keeps others out until this script ends.
+# The lock is held by file descriptor 9. A killed script's own commands keep it while they still work; a daemon must
+# not take it along (9>&-).
+alone() {
+  if [ "${HERMES_FLEET_ALONE:-}" = "$ROOT" ]; then return; fi # the script that called this one has it
+  have flock || fail "two set-ups at once could not be kept apart" "flock" "the command is not installed" \
+    "install the package util-linux"
+  { mkdir -p "$TOOLS" && : >>"$TOOLS/lock"; } 2>/dev/null || fail "cannot write to $TOOLS" "touch $TOOLS/lock" "" \
+    "make the repository's folder writable for $(id -un), or free some disk space (df -h $ROOT)"
+  exec 9>>"$TOOLS/lock"
+  if ! flock --nonblock 9; then
+    say "another set-up of this checkout is at work; waiting for it"
+    flock 9
+  fi
+  export HERMES_FLEET_ALONE="$ROOT"
+  rm -rf "$TOOLS"/tmp.* # what a killed set-up left
+}
+
 # Makes a directory for half-made things that is removed when the script ends; its path is in $SCRATCH.
 scratch() {
-  mkdir -p "$TOOLS" 2>/dev/null || fail "cannot write to $TOOLS" "mkdir -p $TOOLS" "" \
-    "make the repository's folder writable, or free some disk space (df -h $ROOT)"
+  alone
   SCRATCH="$(mktemp -d "$TOOLS/tmp.XXXXXX" 2>&1)" || fail "cannot make a scratch folder" "mktemp -d in $TOOLS" "$SCRATCH" \
     "free some disk space (df -h $ROOT)"
   trap 'rm -rf "$SCRATCH"' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
 }
 
 # The folder of the dev stack's state: its owner's alone.
@@ -77,8 +109,10 @@ apt_install() {
   shift
   is_debian || fail "$why" "" "this is no Debian or Ubuntu machine" "install the equivalent of: $*"
   is_root || fail "$why" "" "only root can install packages" "sudo apt-get install --yes --no-install-recommends $*"
+  alone
   say "installing $* ($why)"
-  { quietly apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } ||
+  # A package may start a daemon, which must not keep the lock.
+  { quietly apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } 9>&- ||
     fail "$why" "apt-get update && apt-get install --yes --no-install-recommends $*" "$(last 5)" \
       "look at the answer above; often /etc/apt/sources.list, the network or the disk (df -h)"
 }

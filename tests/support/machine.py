@@ -18,8 +18,8 @@ COPIED = (
 )
 # What every Debian machine has.
 PLAIN = (
-    "awk basename bash cat chmod cp curl cut date df dirname echo env find grep gzip head install ln ls make"
-    " mkdir mktemp mv nohup od printf ps rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout"
+    "awk basename bash cat chmod cp curl cut date df dirname echo env find flock grep gzip head install ln ls make"
+    " mkdir mktemp mv nohup od printf ps readlink rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout"
     " touch tr true uname uniq wc xargs"
 )
 DEBIAN = "ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='Debian GNU/Linux 12 (bookworm)'\n"
@@ -83,8 +83,8 @@ class Machine:
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 
-    def run(self, *words: str, **environment: str) -> Answer:
-        """Run a script of the repository to its end."""
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a script of the repository in a process group of its own, and return it while it runs."""
         env = {
             "PATH": str(self.commands),
             "HOME": str(self.home),
@@ -93,16 +93,25 @@ class Machine:
             **{name: os.environ[name] for name in ("TMPDIR",) if name in os.environ},
             **environment,
         }
-        done = subprocess.run(
+        return subprocess.Popen(
             ["/bin/bash", *words],
             cwd=self.repository,
             env=env,
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=120,
+            start_new_session=True,
         )
-        return Answer(done.returncode, done.stdout, done.stderr)
+
+    def run(self, *words: str, **environment: str) -> Answer:
+        """Run a script of the repository to its end."""
+        with self.start(*words, **environment) as process:
+            try:
+                said, complained = process.communicate(timeout=120)
+            finally:
+                process.kill()
+        return Answer(process.returncode, said, complained)
 
     def leftovers(self) -> list[str]:
         """Return what is lying around half made."""
