@@ -4,17 +4,25 @@
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VENV="$ROOT/.venv"
-STAMP="$VENV/.locked"
+STAMP="$VENV/.locked" # the lock file that it was filled from
+PLACE="$VENV/.place"  # where it was made and for which Python: it works nowhere else, and with no other
 LEVEL="${1:-run}"
 
 if [ "$LEVEL" = dev ]; then LOCK=requirements-dev.lock; else LOCK=requirements.lock; fi
 
 stamp_of() { printf '%s %s\n' "$1" "$(digest "$ROOT/$1")"; }
 
-# is_current LOCKFILE: whether the environment was made from this very lock and still has a Python.
-is_current() {
-  [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(stamp_of "$1")" ] && "$VENV/bin/python" -c '' 2>/dev/null
+# Prints where the environment is and which Python it has by now; fails where it has none.
+place_of() {
+  "$VENV/bin/python" -c 'import os, sys
+print("%s for Python %d.%d" % (os.path.realpath(sys.argv[1]), *sys.version_info[:2]))' "$VENV" 2>/dev/null
 }
+
+# fits: whether the environment is all there, where it was made, and has the Python that it was made for.
+fits() { [ -f "$PLACE" ] && place="$(place_of)" && [ "$(cat "$PLACE")" = "$place" ]; }
+
+# is_current LOCKFILE: whether the environment was filled from this very lock.
+is_current() { [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(stamp_of "$1")" ]; }
 
 recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
@@ -38,7 +46,8 @@ seen_pythons() {
   done
 }
 
-if is_current "$LOCK" || is_current requirements-dev.lock; then exit 0; fi
+alone
+if fits && { is_current "$LOCK" || is_current requirements-dev.lock; }; then exit 0; fi
 
 python="$(find_python)" || {
   if ! have python3 && [ -z "${PYTHON:-}" ] && is_debian && is_root; then
@@ -55,8 +64,7 @@ if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
 fi
 
 fresh=
-# pip's command is the last thing that an environment gets: without it, the run that made it was interrupted.
-if ! recent_enough "$VENV/bin/python" || [ ! -x "$VENV/bin/pip" ]; then
+if ! fits || ! recent_enough "$VENV/bin/python"; then
   fresh=yes
   rm -rf "$VENV"
   say "making the Python environment .venv with $("$python" --version 2>&1)"
@@ -65,6 +73,7 @@ if ! recent_enough "$VENV/bin/python" || [ ! -x "$VENV/bin/pip" ]; then
     fail "the Python environment could not be made" "$python -m venv $VENV" "$(last 5)" \
       "free disk space where it says so (df -h $ROOT), or install the package python3-venv"
   }
+  place_of >"$PLACE"
 fi
 say "installing the locked requirements ($LOCK)"
 rm -f "$STAMP"

@@ -1,4 +1,12 @@
 from tests.support.machine import Machine
+from tests.support.waiting import until
+
+SLOW_PYTHON = r"""
+if [ "$1 $2" = "-m venv" ]; then
+  touch begun; until [ -e go ]; do sleep 0.1; done
+  mkdir -p "$3/bin"; printf '#!/bin/bash\n' >"$3/bin/python"; chmod 755 "$3/bin/python"
+fi
+"""
 
 
 def test_an_old_python_is_named(machine: Machine) -> None:
@@ -50,6 +58,30 @@ def python_with_pip(machine: Machine, pip: str) -> None:
     )
 
 
+def python_that_knows_its_place(machine: Machine) -> None:
+    """Give the machine a Python 3.11 whose environments tell where they are and which Python they have by now."""
+    (machine.home / "version").write_text("3.11")
+    machine.command(
+        "python3",
+        'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"\n'
+        """printf '#!/bin/bash\\n[ "$1" != -c ] || echo "$3 for Python """
+        f"""$(cat {machine.home}/version)"\\n' >"$3/bin/python"\n"""
+        'chmod 755 "$3/bin/python"; fi',
+    )
+
+
+def test_an_environment_that_would_not_work_any_more_is_made_anew(machine: Machine) -> None:
+    """After the machine's Python was upgraded, and in a checkout that was moved or copied."""
+    python_that_knows_its_place(machine)
+    (machine.repository / "requirements.lock").write_text("a==1\n")
+    made = "making the Python environment"
+    assert [made in machine.run("tools/python.sh").said for _ in range(2)] == [True, False]
+    (machine.home / "version").write_text("3.12")
+    assert [made in machine.run("tools/python.sh").said for _ in range(2)] == [True, False]
+    machine.repository = machine.repository.rename(machine.repository.with_name("moved"))
+    assert [made in machine.run("tools/python.sh").said for _ in range(2)] == [True, False]
+
+
 def test_a_failed_install_leaves_no_environment(machine: Machine) -> None:
     """Requirements that cannot be had leave nothing half made, and say why."""
     python_with_pip(machine, "echo No space left on device; exit 1")
@@ -94,3 +126,27 @@ def test_an_environment_is_made_once(machine: Machine) -> None:
     for level in ("dev", "run"):
         again = machine.run("tools/python.sh", level)
         assert (again.code, again.said) == (0, "")
+
+
+def test_two_at_once_take_turns(machine: Machine) -> None:
+    """The second set-up of a checkout says that it waits, and then finds everything done."""
+    machine.command("python3", SLOW_PYTHON)
+    (machine.repository / "requirements.lock").write_text("a==1\n")
+    first = machine.start("tools/python.sh")
+    until((machine.repository / "begun").exists, 60)
+    second = machine.start("tools/python.sh")
+    assert second.stdout
+    assert "another set-up of this checkout is at work; waiting" in second.stdout.readline()
+    (machine.repository / "go").touch()
+    assert first.communicate()[0].count("making the Python environment") == 1
+    assert second.communicate() == ("", "")
+    assert (first.returncode, second.returncode) == (0, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_named(machine: Machine) -> None:
+    """Without its folder for caches no script gets anywhere; that is said, and no other cause."""
+    (machine.repository / ".tools").write_text("in the way")
+    answer = machine.run("tools/python.sh")
+    assert answer.code == 1
+    assert f"cannot write to {machine.repository}/.tools" in answer.complained
+    assert "make the repository's folder writable" in answer.complained
