@@ -9,31 +9,47 @@ START="sudo apt-get install --yes docker.io && sudo systemctl start docker"
 
 # answers: whether a daemon answers; its version is in $answer, else what was said instead.
 answers() {
+  HUNG=0
   have docker || { answer="the docker command is not installed"; return 1; }
-  answer="$(timeout 20 docker version --format '{{.Server.Version}}' 2>&1 </dev/null)"
+  local code=0
+  answer="$(timeout --foreground 20 docker version --format '{{.Server.Version}}' 2>&1 </dev/null)" || code=$?
+  if [ "$code" = 124 ]; then answer="nothing in 20 seconds"; fi
+  answer="${answer##*$'\n'}" # the command may first complain of its own settings
+  HUNG=$((code == 124))
+  return "$code"
 }
 
 where() { printf '%s' "${DOCKER_HOST:-unix:///var/run/docker.sock}"; }
 
+# Prints name and address of the daemon that the user's docker command talks to by its context, where that is another one.
+other_context() {
+  local name='' host=''
+  if [ -n "${DOCKER_HOST:-}" ] || ! have docker; then return; fi
+  read -r name host < <(DOCKER_CONTEXT="$OWN_CONTEXT" docker context inspect --format '{{.Name}} {{.Endpoints.docker.Host}}' 2>/dev/null) || true
+  case "$name" in '' | default) ;; *) printf '%s %s' "$name" "$host" ;; esac
+}
+
 # explain: fails with the cause of what `answers` found, each with its own mend.
 explain() {
+  local tried other mend="install and start Docker: https://docs.docker.com/engine/install"
+  tried="docker version ($(where))"
   case "$answer" in
-    *[Pp]ermission\ denied*)
-      fail "this user may not talk to the Docker daemon" "docker version ($(where))" "$(printf '%s' "$answer" | tail -n1)" \
+    *[Pp]ermission\ denied\ while\ trying\ to\ connect* | *connect:\ permission\ denied*)
+      fail "this user may not talk to the Docker daemon" "$tried" "$answer" \
         "sudo usermod -aG docker $(id -un), then log in again (or run: newgrp docker)" ;;
   esac
   if [ -n "${DOCKER_HOST:-}" ]; then
-    fail "no Docker daemon answers at DOCKER_HOST" "docker version ($(where))" "$(printf '%s' "$answer" | tail -n1)" \
+    fail "no Docker daemon answers at DOCKER_HOST" "$tried" "$answer" \
       "start that daemon, or unset DOCKER_HOST to use the one of this machine"
   fi
-  if is_debian && is_root; then
-    fail "no Docker daemon is running" "docker version ($(where))" "$(printf '%s' "$answer" | tail -n1)" "make docker"
+  if [ "$HUNG" = 1 ]; then fail "the Docker daemon does not answer" "$tried" "$answer" "sudo systemctl restart docker; its log: journalctl -u docker"; fi
+  other="$(other_context)"
+  if [ -n "$other" ]; then
+    fail "no Docker daemon is running at the default address, and Pulumi's docker provider heeds no docker context" "$tried" "$answer" \
+      "to use the daemon of your context ${other% *}: export DOCKER_HOST=${other#* }"
   fi
-  if is_debian; then
-    fail "no Docker daemon is running" "docker version ($(where))" "$(printf '%s' "$answer" | tail -n1)" "$START"
-  fi
-  fail "no Docker daemon is running" "docker version ($(where))" "$(printf '%s' "$answer" | tail -n1)" \
-    "install and start Docker: https://docs.docker.com/engine/install"
+  if is_debian && is_root; then mend="make docker"; elif is_debian; then mend="$START"; fi
+  fail "no Docker daemon is running" "$tried" "$answer" "$mend"
 }
 
 check() {
@@ -42,46 +58,50 @@ check() {
     fail "the Docker daemon is too old" "docker version ($(where))" "$answer" "upgrade Docker to $OLDEST or later"
 }
 
-start() {
-  if answers; then
-    say "Docker $answer is running"
-    return
-  fi
-  if [ -n "${DOCKER_HOST:-}" ] || ! is_debian || ! is_root; then explain; fi
-  case "$answer" in *[Pp]ermission\ denied*) explain ;; esac
-  if ! have dockerd || ! have docker; then
-    local packages=(docker.io)
-    # Newer releases have the command in a package of its own.
-    apt-get update -qq >/dev/null 2>&1 || true
-    if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
-    apt_install "Docker is needed" "${packages[@]}"
-  fi
-  if answers; then # the package has started it
-    say "Docker $answer is running"
-    return
-  fi
-  local log="$STATE/dockerd.log" pid=
-  make_state
-  if [ -d /run/systemd/system ]; then
-    say "starting Docker with systemd"
-    quietly systemctl start docker || fail "Docker could not be started" "systemctl start docker" "$(last 5)" "journalctl -u docker"
-  else
-    say "starting dockerd; its log is .state/dockerd.log"
-    (umask 077 && : >"$log")
-    setsid nohup dockerd >"$log" 2>&1 </dev/null &
-    pid=$!
-  fi
+# await_daemon [PID]: waits until a daemon answers, as long as the process lives.
+await_daemon() {
   local left
   for ((left = 120; left > 0; left--)); do
-    if answers; then
-      say "Docker $answer is running"
-      return
-    fi
-    if [ -n "$pid" ] && ! kill -0 "$pid" 2>/dev/null; then break; fi
+    if answers; then return; fi
+    if [ -n "${1:-}" ] && ! kill -0 "$1" 2>/dev/null; then return 1; fi
     sleep 0.5
   done
-  fail "dockerd does not come up" "dockerd (log: $log)" "$(grep -iE 'fail|error' "$log" | tail -n 4 | cut -c1-300)" \
-    "read the log; in a container of its own dockerd needs --privileged"
+  return 1
+}
+
+start_with_systemd() {
+  say "starting Docker with systemd"
+  if quietly systemctl start docker && await_daemon; then return; fi
+  fail "Docker could not be started" "systemctl start docker" "$(last 5)" "read its log: journalctl -u docker"
+}
+
+start_alone() {
+  local log="$STATE/dockerd.log"
+  make_state
+  say "starting dockerd; its log is .state/dockerd.log"
+  (umask 077 && : >"$log")
+  setsid nohup dockerd >"$log" 2>&1 </dev/null 9>&- &
+  if await_daemon "$!"; then return; fi
+  answer="$(grep -iE 'fail|error' "$log" || cat "$log")"
+  fail "dockerd does not come up" "dockerd (log: $log)" "$(last 4)" "read the log; in a container of its own dockerd needs --privileged"
+}
+
+start() {
+  alone
+  if ! answers; then
+    if [ -n "${DOCKER_HOST:-}" ] || [ "$HUNG" = 1 ] || ! is_debian || ! is_root; then explain; fi
+    case "$answer" in *[Pp]ermission\ denied*) explain ;; esac
+    if ! have dockerd || ! have docker; then
+      local packages=(docker.io)
+      # Newer releases have the command in a package of its own.
+      apt-get update -qq >/dev/null 2>&1 || true
+      if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
+      apt_install "Docker is needed" "${packages[@]}"
+    fi
+    # The package may have started it.
+    if answers; then :; elif [ -d "${SYSTEMD:-/run/systemd/system}" ]; then start_with_systemd; else start_alone; fi
+  fi
+  say "Docker $answer is running"
 }
 
 case "${1:-}" in

@@ -1,3 +1,7 @@
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.support.machine import Machine
@@ -86,9 +90,71 @@ def test_a_daemon_that_dies_shows_its_last_words(machine: Machine) -> None:
     """The daemon's own error is in the message, and where its log is."""
     machine.user(0)
     machine.command("docker", f"echo '{NOBODY}' >&2; exit 1")
-    for name in ("dockerd", "systemctl"):
-        machine.command(name, "echo 'failed to start daemon: no space left on device' >&2; exit 1")
-    answer = machine.run("tools/docker.sh", "start")
+    machine.command("dockerd", "echo 'failed to start daemon: no space left on device' >&2; exit 1")
+    answer = machine.run("tools/docker.sh", "start", SYSTEMD=str(machine.home / "none"))
     assert answer.code == 1
     assert "no space left on device" in answer.complained
     assert (machine.repository / ".state").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_daemon_that_systemd_cannot_start(machine: Machine) -> None:
+    """What systemd answered is shown, and where its log is; there is none of ours."""
+    machine.user(0)
+    machine.command("docker", f"echo '{NOBODY}' >&2; exit 1")
+    machine.command("dockerd", "exit 1")
+    machine.command("systemctl", "echo 'Job for docker.service failed.' >&2; exit 1")
+    answer = machine.run("tools/docker.sh", "start", SYSTEMD=str(machine.home))
+    assert answer.code == 1
+    assert "Job for docker.service failed." in answer.complained
+    assert "journalctl -u docker" in answer.complained.partition("mend:")[2]
+    assert "stopped at line" not in answer.complained
+    assert machine.called("dockerd") == []
+
+
+def test_the_daemon_of_another_context_is_named(machine: Machine) -> None:
+    """Where only the docker command knows the daemon, its address is given in the way that the provider knows."""
+    address = "unix:///home/somebody/.colima/docker.sock"
+    machine.command(
+        "docker",
+        f'if [ "$1 $DOCKER_CONTEXT" = "context " ]; then echo "colima {address}"; else echo "{NOBODY}" >&2; exit 1; fi',
+    )
+    answer = machine.run("tools/docker.sh", "check")
+    assert answer.code == 1
+    assert f"your context colima: export DOCKER_HOST={address}" in answer.complained
+    assert "apt-get" not in answer.complained
+
+
+def test_settings_that_cannot_be_read_are_not_the_daemons_refusal(machine: Machine) -> None:
+    """What the docker command says of its own settings hides neither a daemon that runs nor one that does not."""
+    unreadable = "echo 'WARNING: Error loading config file: open config.json: permission denied' >&2"
+    machine.command("docker", f"{unreadable}; echo '{NOBODY}' >&2; exit 1")
+    assert "no Docker daemon is running" in machine.run("tools/docker.sh", "check").complained
+    machine.command("docker", f"{unreadable}; echo 20.10.24")
+    assert machine.run("tools/docker.sh", "check").code == 0
+
+
+def test_a_daemon_that_hangs_is_not_taken_for_a_stopped_one(machine: Machine) -> None:
+    """No answer in time is said as such."""
+    machine.command("docker", "exit 0")
+    machine.command("timeout", "exit 124")
+    answer = machine.run("tools/docker.sh", "check")
+    assert answer.code == 1
+    assert "the Docker daemon does not answer" in answer.complained
+    assert "nothing in 20 seconds" in answer.complained
+    assert "systemctl restart docker" in answer.complained
+
+
+def test_a_daemon_that_was_started_keeps_nobody_waiting(machine: Machine) -> None:
+    """Docker outlives the set-up that started it, and does not hold its lock."""
+    machine.user(0)
+    machine.command("docker", "[ -s running ] && echo 20.10.24")
+    machine.command("dockerd", "echo $$ >running; exec sleep 600")
+    answer = machine.run("tools/docker.sh", "start", SYSTEMD=str(machine.home / "none"))
+    running = int((machine.repository / "running").read_text())
+    try:
+        assert answer.said.splitlines()[-1] == "==> Docker 20.10.24 is running", answer.complained
+        assert Path(f"/proc/{running}").exists()
+        again = machine.run("-c", ". tools/lib.sh; alone; echo done")
+        assert again.said == "done\n"
+    finally:
+        os.kill(running, signal.SIGKILL)
