@@ -8,21 +8,21 @@ OFFLINE="$ROOT/tools/offline-docker-provider/install.sh"
 CHOSEN="$TOOLS/pulumi-plugin-home" # the Pulumi home to use for the dev stack; empty: the user's own
 REFUSED="$TOOLS/docker-plugin-refused"
 
-# The stand-in lives in a Pulumi home of this repository; the official plugin is looked for in the user's own.
-if [ "$HOME_DIR" = "$TOOLS/pulumi-home" ]; then HOME_DIR="$HOME/.pulumi"; fi
-
+alone
 asked="$(echo "$ROOT"/.venv/lib/python3*/site-packages/pulumi_docker/pulumi-plugin.json)"
 [ -f "$asked" ] || fail "the Pulumi SDK for docker is not installed" "$asked" "no such file" "make setup"
 VERSION="$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$asked")"
 PLUGIN="$HOME_DIR/plugins/resource-docker-v$VERSION/pulumi-resource-docker"
+
+# Pulumi leaves a mark beside a plugin while it unpacks it.
+installed() { [ -x "$PLUGIN" ] && [ ! -e "${PLUGIN%/*}.partial" ]; }
 
 choose() {
   printf '%s\n' "$1" >"$CHOSEN.new"
   mv "$CHOSEN.new" "$CHOSEN"
 }
 
-mkdir -p "$TOOLS"
-if [ -x "$PLUGIN" ]; then
+if installed; then
   if [ ! -f "$CHOSEN" ] || [ -n "$(cat "$CHOSEN")" ]; then say "docker plugin $VERSION: the official one in $HOME_DIR/plugins"; fi
   rm -f "$REFUSED"
   choose ""
@@ -34,8 +34,8 @@ answer=
 if [ "${1:-}" = again ] || [ -z "$(find "$REFUSED" -mtime -1 2>/dev/null)" ]; then
   say "downloading the docker plugin $VERSION"
   PULUMI="$(cat "$TOOLS/pulumi-bin" 2>/dev/null)/pulumi"
-  if answer="$(PULUMI_HOME="$HOME_DIR" PULUMI_SKIP_UPDATE_CHECK=true timeout 600 "$PULUMI" plugin install resource docker "$VERSION" 2>&1 </dev/null)" &&
-    [ -x "$PLUGIN" ]; then
+  if answer="$(PULUMI_HOME="$HOME_DIR" PULUMI_SKIP_UPDATE_CHECK=true timeout --foreground 600 "$PULUMI" plugin install resource docker "$VERSION" 2>&1 </dev/null)" &&
+    installed; then
     rm -f "$REFUSED"
     choose ""
     say "docker plugin $VERSION: the official one, downloaded into $HOME_DIR/plugins"
@@ -43,14 +43,15 @@ if [ "${1:-}" = again ] || [ -z "$(find "$REFUSED" -mtime -1 2>/dev/null)" ]; th
   fi
   printf '%s\n' "$answer" >"$REFUSED"
 else
-  answer="$(cat "$REFUSED") (a while ago; make plugin tries again)"
+  answer="$(cat "$REFUSED")"
 fi
 
 if [ -f "$OFFLINE" ]; then
   sh "$OFFLINE"
   choose "$TOOLS/pulumi-home"
+  say "docker plugin $VERSION: the offline provider of this repository, because the official one could not be downloaded ($(last 1)); try again: make plugin"
   exit 0
 fi
 fail "there is no docker plugin $VERSION for Pulumi" "$PLUGIN
-pulumi plugin install resource docker $VERSION" "$(printf '%s' "$answer" | tail -n 3 | cut -c1-300)" \
-  "check the network, or copy the plugin's folder from another machine to ${PLUGIN%/*}"
+pulumi plugin install resource docker $VERSION" "$(last 3)" \
+  "check the network, then try again: make plugin; or copy the plugin's folder from another machine to ${PLUGIN%/*}"

@@ -14,4 +14,3 @@ exec "$root/.venv/bin/python" "$root/tools/offline-docker-provider" "$@"
 LAUNCHER
 chmod 755 "$launcher.new"
 mv "$launcher.new" "$launcher"
-echo "==> docker plugin $here: the offline provider of this repository, because the official one could not be downloaded"
