@@ -12,14 +12,14 @@ export PULUMI_SKIP_UPDATE_CHECK=true
 
 seen=() # what was found and why it will not do
 
-# usable FOLDER: whether there is a recent CLI in it, with the language host beside it.
+# usable FOLDER [HOST]: whether there is a recent CLI in it, with the language host beside it or where HOST is.
 usable() {
   local version
   [ -x "$1/pulumi" ] || return 1
   version="$("$1/pulumi" version 2>/dev/null)" || { seen+=("$1/pulumi does not run"); return 1; }
   version="${version#v}"
   version_at_least "${version%%[-+]*}" "$VERSION" || { seen+=("$1/pulumi is $version, older than $VERSION"); return 1; }
-  [ -x "$1/$HOST" ] || { seen+=("$1 has no $HOST beside the CLI"); return 1; }
+  [ -x "$1/$HOST" ] || [ -x "${2:-}" ] || { seen+=("$1 has no $HOST beside the CLI"); return 1; }
   FOUND="$version"
 }
 
@@ -36,8 +36,11 @@ choose() {
 # install_from FOLDER HOW: puts the files of a complete FOLDER where they belong; the CLI last, so that it is never there alone.
 install_from() {
   local file
-  if ! answer="$({ mkdir -p "$TARGET.new" && cp -p "$1"/* "$TARGET.new/"; } 2>&1)"; then
-    rm -rf "$TARGET.new"
+  # Pulumi's home may be shared with other checkouts. What an earlier copy left that was killed goes.
+  exec 8<"$(dirname "$TARGET")"
+  flock 8
+  trap 'rm -rf "$SCRATCH" "$TARGET.new"' EXIT
+  if ! answer="$({ rm -rf "$TARGET.new" && mkdir -p "$TARGET.new" && cp -p "$1"/* "$TARGET.new/"; } 2>&1)"; then
     fail "the Pulumi CLI could not be installed into $TARGET" "cp into $TARGET" "$(printf '%s' "$answer" | tail -n1)" \
       "free disk space (df -h $(dirname "$TARGET"))"
   fi
@@ -46,7 +49,6 @@ install_from() {
     if [ "${file##*/}" != pulumi ]; then mv "$file" "$TARGET/"; fi
   done
   mv "$TARGET.new/pulumi" "$TARGET/pulumi"
-  rmdir "$TARGET.new"
   usable "$TARGET" || fail "the Pulumi CLI in $TARGET does not work" "$TARGET/pulumi version" "${seen[*]}" "remove $TARGET and try again"
   choose "$TARGET" "$2"
 }
@@ -54,7 +56,8 @@ install_from() {
 # fetch ADDRESS FILE: with curl, or the Python that is here by now.
 fetch() {
   if have curl; then
-    curl --fail --silent --show-error --location --connect-timeout 10 --output "$2" "$1"
+    # A download that stands still for a minute is given up, and tried again.
+    curl --fail --silent --show-error --location --connect-timeout 10 --speed-limit 1000 --speed-time 60 --retry 2 --output "$2" "$1"
   else
     "$ROOT/.venv/bin/python" -c 'import socket, sys, urllib.request
 socket.setdefaulttimeout(30)
@@ -85,12 +88,27 @@ download() {
   [ -x "$SCRATCH/pulumi/pulumi" ] && [ -x "$SCRATCH/pulumi/$HOST" ] || { answer="$archive does not hold pulumi and $HOST"; return 1; }
 }
 
+# Go fills gigabytes of caches: the user's own where that can be written, else ones below .tools.
+go_caches() {
+  local name place
+  for name in GOMODCACHE GOCACHE; do
+    place="$(go env "$name" 2>/dev/null)"
+    if ! mkdir -p "$place" 2>/dev/null || [ ! -w "$place" ]; then
+      export GOMODCACHE="$TOOLS/go/mod" GOCACHE="$TOOLS/go/build"
+      GOFLAGS="$(GOCACHE="$TOOLS/go/build" go env GOFLAGS) -modcacherw" # so that they can be deleted
+      export GOFLAGS
+      return
+    fi
+  done
+}
+
 # Built from the Go module proxy alone. The language host left the SDK's module after v3.79.0, so it has a module of its own.
 build() {
   local out="$SCRATCH/bin" module="$ROOT/tools/pulumi-cli" sdk
   have go || { answer="Go is not installed"; return 1; }
   say "building the Pulumi CLI from its pinned Go modules with $(go env GOVERSION 2>&1) (some minutes, once)"
   mkdir -p "$out"
+  go_caches
   quietly go build -C "$module/language-python" -mod=readonly -trimpath -o "$out/$HOST" "github.com/pulumi/pulumi/sdk/v3/python/cmd/$HOST" ||
     return 1
   quietly go build -C "$module" -mod=readonly -trimpath -o "$out/pulumi" \
@@ -100,9 +118,11 @@ build() {
     { answer="the downloaded module in $sdk is not complete (go clean -modcache)"; return 1; }
 }
 
+alone
 if have pulumi; then
-  on_path="$(dirname "$(command -v pulumi)")"
-  if usable "$on_path"; then choose "$on_path" "on PATH"; fi
+  # Often only a link is on PATH, and the language host is beside the program itself.
+  on_path="$(dirname "$(readlink -f "$(command -v pulumi)")")"
+  if usable "$on_path" "$(command -v "$HOST" || true)"; then choose "$on_path" "on PATH"; fi
 fi
 if usable "$HOME_BIN"; then choose "$HOME_BIN" "in Pulumi's home"; fi
 if usable "$OWN_BIN"; then choose "$OWN_BIN" "in .tools"; fi

@@ -72,6 +72,19 @@ def test_what_will_not_do_is_passed_over_and_named(machine: Machine, script: str
     assert "(in Pulumi's home)" in machine.run("tools/pulumi-cli.sh").said
 
 
+@pytest.mark.parametrize("host", ["opt", "bin"])
+def test_a_cli_that_is_only_linked_on_path_is_used(machine: Machine, tmp_path: Path, host: str) -> None:
+    """Its language host is beside the program itself, or on PATH, where Pulumi finds it."""
+    place = tmp_path / "opt" / "pulumi"
+    machine.command("pulumi", RECENT, place)
+    (machine.commands / "pulumi").symlink_to(place / "pulumi")
+    machine.command(HOST, "exit 0", place if host == "opt" else machine.commands)
+    offline(machine)
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 0, answer.complained
+    assert chosen(machine) == str(place)
+
+
 def test_no_go_and_no_download(machine: Machine) -> None:
     """Everything that was tried is named with its answer, and nothing is left."""
     offline(machine)
@@ -120,25 +133,55 @@ def test_an_altered_release_is_refused(machine: Machine, tmp_path: Path) -> None
     assert machine.leftovers() == []
 
 
-def test_it_is_built_where_go_is_present(machine: Machine, tmp_path: Path) -> None:
-    """The pinned modules give the CLI, its language host, and the two files beside it."""
-    offline(machine)
-    sdk = tmp_path / "sdk"
+def go(machine: Machine, sdk: Path, caches: Path) -> None:
+    """Give the machine a Go that builds, keeps its caches in a folder, and notes where it was told to have them."""
     for name in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
         machine.command(Path(name).name, "exit 0", (sdk / name).parent)
     machine.command(
         "go",
+        'echo "go-settings $GOMODCACHE $GOCACHE $GOFLAGS" >>"' + str(machine.calls) + '"\n'
         'case "$*" in\n'
         "  'env GOVERSION') echo go1.26.8 ;;\n"
+        f"  'env GOMODCACHE') echo {caches}/mod ;;\n"
+        f"  'env GOCACHE') echo {caches}/build ;;\n"
         f"  list*) echo {sdk} ;;\n"
         '  build*) while [ "$1" != -o ]; do shift; done; printf "#!/bin/sh\\necho v3.258.0" >"$2"; chmod 755 "$2" ;;\n'
         "esac",
     )
+
+
+def test_it_is_built_where_go_is_present(machine: Machine, tmp_path: Path) -> None:
+    """The pinned modules give the CLI, its language host, and the two files beside it; Go's caches stay the user's."""
+    offline(machine)
+    go(machine, tmp_path / "sdk", tmp_path / "caches")
     answer = machine.run("tools/pulumi-cli.sh")
     assert answer.code == 0, answer.complained
     assert "(built from the pinned Go modules)" in answer.said
     files = sorted(file.name for file in (machine.home / ".pulumi/bin").iterdir())
     assert files == ["pulumi", HOST, f"{HOST}-exec", "pulumi-resource-pulumi-python"]
+    assert set(machine.called("go-settings")) == {"  "}
+    assert machine.leftovers() == []
+
+
+def test_go_gets_caches_where_the_users_cannot_be_written(machine: Machine, tmp_path: Path) -> None:
+    """They are in the repository's ignored folder, and can be deleted like everything in it."""
+    offline(machine)
+    (tmp_path / "in the way").touch()
+    go(machine, tmp_path / "sdk", tmp_path / "in the way")
+    answer = machine.run("tools/pulumi-cli.sh")
+    assert answer.code == 0, answer.complained
+    tools = machine.repository / ".tools"
+    assert machine.called("go-settings")[-1] == f"{tools}/go/mod {tools}/go/build  -modcacherw"
+
+
+def test_what_an_interrupted_copy_left_is_no_part_of_the_next(machine: Machine, tmp_path: Path) -> None:
+    """A copy into Pulumi's home that was killed is removed by the next one, with what it held."""
+    half_made = machine.home / ".pulumi/bin.new"
+    install(machine, half_made, "exit 1")
+    (half_made / "old").touch()
+    answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=release(machine, tmp_path / "release"))
+    assert answer.code == 0, answer.complained
+    assert sorted(file.name for file in (machine.home / ".pulumi/bin").iterdir()) == ["pulumi", HOST]
     assert machine.leftovers() == []
 
 
