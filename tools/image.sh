@@ -43,6 +43,19 @@ apt_options() {
   done
 }
 
+# Who is not root unpacks the packages in a user namespace, which takes two things more.
+need_mmdebstrap() {
+  local user packages=(mmdebstrap)
+  if ! is_root; then packages+=(uidmap); fi
+  if ! have mmdebstrap || { ! is_root && ! have newuidmap; }; then
+    apt_install "mmdebstrap builds the base of the image" "${packages[@]}"
+  fi
+  if is_root; then return; fi
+  user="$(id -un)"
+  grep -qE "^($user|$(id -u)):" "${SUBUID:-/etc/subuid}" 2>/dev/null || fail "mmdebstrap needs user ids to build the base of the image with, as it does not run as root" \
+    "/etc/subuid" "no line for $user" "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $user"
+}
+
 build_base() {
   is_debian || fail "the local image is built from a Debian or Ubuntu machine's own packages" "" "this machine is neither" \
     "set the image to one you can pull: pulumi config set hermes-fleet:image REFERENCE"
@@ -51,7 +64,7 @@ build_base() {
   BASE="hermes-fleet/base:$VERSION_CODENAME"
   BASE_DIGEST="$(printf '%s %s %s\n' "$PACKAGES" "$VERSION_CODENAME" "$(dpkg --print-architecture)" | sha256sum | cut -c1-64)"
   if is_current "$BASE" "$BASE_DIGEST"; then return; fi
-  if ! have mmdebstrap; then apt_install "mmdebstrap builds the base of the image" mmdebstrap; fi
+  need_mmdebstrap
   say "building the base of the image from $PRETTY_NAME packages"
   apt_sources >"$SCRATCH/sources.list"
   local options=()
@@ -143,7 +156,7 @@ pick() {
   if docker image inspect "$UPSTREAM" >/dev/null 2>&1; then
     reference="$UPSTREAM"
     say "image: $reference (present)"
-  elif say "image: trying to pull $UPSTREAM" && answer="$(timeout 1200 docker pull "$UPSTREAM" 2>&1 </dev/null)"; then
+  elif say "image: trying to pull $UPSTREAM" && answer="$(timeout --foreground 1200 docker pull "$UPSTREAM" 2>&1 </dev/null)"; then
     reference="$UPSTREAM"
     say "image: $reference (pulled)"
   elif [ "$reference" = "$UPSTREAM" ]; then
@@ -159,7 +172,7 @@ pick() {
 }
 
 case "${1:-}" in
-  build) shift && build "$@" ;;
-  pick) pick ;;
+  build) shift && alone && build "$@" ;;
+  pick) alone && pick ;;
   *) fail "usage: tools/image.sh build [VARIANT...] | pick" ;;
 esac

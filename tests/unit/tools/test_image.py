@@ -1,6 +1,11 @@
+import os
+import signal
+from pathlib import Path
+
 import pytest
 
 from tests.support.machine import Machine
+from tests.support.waiting import until
 
 UPSTREAM = "registry.example/hermes-agent:v1"
 
@@ -59,6 +64,7 @@ def test_without_registry_or_packages_the_way_out_is_named(machine: Machine) -> 
 
 def test_a_base_on_a_full_disk(machine: Machine) -> None:
     """What the builder answered is shown, nothing is imported, and nothing is left."""
+    machine.user(0)
     machine.command("docker", '[ "$1" = import ]')
     machine.command("dpkg", "echo amd64")
     machine.command("apt-config", "exit 0")
@@ -70,9 +76,39 @@ def test_a_base_on_a_full_disk(machine: Machine) -> None:
     assert machine.leftovers() == []
 
 
+def test_who_is_not_root_is_told_what_the_builder_needs_besides(machine: Machine, tmp_path: Path) -> None:
+    """The packages are asked for in one line, then the user ids, each with its own mend."""
+    machine.command("docker", '[ "$1" = import ]')
+    machine.command("dpkg", "echo amd64")
+    machine.command("apt-config", "exit 0")
+    subuid = tmp_path / "subuid"
+    subuid.write_text("somebody-else:100000:65536\n")
+    answer = machine.run("tools/image.sh", "build", SUBUID=str(subuid))
+    assert "apt-get install --yes --no-install-recommends mmdebstrap uidmap" in answer.complained
+    machine.command("mmdebstrap", "echo 'E: no such suite' >&2; exit 1")
+    machine.command("newuidmap", "exit 0")
+    answer = machine.run("tools/image.sh", "build", SUBUID=str(subuid))
+    assert "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 somebody" in answer.complained
+    assert machine.called("mmdebstrap") == []
+    for line in ("somebody:100000:65536\n", "1000:100000:65536\n"):
+        subuid.write_text(line)
+        assert "no such suite" in machine.run("tools/image.sh", "build", SUBUID=str(subuid)).complained
+
+
 def test_an_unknown_variant_is_refused(machine: Machine) -> None:
     """The variants that there are, are named; nothing is built."""
     answer = machine.run("tools/image.sh", "build", "0.19.0", "0.99.0")
     assert answer.code == 1
     assert "no image variant is called '0.99.0'" in answer.complained
     assert "0.15.1-s6" in answer.complained
+
+
+def test_ctrl_c_ends_a_pull_at_once(machine: Machine) -> None:
+    """The command that is at work is interrupted, too, and that is not taken for its answer."""
+    machine.command("docker", 'if [ "$1" = pull ]; then trap "exit 1" INT; touch begun; sleep 600; else exit 1; fi')
+    pulling = machine.start("tools/image.sh", "pick")
+    until((machine.repository / "begun").exists, 60)
+    os.killpg(pulling.pid, signal.SIGINT)
+    said, _ = pulling.communicate(timeout=60)
+    assert pulling.returncode == 130
+    assert said.splitlines() == ["==> image: trying to pull docker.io/nousresearch/hermes-agent:v2026.7.20"]
