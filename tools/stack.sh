@@ -33,6 +33,23 @@ pulumi_quietly() {
       "where it speaks of a passphrase: the one in .state/passphrase is not the one that stacks/Pulumi.dev.yaml was made with"
 }
 
+# Prints how to go on where nobody knows the passphrase any more. State and stack file hold secrets that only it opens: the
+# state goes, and the secrets of the file. Without its state, the next `up` would find its network's name taken.
+without_passphrase() {
+  local of="--filter label=hermes.fleet/stack=dev"
+  echo "put the right passphrase back into .state/passphrase; or, where it is lost, start anew. The families' data stays in"
+  echo "their volumes, and they come back asleep. Secrets that you had set in the config yourself are to be set again:"
+  echo "  docker ps --quiet $of | xargs --no-run-if-empty docker stop"
+  echo "  docker ps --all --quiet $of | xargs --no-run-if-empty docker rm"
+  echo "  docker network ls --quiet $of | xargs --no-run-if-empty docker network rm"
+  [ ! -d "$STATE/backend" ] || echo "  mv .state/backend .state/backend.lost"
+  if [ -f "$STACK_FILE" ]; then
+    echo "  mv stacks/Pulumi.dev.yaml .state/Pulumi.dev.yaml.lost"
+    echo "  .venv/bin/python tools/stack_state.py drop-secrets <.state/Pulumi.dev.yaml.lost >stacks/Pulumi.dev.yaml"
+  fi
+  echo "  make up"
+}
+
 write_env() {
   local name
   {
@@ -43,9 +60,14 @@ write_env() {
     echo 'export PULUMI_STACK=dev'
     echo 'export PULUMI_SKIP_UPDATE_CHECK=true'
     echo 'unset DOCKER_CONTEXT # the provider only knows DOCKER_HOST and the default'
+    printf '. %q\n' "$ROOT/tools/no-proxy.sh"
     if [ -n "$PLUGIN_HOME" ]; then
       printf 'export PULUMI_HOME=%q # holds the offline docker provider\n' "$PLUGIN_HOME"
       echo 'export PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true'
+    else
+      echo '# What this file set while the offline docker provider was in use.'
+      # shellcheck disable=SC2016  # expanded where the file is sourced
+      printf 'if [ "${PULUMI_HOME:-}" = %q ]; then unset PULUMI_HOME PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION; fi\n' "$TOOLS/pulumi-home"
     fi
     for name in "$PULUMI_BIN" "$ROOT/.venv/bin"; do
       # shellcheck disable=SC2016  # expanded where the file is sourced
@@ -112,9 +134,10 @@ heal() {
   pulumi_quietly stack import --file "$SCRATCH/import.json"
 }
 
-# A digest of all that `configure` depends on.
+# A digest of all that `configure` and `write_reaper_env` depend on.
 inputs() {
   {
+    echo "$ROOT"
     cat "$STACK_FILE" "$PASSPHRASE" "$ROOT/tools/stack.sh"
     cat "$STATE/image" 2>/dev/null || true
     printf '%s' "${LLM_API_KEY:-}"
@@ -126,7 +149,7 @@ configure() {
   # --json blinds secrets unless asked; this goes to a variable, never to a file or an argument.
   CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets 2>"$SCRATCH/config.log")" ||
     fail "the config of the stack dev cannot be read" "pulumi config" "$(tail -n 5 "$SCRATCH/config.log" | cut -c1-300)" \
-      "if the passphrase in .state/passphrase is lost: remove stacks/Pulumi.dev.yaml, then make up"
+      "$(without_passphrase)"
   missing="$(printf '%s' "$CONFIG" | "$PYTHON" "$ROOT/tools/stack_state.py" wanted)"
   if [ -z "$missing" ]; then return; fi
   for key in $missing; do
@@ -150,18 +173,19 @@ configure() {
   CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets)"
 }
 
+alone
 make_state
 scratch
 PULUMI_BIN="$(cat "$TOOLS/pulumi-bin")"
 PLUGIN_HOME="$(cat "$TOOLS/pulumi-plugin-home")"
-mkdir -p "$STATE/backend"
 if [ ! -f "$PASSPHRASE" ]; then
   if grep -q '^encryptionsalt:' "$STACK_FILE" 2>/dev/null; then
     fail "the secrets in stacks/Pulumi.dev.yaml were encrypted with a passphrase that is gone" "$PASSPHRASE" "no such file" \
-      "put that passphrase back there; or remove stacks/Pulumi.dev.yaml to start anew (the families' volumes stay)"
+      "$(without_passphrase)"
   fi
   secret_file "$PASSPHRASE" random
 fi
+mkdir -p "$STATE/backend"
 write_env
 # shellcheck source=/dev/null
 . "$STATE/env"

@@ -1,8 +1,8 @@
 """What tools/stack.sh has to know of the dev stack's state and config, without Pulumi.
 
 Commands: `lock BACKEND` removes the lock of a dead process, `orphans BACKEND` ends what it left running, `pending FILE`
-names unfinished operations, `drop-pending` filters them out of an exported stack, `wanted` says which config values are
-to be set. Exit codes: 0 done, 1 refused.
+names unfinished operations, `drop-pending` filters them out of an exported stack, `drop-secrets` what is encrypted out
+of a config file, `wanted` says which config values are to be set. Exit codes: 0 done, 1 refused.
 """
 
 import json
@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 PROJECT = "hermes-fleet"
 STACK = "dev"
@@ -50,6 +52,11 @@ def clear_locks(backend: Path) -> int:
     return 0
 
 
+def is_offline_provider(word: bytes) -> bool:
+    """Tell whether a word of a command line is the folder of the offline docker provider, which Python runs."""
+    return word.endswith(b"/tools/offline-docker-provider")
+
+
 def orphans(backend: Path) -> Iterator[int]:
     """Yield the language hosts and providers that work on this backend and whose Pulumi is gone.
 
@@ -58,13 +65,14 @@ def orphans(backend: Path) -> Iterator[int]:
     wanted = f"PULUMI_BACKEND_URL=file://{backend}".encode()
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            name = (process / "comm").read_text()
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            plugin = (process / "comm").read_text().startswith("pulumi-") or any(map(is_offline_provider, words[:3]))
             parent = (process / "stat").read_text().rpartition(")")[2].split()[1]
             ours = wanted in (process / "environ").read_bytes().split(b"\0")
             orphan = not Path(f"/proc/{parent}/comm").read_text().startswith("pulumi")
         except OSError:
             continue
-        if name.startswith("pulumi-") and ours and orphan:
+        if plugin and ours and orphan:
             yield int(process.name)
 
 
@@ -83,6 +91,13 @@ def pending(state: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the operations that a killed run left unfinished, of a state file or an exported stack."""
     latest = state.get("deployment") or (state.get("checkpoint") or {}).get("latest") or {}
     return list(latest.get("pending_operations") or [])
+
+
+def without_secrets(held: dict[str, Any]) -> dict[str, Any]:
+    """Return what a config file holds less all that is encrypted, and the salt of that."""
+    plain = {key: value for key, value in held.items() if key not in {"secure", "encryptionsalt"}}
+    kept = {key: without_secrets(value) if isinstance(value, dict) else value for key, value in plain.items()}
+    return {key: value for key, value in kept.items() if value != {}}
 
 
 def wanted(config: dict[str, Any], environment: dict[str, str]) -> list[str]:
@@ -111,6 +126,8 @@ def main(words: list[str]) -> int:
             exported = json.load(sys.stdin)
             exported.get("deployment", {}).pop("pending_operations", None)
             json.dump(exported, sys.stdout)
+        case ["drop-secrets"]:
+            yaml.safe_dump(without_secrets(yaml.safe_load(sys.stdin) or {}), sys.stdout, sort_keys=False)
         case ["wanted"]:
             print("\n".join(wanted(json.load(sys.stdin), dict(os.environ))))
         case _:

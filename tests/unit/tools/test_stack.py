@@ -120,6 +120,36 @@ def test_the_offline_provider_has_a_home_of_its_own(ready: Machine) -> None:
     assert "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true" in env
 
 
+def test_the_official_plugin_is_not_hidden_by_what_a_shell_has_sourced(ready: Machine) -> None:
+    """Once the stand-in has made way, its Pulumi home is taken out of a shell that got it; another one stays."""
+    stand_in, chosen = f"{ready.repository}/.tools/pulumi-home", ready.repository / ".tools/pulumi-plugin-home"
+    names = "${PULUMI_HOME-unset}|${PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION-unset}"
+    chosen.write_text(f"{stand_in}\n")
+    ready.run("tools/stack.sh")
+    again = f'source .state/env; echo >{chosen}; tools/stack.sh; source .state/env; echo "{names}"'
+    assert ready.run("-c", again).said.splitlines()[-1] == "unset|unset"
+    of_the_user = ready.run("-c", f'source .state/env; echo "{names}"', PULUMI_HOME="/srv/pulumi")
+    assert of_the_user.said.strip() == "/srv/pulumi|unset"
+
+
+def test_pulumi_reaches_its_own_parts_behind_a_proxy(ready: Machine) -> None:
+    """What goes by no proxy in the shell stays, and this machine is added to it once."""
+    ready.run("tools/stack.sh")
+    sourced = 'source .state/env; source .state/env; echo "$no_proxy|$NO_PROXY"'
+    answer = ready.run("-c", sourced, https_proxy="http://proxy.example:3128", no_proxy="corp.example")
+    assert answer.said.strip() == "|".join(["corp.example,127.0.0.1,localhost"] * 2)
+
+
+def test_a_checkout_that_was_moved_has_its_reaper_look_there(ready: Machine) -> None:
+    """Registry and database of the reaper are those of the checkout where it is now."""
+    assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
+    ready.repository = ready.repository.rename(ready.repository.with_name("moved"))
+    assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
+    told = (ready.repository / ".state/reaper.env").read_text()
+    assert f"HERMES_FLEET_REGISTRY={ready.repository}/families.yaml\n" in told
+    assert f"HERMES_FLEET_DB={ready.repository}/.state/reaper.db\n" in told
+
+
 def test_a_lost_passphrase_is_not_replaced(ready: Machine) -> None:
     """A stack file whose secrets nobody can open any more is named, and left as it is."""
     file = ready.repository / "stacks/Pulumi.dev.yaml"
@@ -127,7 +157,9 @@ def test_a_lost_passphrase_is_not_replaced(ready: Machine) -> None:
     answer = ready.run("tools/stack.sh")
     assert answer.code == 1
     assert "a passphrase that is gone" in answer.complained
-    assert "remove stacks/Pulumi.dev.yaml" in answer.complained
+    assert "put the right passphrase back into .state/passphrase" in answer.complained
+    assert "mv stacks/Pulumi.dev.yaml .state/Pulumi.dev.yaml.lost" in answer.complained
+    assert "docker volume" not in answer.complained
     assert not (ready.repository / ".state/passphrase").exists()
     assert file.read_text() == "encryptionsalt: v1:old\n"
 

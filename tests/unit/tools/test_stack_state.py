@@ -127,6 +127,19 @@ def test_only_what_is_missing_is_set(config: dict[str, str], key: str, wanted: l
     assert ask("wanted", given=entries, LLM_API_KEY=key) == (0, "\n".join(wanted))
 
 
+def test_an_orphaned_offline_provider_is_ended_too(tmp_path: Path) -> None:
+    """It is a program that Python runs, and is known by its folder."""
+    plugin = tmp_path / "tools" / "offline-docker-provider"
+    plugin.mkdir(parents=True)
+    (plugin / "__main__.py").write_text("import sys\nprint('ready', flush=True)\nsys.stdin.read()\n")
+    env = {**os.environ, "PULUMI_BACKEND_URL": "file:///ours"}
+    with subprocess.Popen([sys.executable, plugin], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as orphan:
+        assert orphan.stdout
+        orphan.stdout.readline()
+        assert ask("orphans", "/ours") == (0, "")
+        assert orphan.wait(timeout=10) == -signal.SIGTERM
+
+
 def test_what_a_killed_pulumi_left_running_is_ended(tmp_path: Path) -> None:
     """An orphaned provider of this backend ends; one of another backend, and one with a living Pulumi, stay."""
     provider = tmp_path / "pulumi-resource-docker"
