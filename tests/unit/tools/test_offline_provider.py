@@ -1,16 +1,19 @@
 """The offline docker provider's pure parts: forms, checks, differences, and what Docker is asked for."""
 
 import io
+import json
 import tarfile
 from pathlib import Path
 from typing import Any
 
+import docker
 import pytest
+import requests
 from docker.errors import DockerException
 from google.protobuf.json_format import ParseDict
 from google.protobuf.struct_pb2 import Struct
 from offline_docker import container, server
-from offline_docker.daemon import cpus, duration, nanoseconds, to_bytes
+from offline_docker.daemon import InitError, cpus, duration, nanoseconds, to_bytes
 from offline_docker.plain import NETWORK, VOLUME
 from offline_docker.properties import UNKNOWN, check, diff
 from pulumi.runtime.proto import provider_pb2
@@ -272,6 +275,13 @@ def test_other_stacks_are_refused(stack: str) -> None:
         server.refuse_stack(f"urn:pulumi:{stack}::hermes-fleet::docker:index/volume:Volume::dev")
 
 
+def test_the_development_stack_of_another_project_is_refused() -> None:
+    """In a shell that has sourced .state/env another project would meet this provider; it is told how not to."""
+    with pytest.raises(DockerException, match=r"shop: .* only that of hermes-fleet; unset PULUMI_HOME"):
+        server.refuse_stack("urn:pulumi:dev::shop::pulumi:providers:docker::default")
+    server.refuse_stack("urn:pulumi:test-shop::shop::pulumi:providers:docker::default")
+
+
 def test_a_nested_resource_is_told_by_its_own_type() -> None:
     """The type is the last of the chain of types in a URN."""
     chain = "hermes-fleet:index:Fleet$hermes-fleet:index:FamilyRuntime$docker:index/container:Container"
@@ -304,3 +314,54 @@ def test_numbers_and_marks_of_a_message_become_plain_values() -> None:
     )
     assert server.to_python(message) == {"memory": 64, "cpus": "0.5", "ports": [{"internal": 1}]}
     assert isinstance(server.to_python(message)["memory"], int)
+
+
+class Daemon(docker.APIClient):
+    """Answers each request with a status and a message, in turn, and then is content."""
+
+    def __init__(self, *answers: tuple[int, str]) -> None:
+        """Take the answers."""
+        super().__init__(version="1.41")
+        self.answers = list(answers)
+        self.asked: list[str] = []
+
+    def send(self, request: requests.PreparedRequest, **_: Any) -> requests.Response:
+        """Note a request and answer it."""
+        self.asked.append(f"{request.method} {request.path_url.removeprefix('/v1.41')}")
+        response = requests.Response()
+        response.status_code, message = self.answers.pop(0) if self.answers else (204, "")
+        response.raw = io.BytesIO(json.dumps({"message": message, "Id": "7f"}).encode())
+        response.request = request
+        return response
+
+
+def test_a_removal_that_is_under_way_is_a_removal() -> None:
+    """Docker may be removing the container already, as after an update that was killed."""
+    daemon = Daemon((204, ""), (409, "removal of container 7f is already in progress"))
+    container.delete(daemon, "7f", {})
+    assert [asked.split("?")[0] for asked in daemon.asked] == ["POST /containers/7f/stop", "DELETE /containers/7f"]
+    with pytest.raises(DockerException, match="another reason"):
+        container.delete(Daemon((204, ""), (409, "another reason")), "7f", {})
+
+
+def test_a_network_is_removed_once_its_last_container_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container that is just being removed is waited for, half a minute long; nothing else is."""
+    monkeypatch.setattr("offline_docker.plain.time.sleep", lambda _: None)
+    busy = (403, "error while removing network: network n has active endpoints")
+    daemon = Daemon(busy, busy)
+    NETWORK.delete(daemon, "n", {})
+    assert daemon.asked == ["DELETE /networks/n"] * 3
+    with pytest.raises(DockerException, match="active endpoints"):
+        NETWORK.delete(Daemon(*[busy] * 100), "n", {})
+    with pytest.raises(DockerException, match="another reason"):
+        NETWORK.delete(Daemon((403, "another reason")), "n", {})
+
+
+@pytest.mark.parametrize("kind", [container, NETWORK], ids=["container", "network"])
+def test_what_was_made_is_known_though_it_cannot_be_read(kind: Any) -> None:
+    """The engine is told the id of what a daemon made before it failed, so that it is not forgotten."""
+    inputs = checked(start=False) if kind is container else {"name": "n"}
+    answers = [(201, ""), (200, ""), (500, "too busy")] if kind is container else [(201, ""), (500, "too busy")]
+    with pytest.raises(InitError) as raised:
+        kind.create(Daemon(*answers), inputs)
+    assert raised.value.args == ("7f", "Error response from daemon: too busy")

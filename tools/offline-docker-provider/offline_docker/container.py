@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
-from offline_docker.daemon import ERRORS, MIB, InitError, cpus, duration, message_of, nanoseconds, to_bytes
+from offline_docker.daemon import MIB, cpus, duration, kept, message_of, nanoseconds, to_bytes
 from offline_docker.plain import LABELS, label_map
 from offline_docker.properties import NAME, NEEDED, TEXT, Prop, Properties
 
@@ -124,7 +124,7 @@ def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Propertie
     """Create the container with its uploads, start it and await its health as declared; else it is an `InitError`."""
     body = create_body(inputs)
     identifier = str(client.create_container_from_config(body, inputs["name"])["Id"])  # type: ignore[no-untyped-call]
-    try:
+    with kept(identifier):
         if networks := inputs.get("networksAdvanced"):
             client.disconnect_container_from_network(identifier, inputs["networkMode"])
             for network in networks:
@@ -132,9 +132,7 @@ def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Propertie
         client.put_archive(identifier, "/", archive(inputs.get("uploads", [])))
         if inputs["start"]:
             _start(client, identifier, inputs["waitTimeout"] if inputs.get("wait") else 0)
-    except ERRORS as error:
-        raise InitError(identifier, message_of(error)) from error
-    return identifier, read(client, identifier, inputs)
+        return identifier, read(client, identifier, inputs)
 
 
 def _start(client: docker.APIClient, identifier: str, wait: int) -> None:
@@ -184,4 +182,8 @@ def update(client: docker.APIClient, identifier: str, new: Properties) -> None:
 def delete(client: docker.APIClient, identifier: str, state: Properties) -> None:
     """Stop the container, with the grace that its state names and none otherwise, and remove it."""
     client.stop(identifier, timeout=state.get("destroyGraceSeconds", 0))
-    client.remove_container(identifier, v=True, force=True)
+    try:
+        client.remove_container(identifier, v=True, force=True)
+    except APIError as error:
+        if "is already in progress" not in message_of(error):
+            raise

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import docker
@@ -35,6 +36,15 @@ def connect() -> docker.APIClient:
 def message_of(error: Exception) -> str:
     """Return an error's own words, the daemon's as its own client prints them."""
     return f"Error response from daemon: {error.explanation}" if isinstance(error, APIError) else str(error)
+
+
+@contextlib.contextmanager
+def kept(identifier: str) -> Iterator[None]:
+    """Turn an error in the block into one that tells the engine the id of what was made before it."""
+    try:
+        yield
+    except ERRORS as error:
+        raise InitError(identifier, message_of(error)) from error
 
 
 def nanoseconds(duration: str) -> int:

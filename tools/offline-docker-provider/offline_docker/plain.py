@@ -1,9 +1,12 @@
 """docker:index/network:Network and docker:index/volume:Volume, made of a name, labels and little else."""
 
+import time
 from dataclasses import dataclass, field, replace
 
 from docker import APIClient
+from docker.errors import APIError
 
+from offline_docker.daemon import kept, message_of
 from offline_docker.properties import NAME, NEEDED, Prop, Properties, Spec
 
 LABELS = Prop(set, replaces=True, item=Prop(dict, fields={"label": NEEDED, "value": NEEDED}))
@@ -27,7 +30,8 @@ class Plain:
         """Create the resource. A volume of its name is adopted: a family that comes back finds its data."""
         made = getattr(client, f"create_{self.noun}")(**{**inputs, **self.arguments, "labels": label_map(inputs)})
         identifier = made.get("Id") or made["Name"]
-        return identifier, {**self.read(client, identifier, self.outputs), **inputs}
+        with kept(identifier):
+            return identifier, {**self.read(client, identifier, self.outputs), **inputs}
 
     def read(self, client: APIClient, identifier: str, state: Properties) -> Properties:
         """Return the resource's state."""
@@ -36,8 +40,16 @@ class Plain:
         return {**state, **{name: found[name.capitalize()] for name in self.SPEC}, "labels": labels}
 
     def delete(self, client: APIClient, identifier: str, _state: Properties) -> None:
-        """Remove the resource."""
-        getattr(client, f"remove_{self.noun}")(identifier)
+        """Remove the resource. A network may still have the endpoints of a container that is just being removed."""
+        for seconds_left in range(30, -1, -1):
+            try:
+                getattr(client, f"remove_{self.noun}")(identifier)
+            except APIError as error:
+                if "has active endpoints" not in message_of(error) or not seconds_left:
+                    raise
+                time.sleep(1)
+            else:
+                return
 
 
 SETTING = Prop(str, replaces=True, computed=True)

@@ -17,6 +17,7 @@ from offline_docker.plain import NETWORK, VOLUME
 from offline_docker.properties import TEXT, UNKNOWN, Value, check, diff
 
 VERSION = "5.2.0"
+PROJECT = "hermes-fleet"
 KINDS: dict[str, Any] = {
     "docker:index/container:Container": container,
     "docker:index/network:Network": NETWORK,
@@ -27,9 +28,13 @@ KINDS: dict[str, Any] = {
 
 def refuse_stack(urn: str) -> None:
     """Raise `DockerException` where a URN is not of the stacks that this provider is for."""
-    stack = urn.partition("::")[0].rpartition(":")[2]
+    before, project, *_ = urn.split("::")
+    stack = before.rpartition(":")[2]
     if stack != "dev" and not stack.startswith("test-"):
         raise DockerException(f"{stack}: this provider serves only `dev` and `test-…`; install the official plugin")
+    if stack == "dev" and project != PROJECT:
+        why = f"of stacks named `dev` this provider serves only that of {PROJECT}"
+        raise DockerException(f"{project}: {why}; unset PULUMI_HOME, which .state/env has set for that one")
 
 
 def kind_of(urn: str) -> Any:
