@@ -1,4 +1,4 @@
-"""The workflows that are there to be copied: what a fork may not do, and what nobody may do unseen."""
+"""The workflows: what a fork may not do, and what nobody may do unseen."""
 
 import re
 import subprocess
@@ -12,7 +12,7 @@ import yaml
 from fleet.plan.markdown import MARKER
 
 FOLDER = Path(__file__).parents[3] / ".github" / "workflows"
-OURS = ("preview", "deploy")
+OURS = ("ci", "preview", "deploy")
 PINNED = re.compile(r"uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$")
 
 
@@ -85,6 +85,18 @@ def test_what_writes_the_comment_runs_nobodys_code_and_has_no_secret() -> None:
     assert "secrets." not in yaml.safe_dump(comment)
     assert MARKER in scripts(comment)[0]
     assert "PATCH" in scripts(comment)[0]
+
+
+def test_every_change_is_checked_and_tested() -> None:
+    """`.ci/run` runs for every push and pull request, and gets longer than it gives itself to say what ran."""
+    loaded = workflow("ci")
+    assert loaded[True] == {"push": {"branches": ["main"]}, "pull_request": None}
+    (job,) = loaded["jobs"].values()
+    assert scripts(job) == ["sudo .ci/run"]
+    assert "secrets." not in yaml.safe_dump(loaded)
+    minutes = re.search(r"^MINUTES=(\d+)$", (FOLDER.parents[1] / ".ci" / "run").read_text(), re.MULTILINE)
+    assert minutes
+    assert job["timeout-minutes"] > int(minutes[1]) + 20
 
 
 def test_an_up_is_approved_alone_and_never_cut_off() -> None:

@@ -1,5 +1,6 @@
 """`.ci/run`: it fails with its checks, with its tests, and where too few tests could run."""
 
+import shutil
 import sys
 
 import pytest
@@ -93,3 +94,18 @@ def test_no_report_is_no_pass(ci: Machine) -> None:
     answer = ci.run(".ci/run")
     assert answer.code != 0
     assert "no test has run" in answer.complained
+
+
+def test_what_takes_too_long_is_stopped_and_what_ran_is_said(ci: Machine) -> None:
+    """After its time the tests are interrupted, so that they write their report; the summary comes all the same."""
+    make(ci, written=report())
+    stub = ci.commands / "make"
+    stub.write_text(stub.read_text().replace("exit 0 ;; esac", "sleep 600 ;; esac"))
+    real = shutil.which("timeout")
+    ci.command("timeout", f'if [ "$1" = --foreground ]; then exec {real} "$@"; fi; shift 3; exec {real} -s INT 1 "$@"')
+    answer = ci.run(".ci/run")
+    assert answer.code == 1
+    assert "stopped after 88 minutes" in answer.said
+    assert "passed: unit 0, engine 500, e2e 1000" in answer.said
+    assert answer.said.splitlines()[-1] == "CI failed"
+    assert ci.called("timeout")[-1].startswith("--signal=INT --kill-after=120 88m")
