@@ -6,6 +6,8 @@ MAKEFLAGS += --no-print-directory
 export PYTHON
 
 ENV := . .state/env
+# What every command of Pulumi needs; only new containers need an image besides.
+READY := tools/docker.sh check && tools/python.sh && tools/pulumi-cli.sh && tools/docker-plugin.sh
 
 .PHONY: help
 help: ## list the targets
@@ -21,18 +23,14 @@ preview: setup ## show what `make up` would do, and to whom
 	@$(ENV) && pulumi preview --diff
 
 .PHONY: down
-down: setup ## remove the containers of the stack dev; the families' data stays
-	@$(ENV) && pulumi destroy --yes --skip-preview
-	@echo "==> the families' data volumes are still there: docker volume ls --filter name=hermes-user-"
+down: ## remove the containers of the stack dev; the families' data stays
+	@if [ ! -d .state/backend ]; then echo "==> there is no stack dev here: nothing to remove"; exit; fi; \
+	$(READY) && tools/stack.sh && $(ENV) && pulumi destroy --yes --skip-preview && \
+	echo "==> the families' data volumes are still there: docker volume ls --filter name=hermes-user-"
 
 .PHONY: setup
 setup: ## only set up: Python, Pulumi, plugin, image, stack (no container)
-	@tools/docker.sh check
-	@tools/python.sh
-	@tools/pulumi-cli.sh
-	@tools/docker-plugin.sh
-	@tools/image.sh pick
-	@tools/stack.sh
+	@$(READY) && tools/image.sh pick && tools/stack.sh
 
 .PHONY: docker
 docker: ## install and start a Docker daemon (root on Debian or Ubuntu)
@@ -62,7 +60,7 @@ bench: ## measure the fleet against bare programs; fails over the agreed ratios 
 	@tools/python.sh dev
 	@tools/pulumi-cli.sh
 	@tools/docker-plugin.sh
-	@PATH="$(CURDIR)/.venv/bin:$$(cat .tools/pulumi-bin):$$PATH" python -m benchmarks $(ARGS)
+	@. tools/no-proxy.sh && PATH="$(CURDIR)/.venv/bin:$$(cat .tools/pulumi-bin):$$PATH" python -m benchmarks $(ARGS)
 
 .PHONY: fmt
 fmt: ## format the code and mend what the linter can

@@ -7,29 +7,28 @@
 cd "$ROOT"
 tools/python.sh dev
 
+# only_unit ARGUMENT...: whether the tests that are asked for are unit tests alone, which need nothing but Python.
+only_unit() {
+  local word before='' found=1
+  for word; do
+    case "$before $word" in
+      -k\ * | -m\ *) ;;
+      *\ tests/unit | *\ tests/unit[:/]*) found=0 ;;
+      *) if [ -e "${word%%::*}" ]; then return 1; fi ;;
+    esac
+    before="$word"
+  done
+  return "$found"
+}
+
 # A piece that cannot be had costs the tests that need it, not the others.
 try() { ("$@") || say "going on without it"; }
 
-try tools/pulumi-cli.sh
-if [ -f "$TOOLS/pulumi-bin" ]; then
-  try tools/docker-plugin.sh
-  # Where both providers are present, the tests hold them against each other.
-  if [ -f tools/offline-docker-provider/install.sh ]; then try sh tools/offline-docker-provider/install.sh >/dev/null; fi
-  PATH="$(cat "$TOOLS/pulumi-bin"):$PATH"
-fi
-if tools/docker.sh check; then
-  try tools/image.sh build 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6
-else
-  say "going on without Docker"
-fi
 # tests_want COMMAND PACKAGE WHY: installs what some tests run, where this machine lets us.
 tests_want() {
   if ! have "$1" && is_debian && is_root; then try apt_install "$3" "$2"; fi
 }
-tests_want busybox busybox-static "tests of the engine run a stand-in for the agent"
-tests_want ip iproute2 "tests give a Docker daemon of their own a bridge"
-tests_want wget wget "tests run the health check with each tool that an image may have"
-tests_want chromium chromium "tests open the reaper's page in a browser"
+
 # Only unpacked: the installed package would serve on port 80.
 unpack_nginx() (
   scratch
@@ -38,14 +37,37 @@ unpack_nginx() (
   dpkg -x nginx_*.deb nginx
   mv nginx "$TOOLS/nginx"
 )
-if ! have nginx && [ ! -d "$TOOLS/nginx" ] && is_debian; then try unpack_nginx; fi
 
+# Where both providers are present, the tests hold them against each other.
+offline_provider() {
+  alone
+  sh tools/offline-docker-provider/install.sh
+}
+
+set_up() {
+  try tools/pulumi-cli.sh
+  if [ -f "$TOOLS/pulumi-bin" ]; then
+    try tools/docker-plugin.sh
+    try offline_provider
+  fi
+  if tools/docker.sh check; then
+    try tools/image.sh build 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6
+  else
+    say "going on without Docker"
+  fi
+  tests_want busybox busybox-static "tests of the engine run a stand-in for the agent"
+  tests_want ip iproute2 "tests give a Docker daemon of their own a bridge"
+  tests_want wget wget "tests run the health check with each tool that an image may have"
+  tests_want chromium chromium "tests open the reaper's page in a browser"
+  if ! have nginx && [ ! -d "$TOOLS/nginx" ] && is_debian; then try unpack_nginx; fi
+}
+
+if ! only_unit "$@"; then set_up; fi
+if [ -f "$TOOLS/pulumi-bin" ]; then PATH="$(cat "$TOOLS/pulumi-bin"):$PATH"; fi
 export PATH="$ROOT/.venv/bin:$PATH"
 # Without it pytest compiles every test anew in every worker of every run.
 unset PYTHONDONTWRITEBYTECODE
 unset PULUMI_STACK PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE DOCKER_CONTEXT
-# With . .state/env sourced this may be the folder of the offline provider; tests look for the official one elsewhere.
-if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME; fi
 mkdir -p test-report
 rm -rf test-report/junit.xml test-report/logs
 exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 3))}" --dist loadgroup --junitxml test-report/junit.xml "$@"
