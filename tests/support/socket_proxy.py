@@ -2,6 +2,7 @@
 
 import http.client
 import shutil
+import socket
 import subprocess
 import urllib.request
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from tests.support.reaper import ADMIN_TOKEN
 class Proxied:
     """A proxy in front of the daemon, a family's container, and one that is none of the reaper's business."""
 
-    port: int
+    socket: Path
     stack: str
     family: dict[str, object]
     container: Container
@@ -26,12 +27,15 @@ class Proxied:
     @property
     def host(self) -> str:
         """Return what to set DOCKER_HOST to."""
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"unix://{self.socket}"
 
     def ask(self, method: str, path: str, body: str | None = None) -> int:
         """Send a request as it is written, and return the status of the answer."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = http.client.HTTPConnection("docker", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
         try:
+            connection.sock.settimeout(30)
+            connection.sock.connect(str(self.socket))
             connection.putrequest(method, path)
             connection.putheader("Content-Type", "application/json")
             connection.putheader("Content-Length", str(len(body or "")))

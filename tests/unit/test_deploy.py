@@ -178,8 +178,6 @@ def test_only_the_proxy_has_the_socket_and_nobody_has_a_capability_to_spare(
     """The reaper reaches Docker through the proxy alone; both are read-only and gain no privileges."""
     with_socket = [name for name, service in services.items() if "docker.sock" in str(service["volumes"])]
     assert with_socket == ["socket-proxy"]
-    assert services["reaper"]["environment"]["DOCKER_HOST"] == "tcp://127.0.0.1:2375"
-    assert "listen 127.0.0.1:2375;" in (DEPLOY / "socket-proxy.conf").read_text()
     for service in services.values():
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
@@ -187,6 +185,20 @@ def test_only_the_proxy_has_the_socket_and_nobody_has_a_capability_to_spare(
         assert service["mem_limit"]
         assert "privileged" not in service
         assert not service.get("container_name", "").startswith("hermes-user-")
+
+
+def test_nobody_but_the_reaper_reaches_the_proxy(services: dict[str, dict[str, Any]]) -> None:
+    """It listens on no address, but in a volume of the two that only root and the reaper's group may enter."""
+    listens = re.findall(r"^\s*listen (.+);", (DEPLOY / "socket-proxy.conf").read_text(), re.MULTILINE)
+    assert listens == ["unix:/run/docker-proxy/docker.sock"]
+    assert services["reaper"]["environment"]["DOCKER_HOST"] == "unix:///run/docker-proxy/docker.sock"
+    for service in services.values():
+        assert "${SOCKET_DIR:-docker-proxy}:/run/docker-proxy" in service["volumes"]
+    assert services["socket-proxy"]["network_mode"] == "none"
+    volume = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["volumes"]["docker-proxy"]["driver_opts"]
+    assert volume["type"] == "tmpfs"
+    assert volume["o"].startswith("mode=0750,uid=0,gid=10100,")
+    assert services["reaper"]["group_add"] == ["10100"]
 
 
 def test_the_compose_file_gives_the_reaper_every_setting_it_wants(

@@ -12,7 +12,6 @@ from docker.models.containers import Container
 from fleet import identity
 from tests.support.fleet import family
 from tests.support.pulumi_stack import ROOT
-from tests.support.reaper_program import free_port
 from tests.support.socket_proxy import Proxied, find_nginx
 
 CONFIG = ROOT / "deploy" / "socket-proxy.conf"
@@ -23,17 +22,17 @@ AGENT = "echo ok >/tmp/health; exec httpd -f -p 8642 -h /tmp"
 def proxied(
     docker_client: docker.DockerClient, stub_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Proxied]:
-    """Run the committed configuration on another port, with a running family behind it."""
+    """Run the committed configuration on another socket, with a running family behind it."""
     nginx = find_nginx()
     if not nginx:
         pytest.skip("no nginx; get it with: apt-get install --no-install-recommends nginx (make test unpacks it)")
-    folder, port, stack = tmp_path_factory.mktemp("proxy"), free_port(), f"test-{secrets.token_hex(4)}"
+    folder, stack = tmp_path_factory.mktemp("proxy"), f"test-{secrets.token_hex(4)}"
     entry = family("ash", sleep={"idle_after": 1})
     family_id = uuid.UUID(entry["id"])
     network = docker_client.networks.create(f"hermes-fleet-{stack}")
     made: list[Container] = []
-    config = CONFIG.read_text().replace("127.0.0.1:2375", f"127.0.0.1:{port}")
-    config = config.replace("/tmp/", f"{folder}/")  # noqa: S108 - the proxy's own, in its container
+    config = CONFIG.read_text().replace("/tmp/", f"{folder}/")  # noqa: S108 - the proxy's own, in its container
+    config = config.replace("/run/docker-proxy/", f"{folder}/")
     (folder / "proxy.conf").write_text(config)
     process = subprocess.Popen(
         [nginx, "-e", "stderr", "-p", str(folder), "-g", "daemon off;", "-c", str(folder / "proxy.conf")]
@@ -58,7 +57,7 @@ def proxied(
                     detach=True,
                 )
             )
-        yield Proxied(port, stack, entry, *made)
+        yield Proxied(folder / "docker.sock", stack, entry, *made)
     finally:
         process.terminate()
         process.wait(timeout=10)

@@ -91,6 +91,8 @@ def test_the_image_runs_as_the_compose_file_has_it(
         (tmp_path / secret).chmod(0o600)
     for folder in (tmp_path, *tmp_path.parents[:2]):
         folder.chmod(0o755)
+    os.chown(proxied.socket.parent, 0, 10100)
+    proxied.socket.parent.chmod(0o750)
     name = f"{proxied.stack}-reaper"
     reaper = docker_client.containers.run(
         image,
@@ -100,9 +102,11 @@ def test_the_image_runs_as_the_compose_file_has_it(
         tmpfs={"/tmp": ""},  # noqa: S108 - the container's own
         cap_drop=["ALL"],
         security_opt=["no-new-privileges:true"],
+        group_add=["10100"],
         environment=told,
         volumes={
             str(tmp_path): {"bind": str(tmp_path), "mode": "ro"},
+            str(proxied.socket.parent): {"bind": str(proxied.socket.parent)},
             f"{name}-data": {"bind": "/var/lib/hermes-reaper"},
         },
         mem_limit="512m",
