@@ -1,6 +1,5 @@
 """What every part of the reaper works with: settings, families, store, containers, clocks and counters."""
 
-import re
 import threading
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -9,21 +8,16 @@ from typing import Any
 from fleet import keys
 from fleet.activity import Activity
 from fleet.host import Seen
-from fleet.masking import MASK, Mask
+from fleet.masking import Mask
 from fleet.registry import Family
 from reaper.clock import Clock
 from reaper.decide import MISSING, RUNNING, STRANGER, Facts
 from reaper.engine import DockerEngine, Engine, owned
 from reaper.families import Families
+from reaper.key_like import mask_key_like
 from reaper.metrics import Meters
 from reaper.settings import ReaperSettings, load_settings
 from reaper.store import Row, Store
-
-# The reaper does not know an agent's keys, so that its logs are masked by what keys look like, too.
-_KEY_LIKE = re.compile(
-    r"(?i)(\b(?:[a-z0-9_]*(?:key|token|secret|password)|authorization|bearer)\b['\"]?\s*[:=]?\s*(?:bearer\s+)?)"
-    r"['\"]?[^\s'\"]{8,}|\bsk-[\w/+=-]{8,}|\b[0-9a-f]{64}\b"
-)
 
 
 @dataclass
@@ -60,7 +54,7 @@ class Context:
         masters = [key for key in (self.settings.reaper_key, self.settings.previous_key) if key]
         known = [*masters, self.settings.admin_token]
         known += [keys.heartbeat_token_for(m, family.id) for m in masters for family in self.families.by_id().values()]
-        return _KEY_LIKE.sub(lambda match: f"{match[1] or ''}{MASK}", Mask(known).apply(text))
+        return mask_key_like(Mask(known).apply(text))
 
 
 def make_context(root: Path, *, dry_run: bool = False, settings: ReaperSettings | None = None) -> Context:
