@@ -1,31 +1,25 @@
-"""What a family's agent is doing: asked in its container while it runs, read from its files while it does not.
+"""What a family's agent is doing, asked in its container while it runs.
 
-The agent shares its user with the probe and owns the files, so nothing here is trusted: answers are bounded in size
-and time, checked field by field, and what does not hold up counts as not read.
+The agent shares its user with the probe, so nothing here is trusted: answers are bounded in size and time, checked
+field by field, and what does not hold up counts as not read.
 """
 
 import contextlib
-import importlib.util
 import json
 import math
-import tarfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path, PurePosixPath
-from types import ModuleType
-from typing import IO, Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol
 
-from docker.errors import DockerException, NotFound
+from docker.errors import DockerException
 
-from fleet.container import DATA
 from fleet.files import FLEET
+from fleet.printable import printable
 from fleet.problems import FleetError
 
 AGENT_USER = "hermes"
-_PROBE = Path(__file__).parent.parent / "templates" / "probe.py"
 PROBE_SECONDS = 5
 PROBE_BYTES = 64 << 10
 
@@ -37,9 +31,6 @@ COMMAND = (
     f'for python in {_PYTHONS}; do [ -x "$python" ] && exec "$python" -I {FLEET}/probe.py; done; exit 127',
 )
 
-_ARCHIVE_BYTES = 64 << 20
-_ARCHIVE_SECONDS = 10
-_JOBS_BYTES = 4 << 20
 _REASON_LENGTH = 160
 _AHEAD_SECONDS = 5
 
@@ -65,22 +56,6 @@ class Activity:
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class CronReading:
-    """The earliest scheduled run of a stopped agent, as far as it could be read; `unread` says what could not."""
-
-    next_run: float | None = None
-    unread: str | None = None
-
-
-@dataclass(frozen=True)
-class Jobs:
-    """When the jobs of one file are next due, as far as it could be read; `unread` says what could not."""
-
-    runs: tuple[float, ...] = ()
-    unread: str | None = None
-
-
 class Stream(Protocol):
     """What a process in a container prints, as (stdout, stderr); closing it unblocks whoever reads."""
 
@@ -96,12 +71,10 @@ class ActivityApi(Protocol):
 
     def exec_start(self, exec_id: str, *, stream: Literal[True], demux: Literal[True]) -> "Stream": ...  # noqa: D102
 
-    def get_archive(self, container: str, path: str) -> tuple[Iterable[bytes], Mapping[str, Any]]: ...  # noqa: D102
-
 
 def nothing_read(now: float, reason: str) -> Activity:
     """Return a reading in which every signal is unread for the same reason."""
-    return Activity(now, unread=dict.fromkeys((*TIMES, *COUNTS), reason[:_REASON_LENGTH]))
+    return Activity(now, unread=dict.fromkeys((*TIMES, *COUNTS), one_line(reason)))
 
 
 def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float] = time.time) -> Activity:
@@ -169,7 +142,7 @@ def parse_probe(output: bytes, now: float) -> Activity:
     unread: dict[str, str] = {}
     for name in (*TIMES, *COUNTS):
         if name in errors:
-            unread[name] = _line(errors[name])
+            unread[name] = one_line(errors[name])
         elif name not in said:
             unread[name] = "the probe does not say"
         elif name in TIMES:
@@ -209,91 +182,6 @@ def _count(value: object) -> tuple[int | None, str | None]:
     return value, None
 
 
-def _line(value: object) -> str:
-    text = value if isinstance(value, str) else "no reason given"
-    return "".join(character if character.isprintable() else " " for character in text)[:_REASON_LENGTH]
-
-
-def read_cron(api: ActivityApi, container_id: str, after: float | None = None) -> CronReading:
-    """Read when a stopped agent's next job is due, profiles included: the first run later than `after` (epoch seconds).
-
-    Never raises; what can be read counts.
-    """
-    found: list[Jobs] = []
-    for path in (f"{DATA}/cron/jobs.json", f"{DATA}/profiles"):
-        try:
-            found += _jobs(api, container_id, path)  # an error on the way leaves what came before it
-        except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
-            found.append(Jobs(unread=_line(str(error)) or type(error).__name__))
-    due = [run for jobs in found for run in jobs.runs if after is None or run > after]
-    return CronReading(min(due, default=None), next((jobs.unread for jobs in found if jobs.unread), None))
-
-
-def _jobs(api: ActivityApi, container_id: str, path: str) -> Iterator[Jobs]:
-    """Yield what each jobs file in an archive says. A profile's is `profiles/NAME/cron/jobs.json`."""
-    try:
-        chunks, _ = api.get_archive(container_id, path)
-    except NotFound:
-        return
-    wanted = (1,) if path.endswith("jobs.json") else (4,)
-    source = _Chunks(chunks)
-    with tarfile.open(fileobj=cast("IO[bytes]", source), mode="r|") as archive:
-        for member in archive:
-            name = PurePosixPath(member.name)
-            if (
-                len(name.parts) not in wanted
-                or name.name != "jobs.json"
-                or (wanted == (4,) and name.parts[2] != "cron")
-            ):
-                continue
-            file = archive.extractfile(member) if member.isfile() else None
-            if file is None or member.size > _JOBS_BYTES:
-                yield Jobs(unread=_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
-            else:
-                yield read_jobs(file.read().decode("utf-8", "replace"), Path(name))
-    while source.read(1 << 16):
-        pass  # what is left of an answer keeps its connection
-
-
-class _Chunks:
-    """A stream of bytes as a file that ends, with an error, where it takes too long or grows too large."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._buffer = b""
-        self._left = _ARCHIVE_BYTES
-        self._deadline = time.monotonic() + _ARCHIVE_SECONDS
-
-    def read(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._left -= len(chunk)
-            if self._left < 0 or time.monotonic() > self._deadline:
-                raise FleetError(
-                    f"profiles are too large to look through ({_ARCHIVE_BYTES} bytes, {_ARCHIVE_SECONDS} s)"
-                )
-            self._buffer += chunk
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
-
-
-def read_jobs(text: str, path: Path) -> Jobs:
-    """Read when each job of a `cron/jobs.json` is next due."""
-    probe = _probe()
-    try:
-        return Jobs(tuple(probe.runs_of(text, path)))
-    except probe.UnreadableError as error:
-        return Jobs(tuple(error.known), _line(str(error)))
-
-
-@cache
-def _probe() -> ModuleType:
-    """Return the probe as a module: what is read inside a container and outside is read by the same lines."""
-    spec = importlib.util.spec_from_file_location("hermes_fleet_probe", _PROBE)
-    if spec is None or spec.loader is None:
-        raise FleetError(f"{_PROBE} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def one_line(reason: object) -> str:
+    """Return a reason that an agent had a hand in as one short line."""
+    return printable(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]

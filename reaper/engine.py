@@ -12,10 +12,11 @@ from uuid import UUID
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
-from fleet import activity, identity
-from fleet.activity import Activity, CronReading
+from fleet import activity, identity, schedule
+from fleet.activity import Activity
 from fleet.host import Seen, observe_containers
 from fleet.problems import FleetError
+from fleet.schedule import CronReading
 
 _CALL_SECONDS = 20
 _PROBE_SECONDS = activity.PROBE_SECONDS + 1
@@ -121,7 +122,7 @@ class DockerEngine:
     def next_run(self, container_id: str, after: float | None) -> CronReading:
         """Read from a stopped agent's files when its first job later than `after` is due."""
         try:
-            return activity.read_cron(self._api, container_id, after)
+            return schedule.read_cron(self._api, container_id, after)
         except FleetError as error:
             return CronReading(unread=str(error))
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from fleet import identity
-from fleet.activity import CronReading
 from fleet.host import Seen
 from fleet.registry import Family
+from fleet.schedule import CronReading
 from reaper.context import Context, life, state_of
 from reaper.decide import had_its_chance
 from reaper.store import Row

@@ -10,9 +10,10 @@ from uuid import UUID
 import yaml
 
 from fleet import identity
-from fleet.activity import Activity, CronReading
+from fleet.activity import Activity
 from fleet.host import Seen
 from fleet.problems import FleetError  # noqa: TC001 - raised as values, too
+from fleet.schedule import CronReading
 from reaper.clock import Clock
 from reaper.context import Context
 from reaper.engine import GoneError, Inspected
@@ -56,6 +57,13 @@ class Box:
     port: int | None = None
     activity: Activity = field(default_factory=lambda: Activity(0.0))
     next_run: CronReading = field(default_factory=CronReading)
+
+    @property
+    def status(self) -> str:
+        """Return Docker's sentence about it."""
+        if self.state != "running":
+            return "Exited (0) 5 minutes ago"
+        return f"Up 5 minutes ({'healthy' if self.healthy else 'unhealthy'})"
 
 
 class FakeEngine:
@@ -104,9 +112,7 @@ class FakeEngine:
         if "list" in self.fail:
             raise self.fail["list"]
         return {
-            name: Seen(
-                box.id, name, box.state, dict(box.labels), f"Up ({'healthy' if box.healthy else 'unhealthy'})", box.port
-            )
+            name: Seen(box.id, name, box.state, dict(box.labels), box.status, box.port)
             for name, box in self.boxes.items()
         }
 

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
-from fleet.activity import Activity, CronReading
+from fleet.activity import Activity
 from fleet.host import Seen
 from fleet.problems import FleetError
 from fleet.registry import Family
+from fleet.schedule import CronReading
 from reaper import stop
 from reaper.context import Context
 from reaper.reading import Reading, read_candidate

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fleet import identity
-from fleet.activity import CronReading, nothing_read
+from fleet.activity import nothing_read
+from fleet.schedule import CronReading
 from reaper.sweep import Sweeper
 from tests.support.fleet import family
 from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
