@@ -15,6 +15,7 @@ from docker.errors import APIError, DockerException, NotFound
 from fleet import activity, identity, schedule
 from fleet.activity import Activity
 from fleet.host import Seen, observe_containers
+from fleet.printable import printable
 from fleet.problems import FleetError
 from fleet.schedule import CronReading
 
@@ -66,7 +67,7 @@ class Engine(Protocol):
         """Remove a stopped container and keep its volumes."""
 
     def logs(self, container_id: str, lines: int) -> str:
-        """Return the last log lines."""
+        """Return the last log lines, without what does not print."""
 
     def volume_sizes(self) -> Mapping[str, int]:
         """Return the bytes in each of the fleet's volumes, by name."""
@@ -82,18 +83,24 @@ def owned(labels: Mapping[str, str], name: str, stack: str) -> UUID | None:
 
 
 def parse_time(text: object) -> float | None:
-    """Return one of Docker's times in epoch seconds; None for the zero time and for whatever is not a time."""
-    if not isinstance(text, str) or text.startswith("0001-"):
-        return None
+    """Return one of Docker's times in epoch seconds; None for a zero time and for whatever is not a time.
+
+    Zero is the year 1 in Docker, and 1970 where something else wrote it.
+    """
     try:
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text if isinstance(text, str) else ""))
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if seconds > 0 else None
 
 
 class DockerEngine:
-    """Plain Docker through the API that `DOCKER_HOST` names."""
+    """Plain Docker through the API that `DOCKER_HOST` names.
+
+    A client agrees on a version of the API with the daemon once. One that gets no answer, or is told that its version
+    is not spoken any more, is closed: Docker may have been upgraded, and the next call agrees anew.
+    """
 
     @cached_property
     def _api(self) -> docker.APIClient:
@@ -105,11 +112,15 @@ class DockerEngine:
 
     def list(self) -> dict[str, Seen]:
         """Return the containers that carry the fleet's prefix, by name, in one call."""
-        return observe_containers(self._api)
+        try:
+            return observe_containers(self._api)
+        except FleetError:
+            self.close()
+            raise
 
     def inspect(self, name_or_id: str) -> Inspected:
         """Return one container. Raises GoneError."""
-        with _told(name_or_id):
+        with self._told(name_or_id):
             return inspected(self._api.inspect_container(name_or_id))
 
     def activity(self, container_id: str) -> Activity:
@@ -128,28 +139,28 @@ class DockerEngine:
 
     def start(self, container_id: str) -> None:
         """Start a container; one that runs already is no error."""
-        with _told(container_id):
+        with self._told(container_id):
             self._api.start(container_id)
 
     def stop(self, container_id: str, grace: int) -> None:
         """Stop a container, with that many seconds to drain, and wait until it is stopped."""
-        with _told(container_id):
+        with self._told(container_id):
             self._api.stop(container_id, timeout=grace)
 
     def remove(self, container_id: str) -> None:
         """Remove a stopped container and keep its volumes."""
-        with _told(container_id):
+        with self._told(container_id):
             self._api.remove_container(container_id, v=False, force=False)
 
     def logs(self, container_id: str, lines: int) -> str:
-        """Return the last log lines."""
-        with _told(container_id):
+        """Return the last log lines, without what does not print: an agent may write to its operator's terminal."""
+        with self._told(container_id):
             raw: bytes = self._api.logs(container_id, tail=lines)
-            return raw.decode("utf-8", "replace")
+            return printable(raw.decode("utf-8", "replace"), keep="\n")
 
     def volume_sizes(self) -> Mapping[str, int]:
         """Return the bytes in each of the fleet's volumes, by name. Docker walks through all files for it."""
-        with _told("the volumes' sizes"):
+        with self._told("the volumes' sizes"):
             volumes = self._api.df().get("Volumes") or []
         sizes = {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in volumes}
         return {name: size for name, size in sizes.items() if name.startswith(identity.PREFIX) and size >= 0}
@@ -160,6 +171,21 @@ class DockerEngine:
             client: docker.APIClient | None = self.__dict__.pop(name, None)
             if client is not None:
                 client.close()
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """Say what failed, and close the clients where new ones may do better."""
+        try:
+            yield
+        except NotFound as error:
+            raise GoneError(f"{what}: there is no such container") from error
+        except APIError as error:
+            if "client version" in str(error):
+                self.close()
+            raise FleetError(f"{what}: {error.explanation or error}") from error
+        except (DockerException, OSError) as error:
+            self.close()
+            raise FleetError(f"docker: {what}: {error}") from error
 
 
 def inspected(attributes: Mapping[str, Any]) -> Inspected:
@@ -184,15 +210,3 @@ def _client(seconds: int) -> docker.APIClient:
         return docker.from_env(timeout=seconds).api
     except DockerException as error:
         raise FleetError(f"docker: no daemon answers ({error})") from error
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    try:
-        yield
-    except NotFound as error:
-        raise GoneError(f"{what}: there is no such container") from error
-    except APIError as error:
-        raise FleetError(f"{what}: {error.explanation or error}") from error
-    except (DockerException, OSError) as error:
-        raise FleetError(f"docker: {what}: {error}") from error

@@ -51,7 +51,7 @@ def _orphan(context: Context, info: Inspected, *, remove: bool) -> Orphan:
     if not identity.is_orphan(info.name) or identity.LABEL_STACK in info.labels:
         return Orphan(info.name, info.id, info.state, "", "left alone: it carries a stack's label or another name now")
     now = context.clock.now()
-    if info.created is None or info.created > now:
+    if not info.created or info.created > now:
         return Orphan(info.name, info.id, info.state, "", "left alone: its time of creation cannot be read")
     age = span(now - info.created)
     if not remove:

@@ -12,7 +12,7 @@ def leave(reaper: ReaperUnderTest) -> None:
     """Leave an orphan in every state behind, named after it."""
     for state in STATES:
         name = f"hermes-user-usr_{state}"
-        reaper.engine.boxes[name] = Box(id=name, name=name, labels={}, state=state)
+        reaper.engine.boxes[name] = Box(id=name, name=name, labels={}, state=state, created=1.0)
 
 
 def test_what_docker_would_not_remove_is_stopped_first(reaper: ReaperUnderTest) -> None:
