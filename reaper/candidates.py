@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("reaper")
 
 _WORKERS = 4
-# Asked at one sweep for each stop that it may make; the others have their turn at the next.
+# How many candidates a sweep asks for each stop that it may make; the rest are asked at later sweeps.
 _PROBES_PER_STOP = 2
 
 

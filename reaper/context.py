@@ -74,10 +74,9 @@ def state_of(seen: Seen | None, stack: str) -> str:
 
 def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
     """Return what a listing and the store tell about a family. How long it is up is asked only of candidates."""
-    healthy = seen is not None and ("(healthy)" in seen.status or row.healthy_id == seen.id)
     return Facts(
         state=state_of(seen, stack),
-        healthy_once=healthy,
+        healthy_once=seen is not None and was_healthy(seen, row),
         up_since=0.0,
         heartbeat=row.heartbeat,
         touched=row.touched,
@@ -89,6 +88,11 @@ def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, 
         cron_woken=row.cron_woken,
         leased=leased,
     )
+
+
+def was_healthy(seen: Seen, row: Row) -> bool:
+    """Tell whether this very container is or was healthy."""
+    return "(healthy)" in seen.status or row.healthy_id == seen.id
 
 
 def with_reading(facts: Facts, up_since: float | None, activity: Activity | None, *, healthy: bool) -> Facts:

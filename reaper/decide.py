@@ -1,7 +1,8 @@
 """Decides what to do with a family: a pure function of the time, the facts and the policy.
 
-Every rule is a function that returns why the family must be left running, or None. The first that speaks is the
-decision's reason; `reasons` returns all of them. Nothing here reads a clock, a file or a daemon.
+Every rule is a function that returns why a family must be left running, left asleep or started, or None. The first that
+speaks is the decision's reason; `reasons` returns all that keep a family running. Nothing here reads a clock, a file or
+a daemon.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,8 +17,6 @@ from fleet.registry import Family, Window
 RUNNING = "running"
 MISSING = "missing"
 STRANGER = "stranger"
-# Between these and running Docker itself is at work; whoever paused a container wants it as it is.
-_TRANSIENT = frozenset({"restarting", "paused", "removing"})
 
 
 class Action(StrEnum):
@@ -133,12 +132,13 @@ def span(seconds: float) -> str:
 def decide(now: float, facts: Facts, policy: Policy, limits: Limits | None = None) -> Decision:
     """Return what to do with a family now."""
     limits = limits or Limits()
+    case = _Case(now, facts, policy, limits)
     if facts.state != RUNNING:
-        return _of_a_sleeper(_Case(now, facts, policy, limits))
-    if facts.leased:
-        return Decision(Action.KEEP, Reason("leased", "a start or stop of it is under way"))
-    if policy.suspended:
-        return Decision(Action.STOP, Reason("suspended", "the registry says suspended"))
+        return _of_a_sleeper(case)
+    if leased := _leased(case):
+        return Decision(Action.KEEP, leased)
+    if suspended := _suspended(case):
+        return Decision(Action.STOP, suspended)
     first = next(reasons(now, facts, policy, limits), None)
     if first:
         return Decision(Action.KEEP, first)
@@ -160,32 +160,51 @@ def reasons(now: float, facts: Facts, policy: Policy, limits: Limits | None = No
 
 
 def _of_a_sleeper(case: _Case) -> Decision:
-    facts, policy, limits = case.facts, case.policy, case.limits
-    keep: Reason | None = None
-    if facts.state == STRANGER:
-        keep = Reason("stranger", "a container under its name was not made by this stack")
-    elif facts.state == MISSING:
-        keep = Reason("not_provisioned", "it has no container; pulumi up makes one")
-    elif facts.state in _TRANSIENT:
-        keep = Reason(facts.state, f"its container is {facts.state}")
-    elif policy.suspended:
-        keep = Reason("suspended", "the registry says suspended")
-    elif facts.leased:
-        keep = Reason("leased", "a start or stop of it is under way")
+    keep = next((reason for rule in _KEPT_ASLEEP if (reason := rule(case))), None)
     if keep:
         return Decision(Action.KEEP, keep)
-    if case.within(facts.heartbeat, limits.fresh):
-        text = f"its device sent a heartbeat {case.ago(facts.heartbeat)} ago, and it does not run"
-        return Decision(Action.START, Reason("heartbeat", text))
-    due = facts.cron_next if policy.wake_for_cron else None
-    if due is not None and due - limits.cron_lead <= case.now and not had_its_chance(due, facts.cron_woken):
-        return Decision(Action.START, Reason("cron", f"a scheduled job is due {_when(due, case.now)}"))
-    return Decision(Action.KEEP, Reason("asleep", "nobody asks for it"))
+    start = next((reason for rule in _WAKING if (reason := rule(case))), None)
+    return Decision(Action.START, start) if start else Decision(Action.KEEP, Reason("asleep", "nobody asks for it"))
 
 
-def had_its_chance(run: float, woken: float | None) -> bool:
-    """Tell whether a family was already woken for a run, or for a later one: whether anybody ran it or not."""
-    return woken is not None and run <= woken
+def _not_to_be_started(case: _Case) -> Reason | None:
+    return _NOT_TO_BE_STARTED.get(case.facts.state)
+
+
+def _suspended(case: _Case) -> Reason | None:
+    return Reason("suspended", "the registry says suspended") if case.policy.suspended else None
+
+
+def _leased(case: _Case) -> Reason | None:
+    return Reason("leased", "a start or stop of it is under way") if case.facts.leased else None
+
+
+def _asked_for(case: _Case) -> Reason | None:
+    if not case.within(case.facts.heartbeat, case.limits.fresh):
+        return None
+    return Reason("heartbeat", f"its device sent a heartbeat {case.ago(case.facts.heartbeat)} ago, and it does not run")
+
+
+def _job_due(case: _Case) -> Reason | None:
+    due, now = case.facts.cron_next, case.now
+    if not case.policy.wake_for_cron or due is None or due - case.limits.cron_lead > now:
+        return None
+    facts = case.facts
+    until = had_its_chance_until(now, facts.cron_woken, case.limits, healthy_once=facts.healthy_once)
+    if until is not None and due <= until:
+        return None
+    return Reason("cron", f"a scheduled job is due {_when(due, now)}")
+
+
+def had_its_chance_until(now: float, woken: float | None, limits: Limits, *, healthy_once: bool) -> float | None:
+    """Return up to which run a family had its chance, whether anybody ran it or not; None where it had none.
+
+    `woken` is the run that it was last started for. If its container was never healthy, that was another one, which was
+    replaced since: perhaps before the run. The run then counts as had only once it is long past.
+    """
+    if woken is None or healthy_once:
+        return woken
+    return min(woken, now - limits.cron_late)
 
 
 def _when(due: float, now: float) -> str:
@@ -266,6 +285,16 @@ def _unread(case: _Case) -> Reason | None:
     return Reason("unreadable", f"{', '.join(unread)} cannot be read for {case.ago(since)} ({name}: {why})")
 
 
+# Between the last three and running Docker itself is at work; whoever paused a container wants it as it is.
+_NOT_TO_BE_STARTED = {
+    STRANGER: Reason("stranger", "a container under its name was not made by this stack"),
+    MISSING: Reason("not_provisioned", "it has no container; pulumi up makes one"),
+    **{state: Reason(state, f"its container is {state}") for state in ("restarting", "paused", "removing")},
+}
+# Who does not run stays so for any of these, or else is started for one of those.
+_KEPT_ASLEEP: tuple[Rule, ...] = (_not_to_be_started, _suspended, _leased)
+_WAKING: tuple[Rule, ...] = (_asked_for, _job_due)
+# What keeps a running family awake: what is known without its agent, and what the agent says.
 _KNOWN: tuple[Rule, ...] = (
     _never,
     _recent("heartbeat", "heartbeat", "its device sent a heartbeat {} ago"),

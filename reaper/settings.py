@@ -34,6 +34,7 @@ class ReaperSettings:
     open_status: bool = False
     sweep_every: int = 30
     max_stops: int = 20
+    max_cron_starts: int = 20
     max_boots: int = 4
     wave_size: int = 5
     stop_grace: int = 30
@@ -62,6 +63,7 @@ def load_settings(root: Path, environment: Mapping[str, str] | None = None) -> R
         open_status=reader.text("OPEN_STATUS", "0") in {"1", "true", "yes"},
         sweep_every=reader.number("SWEEP_EVERY", 30, 1),
         max_stops=reader.number("MAX_STOPS", 20, 0),
+        max_cron_starts=reader.number("MAX_CRON_STARTS", 20, 1),
         max_boots=reader.number("MAX_BOOTS", 4, 1),
         wave_size=reader.number("WAVE_SIZE", 5, 1),
         stop_grace=reader.number("STOP_GRACE", 30, 1),

@@ -1,8 +1,7 @@
 """One look at the whole fleet: who is to be started, who may be stopped, and why everybody else stays as they are."""
 
-import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -11,24 +10,23 @@ from fleet.host import Seen
 from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.candidates import Candidates
-from reaper.clock import longest_gap, next_beat
+from reaper.clock import Beat, longest_gap, next_beat
 from reaper.context import Context, as_inputs, first_facts, life, state_of
 from reaper.database import StoreError
 from reaper.decide import MISSING, STRANGER, Action, Reason, decide, policy_of
 from reaper.report import Outcome, Report
-from reaper.runtime import NoTurnError
-from reaper.schedules import read_schedules
+from reaper.schedules import Schedules
+from reaper.starts import Starts
 from reaper.store import Entry, Row
 from reaper.wake import Waker
 
 log = logging.getLogger("reaper")
 
 _ROTATE_SECONDS = 3600.0
-# The reasons to keep a family that are no sign of life of its own.
+# Reasons to keep a family running that say nothing about whether anybody uses it.
 _WAITING = frozenset({"leased", "grace"})
 # Decisions that are written down by themselves; a stop writes its own lines.
 _NOTED = {Action.KEEP: "keep", Action.START: "starting"}
-_RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
 
 
 class Sweeper:
@@ -40,9 +38,10 @@ class Sweeper:
         self.waker = waker
         self.last = Report()
         self._dry_run = dry_run
-        self._retry: dict[UUID, tuple[float, float]] = {}
         self._rotated = 0.0
         self._grace_since = context.clock.now()
+        self._schedules = Schedules(context)
+        self._starts = Starts(context, waker, dry_run=dry_run)
         self._candidates = Candidates(context, dry_run=dry_run)
 
     def sweep(self, *, resumed: bool = True, wait: bool = True) -> Report:
@@ -79,13 +78,14 @@ class Sweeper:
         context = self.context
         families = context.families.by_id()
         context.meters.registry_ok.set(0 if context.families.problem else 1)
-        grace_since = self._beat(report, resumed=resumed)
+        beat, why = self._clocks(resumed=resumed)
         rows = context.store.rows()
         holders = context.store.holders()
         listed = context.engine.list()
+        grace_since = self._beat(report, beat, why)
         self._count(listed, families)
         if not self._dry_run:
-            read_schedules(context, families, listed, rows)
+            self._schedules.read(families, listed, rows)
         for family in families.values():
             seen = listed.get(identity.container_name(family.id))
             row = rows.get(family.id, Row())
@@ -93,29 +93,41 @@ class Sweeper:
             facts = first_facts(seen, row, context.settings.stack, grace_since, leased=leased)
             decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
             report.outcomes[family.id] = Outcome(family, seen, facts, decision)
+        starting = self._starts.choose(report)
         if not self._dry_run:
-            self._note(report, rows)
+            self._note(report, rows, starting)
             self._rotate()
-        self._start_all(report)
+            for outcome in starting:
+                self._starts.start(outcome)
         context.meters.store_ok.set(1)
         self._grace_since = grace_since
 
-    def _beat(self, report: Report, *, resumed: bool) -> float:
-        """Return since when the reaper has looked without a break; a break is written down."""
+    def _clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
+        """Return the clocks now, and why they say that the reaper was interrupted.
+
+        What was written down by a clock that went ahead is then moved to now.
+        """
         context = self.context
-        previous = context.store.beat()
         gap = longest_gap(context.settings.sweep_every)
-        trouble = context.store.take_trouble()
-        beat, why = next_beat(previous if resumed else None, context.clock, gap)
+        beat, why = next_beat(context.store.beat() if resumed else None, context.clock, gap)
+        if why and not self._dry_run:
+            context.store.clamp(beat.wall)
+        return beat, why
+
+    def _beat(self, report: Report, beat: Beat, why: str | None) -> float:
+        """Return since when the reaper has looked without a break, and write down that it looked.
+
+        Called once the containers are listed: a sweep that learned nothing of them was no look.
+        """
+        store = self.context.store
+        trouble = store.take_trouble()
         if trouble and not why:
             beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({trouble})"
         report.grace = why
-        if self._dry_run:
-            return beat.grace_since
-        if why:
-            log.warning("%s: everyone gets a full grace", why)
-            context.store.clamp(beat.wall)
-        context.store.set_beat(beat)
+        if not self._dry_run:
+            if why:
+                log.warning("%s: everyone gets a full grace", why)
+            store.set_beat(beat)
         return beat.grace_since
 
     def _count(self, listed: Mapping[str, Seen], families: Mapping[UUID, Family]) -> None:
@@ -128,8 +140,9 @@ class Sweeper:
         meters.missing.set(states.count(MISSING) + states.count(STRANGER))
         meters.orphans.set(sum(identity.is_orphan(name) for name in listed))
 
-    def _note(self, report: Report, rows: Mapping[UUID, Row]) -> None:
+    def _note(self, report: Report, rows: Mapping[UUID, Row], starting: Sequence[Outcome]) -> None:
         """Write down what changed since the last look: who is awake, who was healthy, and why."""
+        decided = {outcome.family.id for outcome in (*report.of(Action.KEEP), *starting)}
         now = self.context.clock.now()
         values: dict[UUID, dict[str, float | str | None]] = {}
         entries = []
@@ -144,7 +157,7 @@ class Sweeper:
                 changed["unread_since"] = None  # nobody asks its agent now: what could not be read begins anew
             if seen and "(healthy)" in seen.status and row.healthy_id != seen.id:
                 changed["healthy_id"] = seen.id
-            if outcome.decision.action in _NOTED and _is_news(row, state, reason):
+            if id_ in decided and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
                 action, inputs = _NOTED[outcome.decision.action], as_inputs(outcome.facts)
                 container = seen.id if seen else ""
@@ -170,38 +183,6 @@ class Sweeper:
             self._trouble(report, f"{report.problem}; {error}")
             return
         self._count(listed, context.families.by_id())
-
-    # -- starting
-
-    def _start_all(self, report: Report) -> None:
-        for outcome in report.of(Action.START):
-            family, code = outcome.family, outcome.decision.reason.code
-            not_before, _ = self._retry.get(family.id, (0.0, 0.0))
-            if self._dry_run:
-                outcome.done = "would start"
-            elif self.context.clock.monotonic() < not_before:
-                outcome.done = "its start failed; tried again later"
-            else:
-                outcome.done = "starting"
-                self._start(family, code)
-
-    def _start(self, family: Family, code: str) -> None:
-        store = self.context.store
-        due = store.row(family.id).cron_next if code == "cron" else None
-
-        def done(failed: FleetError | None) -> None:
-            if failed is None:
-                self._retry.pop(family.id, None)
-                # Not before: a reaper that dies while the family waits its turn must not pass for one that woke it.
-                if due is not None:
-                    with contextlib.suppress(StoreError):
-                        store.note(family.id, cron_woken=due)
-            elif not isinstance(failed, NoTurnError):
-                _, pause = self._retry.get(family.id, (0.0, _RETRY_SECONDS / 2))
-                pause = min(_RETRY_LONGEST, pause * 2)
-                self._retry[family.id] = (self.context.clock.monotonic() + pause, pause)
-
-        self.waker.ensure_later(family, signal="woken", reason=code, done=done)
 
 
 def _lives(outcome: Outcome) -> bool:

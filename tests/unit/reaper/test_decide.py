@@ -121,14 +121,20 @@ def test_suspended_families_that_run_are_stopped() -> None:
         (Facts("exited", cron_next=NOW + 60), POLICY, ("start", "cron")),
         (Facts("exited", cron_next=NOW + 61), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW - 9 * HOUR), POLICY, ("start", "cron")),
-        (Facts("exited", cron_next=NOW - 9, cron_woken=NOW - 9), POLICY, ("keep", "asleep")),
-        (Facts("exited", cron_next=NOW - 9, cron_woken=NOW - 8), POLICY, ("keep", "asleep")),
-        (Facts("exited", cron_next=NOW - 8, cron_woken=NOW - 9), POLICY, ("start", "cron")),
+        (Facts("exited", True, cron_next=NOW - 9, cron_woken=NOW - 9), POLICY, ("keep", "asleep")),
+        (Facts("exited", True, cron_next=NOW - 9, cron_woken=NOW - 8), POLICY, ("keep", "asleep")),
+        (Facts("exited", True, cron_next=NOW - 8, cron_woken=NOW - 9), POLICY, ("start", "cron")),
+        (Facts("created", cron_next=NOW + 9, cron_woken=NOW + 9), POLICY, ("start", "cron")),
+        (Facts("created", cron_next=NOW - 599, cron_woken=NOW - 599), POLICY, ("start", "cron")),
+        (Facts("created", cron_next=NOW - 600, cron_woken=NOW - 600), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW + 1), replace(POLICY, wake_for_cron=False), ("keep", "asleep")),
     ],
 )
 def test_what_wakes_a_sleeper(facts: Facts, policy: Policy, expected: tuple[str, str]) -> None:
-    """A fresh heartbeat or a job that is due starts a family that may run; once for each job."""
+    """A fresh heartbeat or a job that is due starts a family that may run; once for each job.
+
+    A container that was never healthy replaced the one that was woken, so that the job counts until it is long past.
+    """
     assert why(facts, policy) == expected
 
 

@@ -175,3 +175,91 @@ def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest,
     reaper.hands.pass_time(30)
     found.sweep()
     assert counted() == 0
+
+
+def test_a_run_is_not_lost_with_a_container_that_a_roll_replaces_before_it(reaper: ReaperUnderTest, box: Box) -> None:
+    """The family was woken for it, and is again as its new container sleeps; once the run is long past it is not."""
+    ash = reaper.context.families.current().get("ash")
+    due = reaper.hands.wall + 100
+    box.next_run = CronReading(due)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    reaper.hands.pass_time(50)
+    sweep(found)
+    for number, passed in ((1, 10), (2, 700)):
+        rolled = reaper.engine.add(ash.id, id=str(number) * 64, state="created", port=1, next_run=box.next_run)
+        reaper.hands.pass_time(passed)
+        sweep(found)
+        assert rolled.state == ("running" if reaper.hands.wall < due else "created")
+    assert len(reaper.engine.did("start")) == 2
+
+
+def overdue(folder: Path, monkeypatch: pytest.MonkeyPatch, runs: list[float], **settings: int) -> ReaperUnderTest:
+    """Return a reaper of sleepers, each with one run that many seconds from now."""
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    reaper = make_reaper(folder, [family(f"f{at}") for at in range(len(runs))], **settings)
+    for box, run in zip(reaper.engine.boxes.values(), runs, strict=True):
+        box.state, box.port, box.next_run = "exited", 1, CronReading(reaper.hands.wall + run)
+    return reaper
+
+
+def test_a_clock_that_is_set_ahead_wakes_no_crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who missed a run long ago is woken, one family at a sweep, as an agent plans its next run only while it runs."""
+    reaper = overdue(tmp_path, monkeypatch, [3600.0 * hour for hour in range(1, 21)])
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    reaper.hands.wall += 86_400
+    for number in range(1, 21):
+        sweep(found)
+        assert len(reaper.engine.did("start")) == number
+        reaper.hands.pass_time(1)
+    assert reaper.engine.did("start") == list(reaper.engine.boxes)
+
+
+def test_never_more_than_max_cron_starts_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many jobs at about the same time the earliest go first, a long overdue one beside them; the rest follow."""
+    reaper = overdue(tmp_path, monkeypatch, [30.0, 20.0, 10.0, -5.0, -5000.0], max_cron_starts=2)
+    names = list(reaper.engine.boxes)
+    found = sweeper(reaper)
+    sweep(found, resumed=False)
+    assert set(reaper.engine.did("start")) == {names[2], names[3], names[4]}
+    ledger = {entry.family for entry in reaper.context.store.ledger(None, 0.0) if entry.action == "starting"}
+    assert len(ledger) == 3
+    sweep(found)
+    assert set(reaper.engine.did("start")) == set(names)
+
+
+def test_files_that_cannot_be_read_are_left_alone_for_an_hour(reaper: ReaperUnderTest, box: Box) -> None:
+    """They stay as they are while nobody runs; once the agent ran, or in a new container, they are read at once."""
+    ash = reaper.context.families.current().get("ash")
+    box.next_run = CronReading(unread="profiles are too large to look through")
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+
+    def reads_after(seconds: float) -> int:
+        reaper.engine.calls.clear()
+        reaper.hands.pass_time(seconds)
+        found.sweep()
+        return len(reaper.engine.did("next_run"))
+
+    assert [reads_after(30) for _ in range(10)] == [0] * 10
+    assert reads_after(3600) == 1
+    assert [reads_after(3600), reads_after(3600)] == [0, 1]
+    box.state = "running"
+    found.sweep()
+    box.state = "exited"
+    assert [reads_after(30), reads_after(30)] == [1, 0]
+    reaper.engine.add(ash.id, id="f" * 64, state="created", next_run=box.next_run)
+    assert [reads_after(30), reads_after(30)] == [1, 0]
+
+
+def test_reading_schedules_does_not_hold_a_sweep_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the files of many are: after ten seconds the rest are left for the next sweeps."""
+    reaper = overdue(tmp_path, monkeypatch, [86_400.0] * 9)
+    reaper.engine.before["next_run"] = lambda: reaper.hands.pass_time(4)
+    found = sweeper(reaper)
+    found.sweep(resumed=False)
+    assert len(reaper.engine.did("next_run")) == 3
+    found.sweep()
+    found.sweep()
+    assert sorted(reaper.engine.did("next_run")) == sorted(reaper.engine.boxes)

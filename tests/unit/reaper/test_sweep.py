@@ -260,6 +260,21 @@ def test_a_daemon_that_is_away_is_a_message(reaper: ReaperUnderTest) -> None:
     assert found.sweep().problem is None
 
 
+def test_a_daemon_that_is_away_for_long_gives_everyone_a_full_grace(reaper: ReaperUnderTest) -> None:
+    """Nobody could be looked at, as if the reaper had not run; a short failure is no reason to wait."""
+    found = settled(reaper)
+    for seconds, grace in ((100, False), (300, True)):
+        for box in reaper.engine.boxes.values():
+            box.state, box.started = "running", 0.0
+        reaper.engine.fail["list"] = FleetError("docker: no daemon answers")
+        for _ in range(4):
+            reaper.hands.pass_time(seconds)
+            assert found.sweep().problem
+        reaper.engine.fail.clear()
+        assert bool(found.sweep().grace) is grace
+        assert {box.state for box in reaper.engine.boxes.values()} == {"running" if grace else "exited"}
+
+
 def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one asks the candidates again."""
     start = threading.Thread.start
