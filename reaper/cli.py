@@ -6,12 +6,13 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from fleet import keys
+from fleet.printable import printable
 from fleet.problems import FleetError
 from fleet.registry import Family
-from reaper import orphans, restart, views
+from reaper import history, orphans, restart, views
 from reaper.context import Context, make_context
 from reaper.database import StoreError
 from reaper.decide import Action
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         finally:
             context.close()
     except (FleetError, StoreError) as error:
-        print(error, file=sys.stderr)
+        _print(error, file=sys.stderr)
         return ERROR
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -65,7 +66,11 @@ def _parser() -> argparse.ArgumentParser:
     add("ensure", _ensure, "wake a family and wait until it is healthy", family=True)
     add("touch", _touch, "count as activity: keep a family awake for its idle_after", family=True)
     add("status", _status, "print every family and why it is as it is")
-    add("explain", _explain, "say why a family is as it is, and what was done with it", family=True)
+    explainer = add("explain", _explain, "say why a family is as it is, and what was done with it", family=True)
+    explainer.add_argument(
+        "--since", metavar="WHEN", help="what was done since 21:04, 2026-11-20T21:04, 90m, 12h or 2d"
+    )
+    explainer.add_argument("--lines", metavar="N", help=f"how many lines of that (default {history.LINES})")
     remover = add("orphans", _orphans, "list what an old deployment left, hermes-user-usr_*")
     remover.add_argument("--yes", action="store_true", help="remove them; their volumes are kept")
     add("restart", _restart, "restart every awake family in waves")
@@ -103,7 +108,7 @@ def _sweep(context: Context, args: argparse.Namespace) -> int:
         shown = [row for row in rows if row["action"] != Action.KEEP.value] if len(rows) > 50 else rows  # noqa: PLR2004
         _table(shown)
     if report.problem:
-        print(report.problem, file=sys.stderr)
+        _print(report.problem, file=sys.stderr)
         return ERROR
     return 0
 
@@ -126,11 +131,24 @@ def _touch(context: Context, args: argparse.Namespace) -> int:
     now = context.clock.now()
     if not args.dry_run:
         context.store.note(family.id, touched=now)
-    done = "would be" if args.dry_run else "is"
-    _say(
-        args, {"name": family.name, "touched": now}, f"{family.name} {done} kept awake for {family.sleep.idle_after} s"
-    )
+    state = _state(context, family)
+    if state == "awake":
+        came_to = f"{'would be' if args.dry_run else 'is'} kept awake for {family.sleep.idle_after} s"
+    else:
+        came_to = f"is {state}, and a touch wakes nobody"
+    if state == "asleep":
+        came_to += f"; wake it with: python -m reaper ensure {family.name}"
+    _say(args, {"name": family.name, "touched": now, "state": state}, f"{family.name} {came_to}")
     return 0
+
+
+def _state(context: Context, family: Family) -> str:
+    if family.state == "suspended":
+        return "suspended"
+    try:
+        return views.view(context, family).state
+    except FleetError as error:
+        return f"in a state that cannot be read ({error})"
 
 
 def _status(context: Context, args: argparse.Namespace) -> int:
@@ -158,21 +176,22 @@ def _status(context: Context, args: argparse.Namespace) -> int:
 
 def _explain(context: Context, args: argparse.Namespace) -> int:
     family = _family(context, args.family)
-    told = views.explain(context, family)
+    now = context.clock.now()
+    asked = history.asked(args.since, args.lines, family, now)
+    told = views.explain(context, family, asked)
     if args.json:
         _print_json(told)
         return 0
-    now = context.clock.now()
-    print(f"{family.name} is {told['state']}, since {views.ago(now, told['since'])}")
-    print(f"now: {told['decision']} ({told['reason']}): {told['text']}")
+    _print(f"{family.name} is {told['state']}, since {views.ago(now, told['since'])}")
+    _print(f"now: {told['decision']} ({told['reason']}): {told['text']}")
     for reason in told["reasons"][1:]:
-        print(f"also: {reason['reason']}: {reason['text']}")
-    print("facts:")
+        _print(f"also: {reason['reason']}: {reason['text']}")
+    _print("facts:")
     for name, value in told["facts"].items():
-        print(f"  {name}: {json.dumps(value)}")
-    print("ledger:")
-    for entry in context.store.ledger(family.id, 0.0, 20):
-        print(f"  {views.line_of(entry)}")
+        _print(f"  {name}: {json.dumps(value)}")
+    _print("ledger:")
+    for line in history.history(context.store, family, asked):
+        _print(f"  {history.line_of(line)}")
     return 0
 
 
@@ -182,16 +201,16 @@ def _orphans(context: Context, args: argparse.Namespace) -> int:
         found.append(orphan)
         if not args.json:
             age = f", {orphan.age} old" if orphan.age else ""
-            print(f"{orphan.name}  {orphan.id[:12]}  {orphan.state}{age}  {orphan.done}")
+            _print(f"{orphan.name}  {orphan.id[:12]}  {orphan.state}{age}  {orphan.done}")
     if args.json:
         _print_json([orphan.as_dict() for orphan in found])
     elif not found:
-        print("no orphans")
+        _print("no orphans")
     return ERROR if any(orphan.failed for orphan in found) else 0
 
 
 def _restart(context: Context, args: argparse.Namespace) -> int:
-    print(restart.NEW_CREDENTIALS, file=sys.stderr)
+    _print(restart.NEW_CREDENTIALS, file=sys.stderr)
     if args.dry_run:
         waves = [[family.name for family, _ in wave] for wave in restart.plan_waves(context)]
         _say(
@@ -204,13 +223,13 @@ def _restart(context: Context, args: argparse.Namespace) -> int:
     def say(result: restart.Restarted) -> None:
         if not args.json:
             came_to = result.problem or result.skipped or f"healthy after {result.ms} ms"
-            print(f"wave {result.wave}  {result.name}  {came_to}")
+            _print(f"wave {result.wave}  {result.name}  {came_to}")
 
     results = restart.restart_waves(context, say)
     if args.json:
         _print_json([result.as_dict() for result in results])
     elif not results:
-        print("nobody is awake")
+        _print("nobody is awake")
     return ERROR if any(result.problem for result in results) else 0
 
 
@@ -232,21 +251,26 @@ def _say(args: argparse.Namespace, value: Any, text: str) -> None:  # noqa: ANN4
     if args.json:
         _print_json(value)
     else:
-        print(text)
+        _print(text)
+
+
+def _print(text: object, *, file: TextIO | None = None) -> None:
+    """Print a text of which a part may come from an agent: nothing in it moves the terminal."""
+    print(printable(str(text), keep="\n"), file=file)
 
 
 def _print_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(json.dumps(value, indent=2))  # in ASCII: what does not print is escaped
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> None:
     if not rows:
-        print("nothing to do")
+        _print("nothing to do")
         return
     cells = [[key.upper() for key in rows[0]], *([_cell(value) for value in row.values()] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        _print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _cell(value: object) -> str:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from fleet.problems import FleetError
 from fleet.registry import Family
-from reaper import auth, metrics, page, views
+from reaper import auth, history, metrics, page, views
 from reaper.context import Context
 from reaper.database import StoreError
 from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
@@ -109,7 +109,12 @@ class Api:
         family, _ = self._named(request)
         if family is None:
             raise HTTPException(404, "there is no such family in the registry")
-        return JSONResponse(await anyio.to_thread.run_sync(views.explain, self._context, family))
+        query = request.query_params
+        try:
+            asked = history.asked(query.get("since"), query.get("lines"), family, self._context.clock.now())
+        except FleetError as error:
+            raise HTTPException(400, str(error)) from error
+        return JSONResponse(await anyio.to_thread.run_sync(views.explain, self._context, family, asked))
 
     async def _metrics(self, _: Request) -> Response:
         return Response(self._context.meters.text(), media_type=metrics.CONTENT_TYPE)

@@ -11,11 +11,11 @@ from fleet.host import Seen
 from fleet.registry import Family
 from reaper.context import Context, first_facts, last_life, life
 from reaper.decide import RUNNING, Action, Facts, decide, policy_of, reasons, span
+from reaper.history import Asked, history
 from reaper.reading import read_facts
-from reaper.store import Entry, Row
+from reaper.store import Row
 
 DAY_SECONDS = 86400
-_LINES = 20
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def _view(context: Context, family: Family, seen: Seen | None, row: Row, facts: 
     )
 
 
-def explain(context: Context, family: Family) -> dict[str, Any]:
-    """Return why a family is as it is: every reason that holds now, every signal, and the ledger's last lines.
+def explain(context: Context, family: Family, asked: Asked | None = None) -> dict[str, Any]:
+    """Return why a family is as it is: every reason that holds now, every signal, and lines of the ledger.
 
     A running family's agent is asked, whatever else is known.
     """
@@ -111,7 +111,7 @@ def explain(context: Context, family: Family) -> dict[str, Any]:
         "text": decision.reason.text,
         "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
         "facts": as_json(facts),
-        "ledger": [as_json(entry) for entry in context.store.ledger(family.id, 0.0, _LINES)],
+        "ledger": [as_json(line) for line in history(context.store, family, asked or Asked())],
     }
 
 
@@ -153,8 +153,3 @@ def ago(now: float, at: float | None) -> str:
     if at is None:
         return "-"
     return f"{span(now - at)} ago" if at <= now else f"in {span(at - now)}"
-
-
-def line_of(entry: Entry) -> str:
-    """Return a line of the ledger for people."""
-    return f"{moment(entry.at)}  {entry.action:<12}  {entry.reason:<14}  {entry.text}"

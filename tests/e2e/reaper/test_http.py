@@ -17,6 +17,7 @@ import pytest
 from fleet import keys
 from fleet.problems import FleetError
 from reaper import daemon, guard
+from reaper.store import Entry
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
 from tests.support.reaper_http import Served, serving
@@ -139,6 +140,17 @@ def test_a_daemon_that_is_away_is_503(served: Served) -> None:
         answer = served.ask(method, path, ADMIN_TOKEN)
         assert answer.status_code == 503
         assert "secret" not in answer.text
+
+
+def test_a_familys_past_is_asked_for_by_query(served: Served) -> None:
+    """Since when and how many lines, like `explain`; what cannot be understood is the caller's mistake, and said."""
+    ash, now = served.reaper.context.families.current().get("ash").id, served.reaper.hands.wall
+    served.reaper.context.store.append([Entry(now - 3600 * at, ash, "keep", f"r{at}", "") for at in (3, 2, 1)])
+    answer = served.ask("GET", "/v1/families/ash?since=150m&lines=1", ADMIN_TOKEN)
+    assert [line["reason"] for line in answer.json()["ledger"]] == ["r2"]
+    answer = served.ask("GET", "/v1/families/ash?since=lately", ADMIN_TOKEN)
+    assert answer.status_code == 400
+    assert "since: 'lately' is no time" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/v1/families", "/v1/families/ash", "/metrics", "/"])
