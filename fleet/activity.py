@@ -16,8 +16,8 @@ from typing import Any, Literal, Protocol
 from docker.errors import DockerException
 
 from fleet.files import FLEET
-from fleet.printable import printable
 from fleet.problems import FleetError
+from fleet.visible import visible
 
 AGENT_USER = "hermes"
 PROBE_SECONDS = 5
@@ -184,4 +184,4 @@ def _count(value: object) -> tuple[int | None, str | None]:
 
 def one_line(reason: object) -> str:
     """Return a reason that an agent had a hand in as one short line."""
-    return printable(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]
+    return visible(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]

@@ -6,12 +6,12 @@ _BLANKS = frozenset({"Cc", "Zl", "Zp"})
 _HIDDEN = frozenset({"Cf", "Cs"})
 
 
-def visible(text: str) -> str:
+def visible(text: str, keep: str = "") -> str:
     """Return a text as one line, in which nothing hides, colours or turns around other text.
 
-    Line breaks and control characters become blanks, invisible characters U+FFFD.
+    Line breaks and control characters become blanks, invisible characters U+FFFD. Characters in `keep` stay.
     """
-    return "".join(_visible(character) for character in text)
+    return "".join(character if character in keep else _visible(character) for character in text)
 
 
 def _visible(character: str) -> str:

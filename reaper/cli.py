@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fleet import keys
-from fleet.printable import printable
 from fleet.problems import FleetError
 from fleet.registry import Family
+from fleet.visible import visible
 from reaper import history, orphans, restart, views
 from reaper.context import Context, make_context
 from reaper.database import StoreError
@@ -256,7 +256,7 @@ def _say(args: argparse.Namespace, value: Any, text: str) -> None:  # noqa: ANN4
 
 def _print(text: object, *, file: TextIO | None = None) -> None:
     """Print a text of which a part may come from an agent: nothing in it moves the terminal."""
-    print(printable(str(text), keep="\n"), file=file)
+    print(visible(str(text), keep="\n"), file=file)
 
 
 def _print_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold
@@ -275,4 +275,4 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
 
 def _cell(value: object) -> str:
     text = str(value).splitlines()[0] if str(value) else "-"
-    return text if text.isprintable() else repr(text)[1:-1]
+    return text if text.isvisible() else repr(text)[1:-1]

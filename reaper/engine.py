@@ -15,9 +15,9 @@ from docker.errors import APIError, DockerException, NotFound
 from fleet import activity, identity, schedule
 from fleet.activity import Activity
 from fleet.host import Seen, observe_containers
-from fleet.printable import printable
 from fleet.problems import FleetError
 from fleet.schedule import CronReading
+from fleet.visible import visible
 
 _CALL_SECONDS = 20
 _PROBE_SECONDS = activity.PROBE_SECONDS + 1
@@ -156,7 +156,7 @@ class DockerEngine:
         """Return the last log lines, without what does not print: an agent may write to its operator's terminal."""
         with self._told(container_id):
             raw: bytes = self._api.logs(container_id, tail=lines)
-            return printable(raw.decode("utf-8", "replace"), keep="\n")
+            return visible(raw.decode("utf-8", "replace"), keep="\n")
 
     def volume_sizes(self) -> Mapping[str, int]:
         """Return the bytes in each of the fleet's volumes, by name. Docker walks through all files for it."""

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ class Machine:
         self.home = folder / "home"
         self.commands = folder / "bin"
         self.calls = folder / "calls"
+        self.started: list[subprocess.Popen[str]] = []
         for made in (self.repository, self.home, self.commands):
             made.mkdir()
         for pattern in COPIED:
@@ -93,7 +95,7 @@ class Machine:
             **{name: os.environ[name] for name in ("TMPDIR",) if name in os.environ},
             **environment,
         }
-        return subprocess.Popen(
+        process = subprocess.Popen(
             ["/bin/bash", *words],
             cwd=self.repository,
             env=env,
@@ -103,14 +105,20 @@ class Machine:
             text=True,
             start_new_session=True,
         )
+        self.started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill whatever still runs of what was started, as after a test that failed half-way."""
+        for process in self.started:
+            with process:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def run(self, *words: str, **environment: str) -> Answer:
         """Run a script of the repository to its end."""
-        with self.start(*words, **environment) as process:
-            try:
-                said, complained = process.communicate(timeout=120)
-            finally:
-                process.kill()
+        process = self.start(*words, **environment)
+        said, complained = process.communicate(timeout=120)
         return Answer(process.returncode, said, complained)
 
     def leftovers(self) -> list[str]:

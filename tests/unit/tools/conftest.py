@@ -1,5 +1,6 @@
 """A machine of its own for each test of a set-up script."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ from tests.support.machine import Machine
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """Return a Debian machine with nothing on it."""
-    return Machine(tmp_path)
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """Yield a Debian machine with nothing on it; what a test started there ends with it."""
+    made = Machine(tmp_path)
+    yield made
+    made.close()
