@@ -275,4 +275,4 @@ def _table(rows: Sequence[dict[str, Any]]) -> None:
 
 def _cell(value: object) -> str:
     text = str(value).splitlines()[0] if str(value) else "-"
-    return text if text.isvisible() else repr(text)[1:-1]
+    return text if text.isprintable() else repr(text)[1:-1]

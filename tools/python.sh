@@ -7,6 +7,11 @@ VENV="$ROOT/.venv"
 STAMP="$VENV/.locked" # the lock file that it was filled from
 PLACE="$VENV/.place"  # where it was made and for which Python: it works nowhere else, and with no other
 LEVEL="${1:-run}"
+# With .state/env sourced the environment's own Python comes first on PATH; it cannot make itself anew.
+PATH=":$PATH:"
+PATH="${PATH//":$VENV/bin:"/:}"
+PATH="${PATH#:}"
+PATH="${PATH%:}"
 
 if [ "$LEVEL" = dev ]; then LOCK=requirements-dev.lock; else LOCK=requirements.lock; fi
 

@@ -82,6 +82,19 @@ def test_an_environment_that_would_not_work_any_more_is_made_anew(machine: Machi
     assert [made in machine.run("tools/python.sh").said for _ in range(2)] == [True, False]
 
 
+def test_an_environment_does_not_make_itself_anew(machine: Machine) -> None:
+    """In a shell where it comes first on PATH, as after `. .state/env`, the machine's Python makes it anew."""
+    python_that_knows_its_place(machine)
+    (machine.repository / "requirements.lock").write_text("a==1\n")
+    bin_ = machine.repository / ".venv" / "bin"
+    assert machine.run("tools/python.sh").code == 0
+    (bin_ / "python3").symlink_to("python")
+    (machine.home / "version").write_text("3.12")
+    answer = machine.run("tools/python.sh", PATH=f"{bin_}:{machine.commands}")
+    assert (answer.code, answer.complained) == (0, "")
+    assert "making the Python environment" in answer.said
+
+
 def test_a_failed_install_leaves_no_environment(machine: Machine) -> None:
     """Requirements that cannot be had leave nothing half made, and say why."""
     python_with_pip(machine, "echo No space left on device; exit 1")
