@@ -1,4 +1,9 @@
-"""The SQLite file of the store: opened when it is needed and again after a failure, moved aside when it is corrupt."""
+"""The SQLite file of the store: opened when it is needed and again after a failure, moved aside when it is corrupt.
+
+Nothing but SQLite may open this file. Closing any descriptor of a file drops every POSIX lock that the process holds on
+it, those of SQLite's own connections too: the next process to close the store would take itself for the last one, and
+delete the log that this one goes on writing into. See https://www.sqlite.org/howtocorrupt.html, section 2.2.
+"""
 
 import contextlib
 import os
@@ -84,7 +89,8 @@ class Database:
             mode = "ro" if self._read_only else "rwc"
             if not self._read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
+                with contextlib.suppress(FileExistsError):
+                    os.mknod(self.path, 0o600)  # for its owner alone, and never opened
             uri = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(
                 uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False

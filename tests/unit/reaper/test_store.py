@@ -3,6 +3,8 @@
 import errno
 import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -10,6 +12,7 @@ import pytest
 
 from reaper.database import StoreError
 from reaper.store import Entry, Row, Store
+from tests.support.pulumi_stack import ROOT
 from tests.support.reaper import Hands
 
 FAMILY = UUID(int=7)
@@ -59,6 +62,33 @@ def test_a_lease_has_one_holder_and_an_end(store: Store, hands: Hands) -> None:
     assert store.holders() == {str(FAMILY): "wake"}
     other.release(taken)
     assert store.holders() == {}
+
+
+def test_stores_of_one_process_do_not_shut_another_process_out(tmp_path: Path) -> None:
+    """A service may have several; whoever opens and closes the file beside them sees the same leases and signs."""
+    path = tmp_path / "reaper.db"
+    store, beside = Store(path), Store(path)
+    for number, own in enumerate((store, beside, store)):
+        assert own.row(FAMILY).touched == (float(number) or None)
+        assert _in_another_process(path, f"store.mark(family, 'touched', {number + 1}.0)") == "None"
+        lease = own.acquire(FAMILY, "wake", 60)
+        assert lease
+        own.mark(FAMILY, "heartbeat", 10.0 + number)
+        said = "(store.acquire(family, 'stop', 60), store.row(family).heartbeat)"
+        assert _in_another_process(path, said) == f"(None, {10.0 + number})"
+        own.release(lease)
+    assert store.row(FAMILY) == beside.row(FAMILY) == Row(heartbeat=12.0, touched=3.0)
+
+
+def _in_another_process(path: Path, expression: str) -> str:
+    """Open a store in another process, return what an expression comes to there, and close it."""
+    program = (
+        "import sys; from pathlib import Path; from uuid import UUID; from reaper.store import Store\n"
+        "store, family = Store(Path(sys.argv[1])), UUID(int=7)\n"
+        f"print({expression}); store.close()"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
 def test_a_lease_survives_a_clock_that_is_set(store: Store, hands: Hands) -> None:
@@ -136,7 +166,7 @@ def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
         return look(path, **options)
 
     monkeypatch.setattr(Path, "stat", closed)
-    monkeypatch.setattr("os.open", lambda *_: closed(store.path))
+    monkeypatch.setattr("os.mknod", lambda *_: closed(store.path))
     assert store.mark(FAMILY, "heartbeat", 5.0) is None
     with pytest.raises(StoreError, match="Permission denied"):
         store.rows()
