@@ -9,22 +9,20 @@ from fleet.registry import Family
 from reaper.context import Context
 from reaper.database import StoreError
 from reaper.decide import RUNNING
-from reaper.engine import GoneError, Inspected
+from reaper.engine import GoneError, Inspected, owned
 from reaper.health import healthy
-from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, TimedOutError, WakeError
+from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError, WakeError
 from reaper.store import Entry, Lease
+from reaper.turn import WAKING, Turn
 
 log = logging.getLogger("reaper")
 
 LOG_LINES = 30
-WAKING = "wake"
 
 _STARTABLE = frozenset({"created", "exited", "dead"})
-_LEASE_SECONDS = 30.0
-_RENEW_SECONDS = 5.0
-_POLL_SHORTEST, _POLL_LONGEST = 0.05, 0.25
-# Most agents are up by then; those that are not are asked less often.
-_POLL_SHORT_SECONDS = 5.0
+# Most agents are up after the first few seconds; those that are not are asked less often.
+_POLL_SECONDS, _POLL_LATER_SECONDS = 0.05, 0.25
+_POLL_LATER_AFTER = 5.0
 # A daemon that is restarted is away for this long at most.
 _DAEMON_SECONDS = 20.0
 _START_AGAIN_SECONDS = 2.0
@@ -37,64 +35,72 @@ GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
 
 
 class Attempt:
-    """What one call of `ensure` has seen and holds. Whoever makes one closes it, which gives its leases back."""
+    """What one call of `ensure` has seen and holds: `note`, then `step` until there is an agent, and always `close`.
+
+    The steps may be taken on different threads, one after the other.
+    """
 
     def __init__(self, context: Context, family: Family, signal: str, reason: str) -> None:
-        """Write the sign of life down, before anything is looked at. Never raises."""
+        """Let the caller's time begin. Raises SuspendedError."""
+        refuse_suspended(family)
         self._context = context
         self._family = family
         self._signal = signal
         self._reason = reason
         self._began = context.clock.monotonic()
-        self._blocked = stopping(context.store.mark(family.id, signal, context.clock.now()))
-        self._lease: Lease | None = None
-        self._slot: Lease | None = None
-        self._own_turn = False
-        self._renewed = 0.0
+        self._turn = Turn(context, family)
+        self._blocked = False
         self._started_id: str | None = None
         self._started_at = 0.0
         self._missing_since: float | None = None
         self._failing_since: float | None = None
-        self._hurry = False
         self._was_up = False
         self._seen: Inspected | None = None
         self._errors: list[str] = []
 
+    def note(self) -> None:
+        """Write the sign of life down, before anything is looked at. Never raises, and never waits for Docker."""
+        mark = self._context.store.mark(self._family.id, self._signal, self._context.clock.now())
+        self._blocked = stopping(mark)
+
+    @property
+    def holds(self) -> bool:
+        """Tell whether there is something to give back."""
+        return self._turn.begun
+
     def close(self) -> None:
         """Give back what is held."""
-        for lease in (self._slot, self._lease):
-            if lease:
-                self._context.store.release(lease)
-        if self._own_turn:
-            self._context.boots.release()
+        self._turn.close()
 
-    def wait(self) -> Runtime:
-        """Return the agent once it answers `/health`. Raises NotProvisionedError, TimedOutError, and FleetError.
+    def step(self) -> Runtime | None:
+        """Look once and do what can be done now. Returns the agent once it answers `/health`.
 
+        Raises NotProvisionedError, TimedOutError when the time is up, and FleetError where the daemon does not answer.
         A reaper that ends does not wait: what was started goes on without it.
         """
-        clock, settings = self._context.clock, self._context.settings
-        deadline = self._began + settings.health_timeout
-        pause = _POLL_SHORTEST
-        while True:
-            if self._context.ended.is_set():
-                raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
-            runtime = self._try()
-            if runtime:
-                return runtime
-            if clock.monotonic() >= deadline:
-                raise self._timed_out()
-            if self._hurry:
-                self._hurry = False
-                continue
-            clock.sleep(pause)
-            if clock.monotonic() - self._began > _POLL_SHORT_SECONDS:
-                pause = min(_POLL_LONGEST, pause * 1.25)
+        context = self._context
+        if context.ended.is_set():
+            raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
+        runtime = self._try()
+        if runtime is None and context.clock.monotonic() >= self._began + context.settings.health_timeout:
+            raise self._timed_out()
+        return runtime
+
+    def pause(self) -> float:
+        """Return how long to wait before the next step."""
+        waited = self._context.clock.monotonic() - self._began
+        return _POLL_SECONDS if waited < _POLL_LATER_AFTER else _POLL_LATER_SECONDS
+
+    def wait(self) -> Runtime:
+        """Take all steps on this thread."""
+        while (runtime := self.step()) is None:
+            self._context.clock.sleep(self.pause())
+        return runtime
 
     def _try(self) -> Runtime | None:
-        """Look and do the next step; a daemon that does not answer is given some time."""
+        """Look and do the next thing; a daemon that does not answer is given some time."""
         try:
-            runtime = self._step(look(self._context, self._family))
+            runtime = self._act(look(self._context, self._family))
         except WakeError:
             raise
         except FleetError as error:
@@ -107,13 +113,12 @@ class Attempt:
         self._failing_since = None
         return runtime
 
-    def _step(self, seen: Inspected | None) -> Runtime | None:
+    def _act(self, seen: Inspected | None) -> Runtime | None:
         """Do what can be done now; return the agent once it is healthy."""
         now = self._context.clock.monotonic()
         self._seen = seen or self._seen
         self._was_up = self._was_up or (seen is not None and seen.state not in _STARTABLE)
-        if self._lease and now - self._renewed > _RENEW_SECONDS:
-            self._renew(now)
+        self._turn.renew()
         if seen is None:
             self._missing_since = now if self._missing_since is None else self._missing_since
             if now - self._missing_since > (GAP_SECONDS if self._seen else _UNSEEN_SECONDS):
@@ -128,43 +133,19 @@ class Attempt:
             if seen.port and healthy(self._context.settings.url_host, seen.port):
                 return self._succeed(seen)
             return None
-        if seen.state in _STARTABLE and self._may_start(seen, now):
+        if seen.state in _STARTABLE and self._is_due(seen, now):
+            if not self._turn.held:
+                # What was seen before the turn was taken may be over: look again at once.
+                return self._act(look(self._context, self._family)) if self._turn.take() else None
             self._start(seen, now)
         return None
 
-    def _may_start(self, seen: Inspected, now: float) -> bool:
-        """Tell whether this caller is the one to start the container, now. Takes the leases for it."""
-        context = self._context
-        age = context.clock.now() - (seen.created or 0.0)
+    def _is_due(self, seen: Inspected, now: float) -> bool:
+        """Tell whether a stopped container is to be started: neither being made, nor started a moment ago."""
+        age = self._context.clock.now() - (seen.created or 0.0)
         if seen.state == "created" and 0 <= age < _BEING_MADE_SECONDS:
             return False
-        if self._started_id == seen.id and now - self._started_at < _START_AGAIN_SECONDS:
-            return False
-        try:
-            if self._lease is None:
-                self._lease = context.store.acquire(self._family.id, WAKING, _LEASE_SECONDS)
-                self._renewed = now
-                # What was seen before the lease was taken may be over: look again at once.
-                self._hurry = self._lease is not None
-                return False
-            for number in range(context.settings.max_boots) if self._slot is None else ():
-                self._slot = context.store.acquire(f"boot:{number}", WAKING, _LEASE_SECONDS)
-                if self._slot:
-                    break
-        except StoreError as error:
-            # Starting twice does no harm, and not starting does; starting everybody at once would, too.
-            self._own_turn = self._own_turn or context.boots.acquire(blocking=False)
-            if self._own_turn:
-                log.warning("%s: woken without a lease: %s", self._family.name, error)
-            return self._own_turn
-        return self._slot is not None
-
-    def _renew(self, now: float) -> None:
-        self._renewed = now
-        with contextlib.suppress(StoreError):
-            for lease in (self._lease, self._slot):
-                if lease:
-                    self._context.store.renew(lease, _LEASE_SECONDS)
+        return self._started_id != seen.id or now - self._started_at >= _START_AGAIN_SECONDS
 
     def _start(self, seen: Inspected, now: float) -> None:
         self._started_id, self._started_at = seen.id, now
@@ -215,17 +196,9 @@ class Attempt:
 
     def _had_no_turn(self) -> bool:
         """Tell whether others booted all the while, and nothing shows that the family itself cannot start."""
-        if self._seen is None or self._seen.error or self._blocked:
+        if self._seen is None or self._seen.error or self._blocked or self._was_up or self._started_id:
             return False
-        if self._was_up or self._slot or self._started_id:
-            return False
-        if self._lease:
-            return True
-        # Whoever holds the family's lease waits as well, or tries in vain to start it.
-        with contextlib.suppress(StoreError):
-            held = self._context.store.holders()
-            return all(f"boot:{number}" in held for number in range(self._context.settings.max_boots))
-        return False
+        return self._turn.others_boot()
 
     def _logs(self, container_id: str) -> str:
         try:
@@ -233,6 +206,12 @@ class Attempt:
         except FleetError as error:
             return f"its log cannot be read: {error}"
         return f"last log lines:\n{text}"
+
+
+def refuse_suspended(family: Family) -> None:
+    """Raise SuspendedError where the registry says that a family stays stopped."""
+    if family.state == "suspended":
+        raise SuspendedError(f"{family.name} is suspended in the registry; set `state: active` to use it")
 
 
 def stopping(holder: Lease | None) -> bool:
@@ -246,7 +225,7 @@ def look(context: Context, family: Family) -> Inspected | None:
         seen = context.engine.inspect(identity.container_name(family.id))
     except GoneError:
         return None
-    if not context.owns(seen.name, dict(seen.labels), family):
+    if owned(seen.labels, seen.name, context.settings.stack) != family.id:
         raise NotProvisionedError(f"{family.name}: container {seen.name} was not made by this stack; it is left alone")
     return seen
 

@@ -9,7 +9,6 @@ from fleet import keys
 from fleet.activity import Activity
 from fleet.host import Seen
 from fleet.masking import Mask
-from fleet.registry import Family
 from reaper.clock import Clock
 from reaper.decide import MISSING, RUNNING, STRANGER, Facts
 from reaper.engine import DockerEngine, Engine, owned
@@ -39,10 +38,6 @@ class Context:
     def __post_init__(self) -> None:
         """Make as many turns as families may boot at a time."""
         self.boots = threading.BoundedSemaphore(self.settings.max_boots)
-
-    def owns(self, name: str, labels: dict[str, str], family: Family) -> bool:
-        """Tell whether a container is this stack's and this family's."""
-        return owned(labels, name, self.settings.stack) == family.id
 
     def close(self) -> None:
         """Close the store and every connection to the engine."""

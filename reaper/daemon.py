@@ -11,7 +11,7 @@ import uvicorn
 from fleet.problems import FleetError
 from reaper import guard
 from reaper.context import Context
-from reaper.http import is_loopback, make_app
+from reaper.http import Api, is_loopback
 from reaper.sweep import Sweeper
 from reaper.wake import Waker
 
@@ -54,7 +54,7 @@ def run(context: Context, *, behind_tls: bool) -> None:
     for thread in threads:
         thread.start()
     config = uvicorn.Config(
-        make_app(context, waker),
+        Api(context, waker).app(),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -1,12 +1,9 @@
 """The reaper's HTTP API. It never hands out a key, and an unknown family looks like a wrong token."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 from starlette.applications import Starlette
@@ -20,19 +17,15 @@ from fleet.registry import Family
 from reaper import auth, history, metrics, page, views
 from reaper.context import Context
 from reaper.database import StoreError
+from reaper.flights import Flights
 from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
 from reaper.wake import Waker
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 log = logging.getLogger("reaper")
 
 _BODY_BYTES = 4096
 _NAME_LENGTH = 64
 _BURST, _PER_SECOND = 300.0, 30.0
-# Each holds a thread while an agent boots; what comes on top waits, and heartbeats never do.
-_WAITERS = 32
 
 _STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503}
 
@@ -42,18 +35,17 @@ class Api:
 
     def __init__(self, context: Context, waker: Waker) -> None:
         """Serve this reaper."""
-        self._context, self._waker = context, waker
+        self._context = context
         self._rates = auth.Rates(_BURST, _PER_SECOND)
-        self._pool = ThreadPoolExecutor(_WAITERS, "ensure")
-        self._flights: dict[UUID, Future[Runtime]] = {}
+        self._flights = Flights(context, waker)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
         family = "/v1/families/{name}"
         return Starlette(
             routes=[
-                Route(f"{family}/heartbeat", self._guarded(self._heartbeat), methods=["POST"]),
-                Route(f"{family}/ensure", self._guarded(self._ensure), methods=["POST"]),
+                Route(f"{family}/heartbeat", self._guarded(self._flights.heartbeat), methods=["POST"]),
+                Route(f"{family}/ensure", self._guarded(self._flights.ensure), methods=["POST"]),
                 Route("/v1/families", self._for_admin(self._families), methods=["GET"]),
                 Route(family, self._for_admin(self._family), methods=["GET"]),
                 Route("/metrics", self._for_admin(self._metrics), methods=["GET"]),
@@ -64,19 +56,6 @@ class Api:
         )
 
     # -- routes for families
-
-    async def _heartbeat(self, family: Family) -> Runtime:
-        return await anyio.to_thread.run_sync(self._waker.nudge, family)
-
-    async def _ensure(self, family: Family) -> Runtime:
-        """Wait for the family; all who ask at a time wait for the same attempt."""
-        flight = self._flights.get(family.id)
-        if flight is None:
-            flight = self._pool.submit(self._waker.ensure, family)
-            self._flights[family.id] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(family.id, None))
-        # A caller that hangs up must not end the others' attempt.
-        return await asyncio.shield(asyncio.wrap_future(flight))
 
     def _guarded(self, answer: Callable[[Family], Awaitable[Runtime]]) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -204,8 +183,3 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def make_app(context: Context, waker: Waker) -> Any:  # noqa: ANN401 - an ASGI application
-    """Return the ASGI application of a reaper."""
-    return Api(context, waker).app()

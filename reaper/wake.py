@@ -1,16 +1,15 @@
 """Gets a family's agent running and healthy: once, whoever asks and from how many processes at a time."""
 
+import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from fleet.problems import FleetError
 from fleet.registry import Family
-from reaper.attempt import GAP_SECONDS, Attempt, look, milliseconds, not_provisioned, stopping, url_of
+from reaper.attempt import Attempt
 from reaper.background import Background
 from reaper.context import Context
-from reaper.database import StoreError
-from reaper.decide import MISSING, RUNNING
-from reaper.runtime import NotProvisionedError, Runtime, SuspendedError, WakeError
+from reaper.runtime import Runtime, WakeError
 
 log = logging.getLogger("reaper")
 
@@ -32,43 +31,22 @@ class Waker:
 
         Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError where the daemon does not answer.
         """
-        try:
-            _refuse_suspended(family)
+        with self.counting():
             attempt = Attempt(self._context, family, signal, reason)
             try:
+                attempt.note()
                 return attempt.wait()
             finally:
                 attempt.close()
+
+    @contextlib.contextmanager
+    def counting(self) -> Iterator[None]:
+        """Count the families that cannot be had inside the block."""
+        try:
+            yield
         except WakeError as error:
             self._context.meters.failed_wakes.labels(error.code).inc()
             raise
-
-    def nudge(self, family: Family) -> Runtime:
-        """Take a heartbeat: say how the family is, and wake it in the background if it does not run."""
-        context = self._context
-        began = context.clock.monotonic()
-        _refuse_suspended(family)
-        context.meters.heartbeats.inc()
-        holder = context.store.mark(family.id, "heartbeat", context.clock.now())
-        seen = look(context, family)
-        if seen is None and not self._had_a_container(family):
-            raise NotProvisionedError(not_provisioned(family))
-        if seen and seen.state == RUNNING and not stopping(holder):
-            state = "awake" if seen.healthy else "starting"
-            return Runtime(family.name, state, url_of(context, seen), False, milliseconds(context, began))
-        self.ensure_later(family, signal="heartbeat", reason="heartbeat")
-        return Runtime(family.name, "waking", None, False, milliseconds(context, began))
-
-    def _had_a_container(self, family: Family) -> bool:
-        """Tell whether there was one a moment ago: a roll deletes one before it creates the next."""
-        try:
-            row = self._context.store.row(family.id)
-        except StoreError:
-            return False
-        if row.state == MISSING:
-            missing_for = self._context.clock.now() - (row.state_since or 0.0)
-            return row.healthy_id is not None and missing_for < GAP_SECONDS
-        return row.state in {"awake", "asleep"}
 
     def ensure_later(
         self,
@@ -99,8 +77,3 @@ class Waker:
     def wait(self) -> None:
         """Wait until nothing is being woken in the background."""
         self._background.wait()
-
-
-def _refuse_suspended(family: Family) -> None:
-    if family.state == "suspended":
-        raise SuspendedError(f"{family.name} is suspended in the registry; set `state: active` to use it")

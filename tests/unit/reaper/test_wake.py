@@ -11,9 +11,10 @@ import pytest
 from fleet.problems import FleetError
 from reaper.clock import Clock
 from reaper.database import StoreError
+from reaper.heartbeat import Heartbeat
 from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
-from reaper.runtime import NotProvisionedError, NoTurnError, SuspendedError, TimedOutError, UnknownError
+from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError, UnknownError
 from reaper.store import Store
 from reaper.wake import Waker
 from tests.support.fleet import family
@@ -124,19 +125,26 @@ def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnder
     assert runtime.url == "http://127.0.0.1:4711"
 
 
+def beat(reaper: ReaperUnderTest, waker: Waker) -> Runtime:
+    """Take a heartbeat of the family ash."""
+    heartbeat = Heartbeat(reaper.context, waker, reaper.context.families.current().get("ash"))
+    heartbeat.note()
+    return heartbeat.answer()
+
+
 def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> None:
     """Between the old container and the new one the family is waking; one that never had any is not provisioned."""
     ash = asleep.context.families.current().get("ash")
     box = asleep.engine.boxes.pop(asleep.box("ash").name)
     waker = Waker(asleep.context)
     with pytest.raises(NotProvisionedError):
-        waker.nudge(ash)
+        beat(asleep, waker)
     asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall - 3600, healthy_id=box.id)
     with pytest.raises(NotProvisionedError):
-        waker.nudge(ash)
+        beat(asleep, waker)
     asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall)
     asleep.engine.before["inspect"] = lambda: asleep.hands.steady > 1001 and asleep.engine.boxes.update({box.name: box})
-    assert waker.nudge(ash).state == "waking"
+    assert beat(asleep, waker).state == "waking"
     waker.wait()
     assert box.state == "running"
 
@@ -172,9 +180,9 @@ def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, monkeypa
 def test_a_heartbeat_never_waits(asleep: ReaperUnderTest) -> None:
     """It is answered at once; the family is woken in the background."""
     waker, ash = Waker(asleep.context), asleep.context.families.current().get("ash")
-    assert waker.nudge(ash).state == "waking"
+    assert beat(asleep, waker).state == "waking"
     waker.wait()
-    assert waker.nudge(ash).state == "awake"
+    assert beat(asleep, waker).state == "awake"
     assert asleep.context.store.row(ash.id).heartbeat == asleep.hands.wall
 
 
