@@ -9,7 +9,7 @@ import threading
 import uvicorn
 
 from fleet.problems import FleetError
-from reaper import guard
+from reaper import slow_clients
 from reaper.context import Context
 from reaper.http import Api, is_loopback
 from reaper.sweep import Sweeper
@@ -61,7 +61,7 @@ def run(context: Context, *, behind_tls: bool) -> None:
         lifespan="off",
         proxy_headers=False,
         timeout_graceful_shutdown=5,
-        **guard.limits(),
+        **slow_clients.limits(),
     )
     try:
         asyncio.run(_serve(context, uvicorn.Server(config), listener))

@@ -13,7 +13,7 @@ import httpx
 import uvicorn
 
 from fleet import keys
-from reaper import guard
+from reaper import slow_clients
 from reaper.clock import Clock
 from reaper.http import Api
 from reaper.wake import Waker
@@ -47,7 +47,7 @@ def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         app = Api(reaper.context, Waker(reaper.context)).app()
-        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **guard.limits())
+        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **slow_clients.limits())
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
         thread.start()

@@ -16,7 +16,7 @@ import pytest
 
 from fleet import keys
 from fleet.problems import FleetError
-from reaper import daemon, guard
+from reaper import daemon, slow_clients
 from reaper.store import Entry
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
@@ -234,8 +234,8 @@ def test_malformed_requests_are_answered(served: Served) -> None:
 
 def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers and bodies that drip are cut off; a request that takes the server long is not."""
-    monkeypatch.setattr(guard, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
     token = served.token("ash").encode()
     body = b"POST /v1/families/ash/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
     for raw in (b"GET / HTTP/1.1\r\nX-Slow: ", b"", body + b"\r\nContent-Length: 100\r\n\r\nx"):
@@ -247,10 +247,30 @@ def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPat
     assert served.ask("POST", "/v1/families/ash/ensure", served.token("ash")).status_code == 200
 
 
+def test_who_does_not_take_their_answers_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a thousand such connections would shut everybody out; /healthz wants no token."""
+    monkeypatch.setattr(slow_clients, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+
+    page = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n".encode()
+
+    def ask_on(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(page)
+
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        connection.settimeout(60)
+        connection.connect(("127.0.0.1", served.port))
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            ask_on(connection)
+        assert served.ask("GET", "/healthz").status_code == 200
+
+
 def test_a_connection_that_is_used_again_and_again_stays(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request has its time: a bridge that keeps its connection open is not cut off in one of many."""
-    monkeypatch.setattr(guard, "REQUEST_SECONDS", 2.0)
-    monkeypatch.setattr(guard, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     with contextlib.closing(connection):
         connection.connect()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper import guard
+from reaper import slow_clients
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, make_reaper, write_registry
 from tests.support.reaper_http import Served, serving
@@ -29,7 +29,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
     monkeypatch.setattr("reaper.http._BURST", 30.0)
     monkeypatch.setattr("reaper.http._PER_SECOND", 0.01)
-    monkeypatch.setattr(guard, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 1.0)
     reaper = make_reaper(tmp_path, [family("ash")])
     reaper.box("ash").port = 4711
     with serving(reaper) as found:

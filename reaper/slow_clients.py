@@ -1,4 +1,4 @@
-"""Drops connections whose client takes too long to send a request; uvicorn itself waits for ever."""
+"""Drops connections whose client is too slow to send a request or to take its answer; uvicorn itself waits for ever."""
 
 import asyncio
 from typing import Any
@@ -7,6 +7,7 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 REQUEST_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 
 # The client still has to send something in these states: nothing came yet, part of a header, or part of a body.
@@ -14,9 +15,10 @@ _SENDING = (h11.IDLE, h11.SEND_BODY)
 
 
 class PatientProtocol(H11Protocol):
-    """HTTP/1.1 with an end to patience: a request has to be complete within ten seconds of its beginning."""
+    """HTTP/1.1 with an end to patience: a request has ten seconds to arrive, and its answer ten to be taken."""
 
-    _waiting: float | None = None
+    _sends_since: float | None = None
+    _takes_since: float | None = None
     _look: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -32,16 +34,15 @@ class PatientProtocol(H11Protocol):
 
     def on_response_complete(self) -> None:
         """Have patience anew: what comes now is another request."""
-        self._waiting = None
+        self._sends_since = None
         super().on_response_complete()
 
     def _watch(self) -> None:
         now = self.loop.time()
-        if self.conn.their_state not in _SENDING:
-            self._waiting = None
-        elif self._waiting is None:
-            self._waiting = now
-        elif now - self._waiting > REQUEST_SECONDS:
+        self._sends_since = (self._sends_since or now) if self.conn.their_state in _SENDING else None
+        # What the system has no more room for waits here. Closing such a connection would wait for the client, too.
+        self._takes_since = (self._takes_since or now) if self.transport.get_write_buffer_size() else None
+        if now - (self._sends_since or now) > REQUEST_SECONDS or now - (self._takes_since or now) > ANSWER_SECONDS:
             self.transport.abort()
             return
         self._look = self.loop.call_later(_LOOK_SECONDS, self._watch)
@@ -51,6 +52,7 @@ def limits() -> dict[str, Any]:
     """Return uvicorn's options that bound what a client can take up."""
     return {
         "http": PatientProtocol,
+        "ws": "none",
         "limit_concurrency": 1000,
         "timeout_keep_alive": 5,
         "h11_max_incomplete_event_size": 16 << 10,
