@@ -1,17 +1,24 @@
 """The reaper for programs: the three calls that a service makes.
 
 They read the settings like the command line does, from the environment or `.state/reaper.env` below the current
-directory, unless a context is given.
+directory, unless a context is given. All calls of a process share the registry, the store and Docker's connections of
+the same settings.
 """
 
+import os
+import threading
 from pathlib import Path
 
 from reaper.context import Context, make_context
 from reaper.report import Report
 from reaper.restart import Restarted, restart_waves
 from reaper.runtime import Runtime, UnknownError
+from reaper.settings import ReaperSettings, load_settings
 from reaper.sweep import Sweeper
 from reaper.wake import Waker
+
+_shared: dict[tuple[ReaperSettings, bool], Context] = {}
+_sharing = threading.Lock()
 
 
 def ensure_runtime(family: str, *, context: Context | None = None) -> Runtime:
@@ -20,7 +27,7 @@ def ensure_runtime(family: str, *, context: Context | None = None) -> Runtime:
     Safe to call from many threads and processes at a time: the agent is started once. Raises UnknownError,
     SuspendedError, NotProvisionedError, TimedOutError, and FleetError where the Docker daemon does not answer.
     """
-    context = context or make_context(Path.cwd())
+    context = context or _context()
     found = context.families.find(family)
     if found is None:
         raise UnknownError(f"{family!r} is not in {context.settings.registry}")
@@ -33,7 +40,7 @@ def evict_idle(*, dry_run: bool = False, context: Context | None = None) -> Repo
     A family is stopped only if the reaper has looked without a break for the family's `idle_after`: call this at least
     every 15 minutes, or let `python -m reaper run` do it.
     """
-    context = context or make_context(Path.cwd(), dry_run=dry_run)
+    context = context or _context(dry_run=dry_run)
     waker = Waker(context)
     report = Sweeper(context, waker, dry_run=dry_run).sweep()
     waker.wait()
@@ -42,4 +49,23 @@ def evict_idle(*, dry_run: bool = False, context: Context | None = None) -> Repo
 
 def restart_all_runtimes(*, context: Context | None = None) -> list[Restarted]:
     """Restart every awake family in waves with a health probe. New credentials need `pulumi up` instead."""
-    return restart_waves(context or make_context(Path.cwd()))
+    return restart_waves(context or _context())
+
+
+def _context(*, dry_run: bool = False) -> Context:
+    """Return the context of the settings as they are now; made once, as that takes longer than a call may."""
+    settings = load_settings(Path.cwd())
+    with _sharing:
+        if (settings, dry_run) not in _shared:
+            _shared[settings, dry_run] = make_context(Path.cwd(), dry_run=dry_run, settings=settings)
+        return _shared[settings, dry_run]
+
+
+def _close_all() -> None:
+    for context in list(_shared.values()):
+        context.close()
+
+
+# A child must not inherit an open SQLite file; what was closed is opened again when it is needed.
+# See https://www.sqlite.org/howtocorrupt.html, section 2.6.
+os.register_at_fork(before=_close_all)

@@ -1,0 +1,96 @@
+"""The library of a service that calls it again and again, from many threads, and may fork."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from reaper import ensure_runtime, evict_idle, library
+from tests.support.fleet import family
+from tests.support.pulumi_stack import ROOT
+from tests.support.reaper import FakeEngine, make_reaper, write_registry
+from tests.support.reaper_program import environment
+from tests.support.recorded_docker import Recording, playing
+
+STACK = "test-unit"
+FORKS = """
+import os
+from reaper import evict_idle
+def open_files():
+    found = []
+    for number in sorted(os.listdir("/proc/self/fd"), key=int)[3:]:
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{number}"))
+        except FileNotFoundError:
+            pass
+    return [name for name in found if "reaper.db" in name or "socket:" in name]
+assert evict_idle().problem is None and open_files()
+child = os.fork()
+if not child:
+    os._exit(len(open_files()))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+assert evict_idle().problem is None
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeEngine]]:
+    """Let the settings name a fleet whose families run; yield each engine that the library has made for itself."""
+    reaper = make_reaper(tmp_path, [family("ash"), family("birch")])
+    for box in reaper.engine.boxes.values():
+        box.port = 4711
+    engines: list[FakeEngine] = []
+
+    def engine() -> FakeEngine:
+        engines.append(reaper.engine)
+        return reaper.engine
+
+    monkeypatch.setattr("reaper.context.DockerEngine", engine)
+    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    for name, value in environment(tmp_path, STACK, tmp_path / "families.yaml", None).items():
+        monkeypatch.setenv(name, value)
+    yield engines
+    library._close_all()
+    library._shared.clear()
+
+
+def open_files_of_the_store(folder: Path) -> int:
+    """Return how many descriptors of this process belong to the store."""
+    found = 0
+    for entry in Path("/proc/self/fd").iterdir():
+        found += entry.is_symlink() and str(entry.readlink()).startswith(f"{folder}/reaper.db")
+    return found
+
+
+def test_all_calls_share_their_connections(made: list[FakeEngine], tmp_path: Path) -> None:
+    """However many calls from however many threads: one client of Docker, and one connection to the store."""
+    with ThreadPoolExecutor(8) as pool:
+        assert {each.state for each in pool.map(ensure_runtime, ["ash", "birch"] * 20)} == {"awake"}
+    assert evict_idle().problem is None
+    assert len(made) == 1
+    assert open_files_of_the_store(tmp_path) == 3
+
+
+def test_a_call_heeds_the_settings_and_the_registry_of_now(
+    made: list[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What changed since the last call counts, though everything else is shared."""
+    assert ensure_runtime("ash").name == "ash"
+    registry = tmp_path / "families.yaml"
+    registry.write_text(registry.read_text().replace("name: ash", "name: oak"))
+    assert ensure_runtime("oak").name == "oak"
+    assert len(made) == 1
+    monkeypatch.setenv("HERMES_FLEET_DB", str(tmp_path / "another.db"))
+    assert ensure_runtime("oak").name == "oak"
+    assert (tmp_path / "another.db").exists()
+
+
+def test_a_fork_takes_no_open_store_along(tmp_path: Path) -> None:
+    """SQLite does not stand it; both processes open what they need anew."""
+    registry = write_registry(tmp_path, [family("ash")])
+    with playing(Recording.all_running(STACK, registry), tmp_path) as host:
+        told = environment(tmp_path, STACK, registry, host)
+        subprocess.run([sys.executable, "-c", FORKS], cwd=ROOT, env=told, check=True, timeout=60)
