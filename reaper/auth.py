@@ -34,7 +34,7 @@ def may_use(context: Context, family: Family | None, token: str) -> bool:
 
 
 def is_admin(context: Context, token: str) -> bool:
-    """Tell whether a token is the operator's. No token is nobody's, whatever the settings hold."""
+    """Tell whether a token is the operator's. An empty token never matches, even if the configured one is empty."""
     return hmac.compare_digest(token.encode(), context.settings.admin_token.encode()) and bool(token)
 
 

@@ -79,7 +79,6 @@ class Store:
 
     def __init__(self, path: Path, clock: Clock | None = None, *, read_only: bool = False) -> None:
         """Remember where; the file is opened when it is first needed, and again after a failure."""
-        self.path = path
         self._clock = clock or Clock()
         self._database = Database(path, self._clock, read_only=read_only)
         self._held: dict[tuple[UUID, str], float] = {}
@@ -96,7 +95,7 @@ class Store:
 
     def rows(self) -> dict[UUID, Row]:
         """Return everything that is remembered, by family."""
-        found = self._read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
+        found = self._database.read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
         rows = {UUID(values[0]): Row(*values[1:]) for values in found}
         for (family, name), at in list(self._held.items()):
             row = rows.get(family, Row())
@@ -106,7 +105,7 @@ class Store:
 
     def row(self, family: UUID) -> Row:
         """Return what is remembered of one family."""
-        found = self._read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
+        found = self._database.read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
         row = Row(*found[0]) if found else Row()
         held = {name: at for (of, name), at in list(self._held.items()) if of == family}
         return _replaced(row, {name: max(at, getattr(row, name) or at) for name, at in held.items()})
@@ -182,10 +181,10 @@ class Store:
         with contextlib.suppress(StoreError):
             self._write(lambda database: database.execute("DELETE FROM leases WHERE key = ? AND owner = ?", values))
 
-    def holders(self) -> dict[str, str]:
-        """Return the purpose of every lease that is held, by key."""
-        found = self._read("SELECT key, purpose, until, boot FROM leases", ())
-        return {key: purpose for key, purpose, until, boot in found if self._valid(until, boot)}
+    def holders(self) -> set[str]:
+        """Return the keys of all leases that somebody holds."""
+        found = self._database.read("SELECT key, until, boot FROM leases", ())
+        return {key for key, until, boot in found if self._valid(until, boot)}
 
     def _holder(self, database: sqlite3.Connection, key: str) -> Lease | None:
         found = database.execute("SELECT owner, purpose, until, boot FROM leases WHERE key = ?", (key,)).fetchone()
@@ -212,7 +211,7 @@ class Store:
         condition = "AND family = ?" if family else ""
         order = f"WHERE at >= ? {condition} ORDER BY id DESC LIMIT ?"
         values = (since, *((str(family),) if family else ()), limit)
-        found = self._read(f"SELECT {LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
+        found = self._database.read(f"SELECT {LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
         return [
             Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
         ]
@@ -223,18 +222,17 @@ class Store:
         told = "action IN ('start', 'stop', 'restart') OR (action = 'seen' AND reason != 'restarting')"
         statement = f"SELECT family, at, {awake} FROM ledger WHERE at >= ? AND ({told}) ORDER BY id"  # noqa: S608
         found: dict[str, list[tuple[float, bool]]] = {}
-        for family, at, woke in self._read(statement, (since,)):
+        for family, at, woke in self._database.read(statement, (since,)):
             found.setdefault(family, []).append((at, bool(woke)))
         return {UUID(family): changes for family, changes in found.items()}
 
-    def rotate(self, before: float) -> int:
-        """Drop lines of the ledger that are older, and return how many."""
-        delete = "DELETE FROM ledger WHERE at < ?"
-        return int(self._write(lambda database: database.execute(delete, (before,)).rowcount))
+    def rotate(self, before: float) -> None:
+        """Drop lines of the ledger that are older."""
+        self._write(lambda database: database.execute("DELETE FROM ledger WHERE at < ?", (before,)))
 
     def beat(self) -> Beat | None:
         """Return the clocks of the last look."""
-        found = self._read("SELECT value FROM meta WHERE key = 'beat'", ())
+        found = self._database.read("SELECT value FROM meta WHERE key = 'beat'", ())
         return Beat(**json.loads(found[0][0])) if found else None
 
     def set_beat(self, beat: Beat) -> None:
@@ -244,9 +242,6 @@ class Store:
         self._write(lambda database: database.execute(statement, (value,)))
 
     # -- the file
-
-    def _read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        return self._database.read(statement, values)
 
     def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Write, and in the same transaction what was held."""

@@ -184,7 +184,7 @@ def test_no_busy_family_is_stopped_and_none_is_lost(street: Street, unused_port:
         for name in NAMES:
             assert street.container(name).labels["hermes.fleet/id"] == str(street.id(name))
             going.ensure(name, 1.0)
-        until(lambda: going.sweeper.context.store.holders() == {}, 90, lambda: (seed, "a lease is stuck"))
+        until(lambda: going.sweeper.context.store.holders() == set(), 90, lambda: (seed, "a lease is stuck"))
 
 
 def test_without_the_second_reading_somebody_is_cut_off(street: Street, unused_port: int) -> None:

@@ -103,4 +103,4 @@ def test_a_roll_and_the_reaper_leave_each_other_alone(fleet: ActingFleet, unused
     stopped = {entry.family for entry in ledger if entry.action in {"stopping", "stop"}}
     assert stopped <= {fleet.id("cedar")}
     assert fleet.up().changed == {}
-    assert fleet.beside.context().store.holders() == {}
+    assert fleet.beside.context().store.holders() == set()

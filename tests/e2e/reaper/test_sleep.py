@@ -134,7 +134,7 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
     ended, second = stop.stop_family(context, family, seen)
     assert (ended, second and second.decision.reason.code) == (Stopped.BUSY, "inbound")
     assert awake.state("ash") == "running"
-    assert context.store.holders() == {}
+    assert context.store.holders() == set()
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stop, "second_reading", lambda *_: first)

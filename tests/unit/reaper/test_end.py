@@ -29,7 +29,7 @@ def test_a_start_under_way_goes_on_without_the_reaper(sick: ReaperUnderTest) -> 
     ask(sick)
     assert sick.engine.did("start") == [sick.box("ash").name]
     assert sick.box("ash").state == "running"
-    assert sick.context.store.holders() == {}
+    assert sick.context.store.holders() == set()
     ash = sick.context.families.current().get("ash")
     assert sick.context.store.ledger(ash.id, 0.0, 20) == []
 

@@ -141,7 +141,7 @@ def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch:
     world = run(tmp_path, monkeypatch, seed)
     assert world.cut_off == [], f"seed {seed}"
     store, engine = world.reaper.context.store, world.reaper.engine
-    assert store.holders() == {}, f"seed {seed}"
+    assert store.holders() == set(), f"seed {seed}"
     assert seed != EVENTFUL or len(engine.did("stop")) > 5, "this was no race"
     engine.before.clear()
     engine.fail.clear()

@@ -307,7 +307,7 @@ def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monk
     found.sweep(resumed=False)
     found.waker.wait()
     assert box.state == "running"
-    assert reaper.context.store.holders() == {}
+    assert reaper.context.store.holders() == set()
 
 
 def test_a_dry_run_writes_starts_and_stops_nothing(reaper: ReaperUnderTest) -> None:

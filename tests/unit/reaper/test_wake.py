@@ -36,7 +36,7 @@ def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
     runtime = ensure_runtime("ash", context=asleep.context)
     assert (runtime.name, runtime.state, runtime.url, runtime.woken) == ("ash", "awake", "http://127.0.0.1:4711", True)
     assert asleep.engine.did("start") == [asleep.box("ash").name]
-    assert asleep.context.store.holders() == {}
+    assert asleep.context.store.holders() == set()
     again = ensure_runtime("ash", context=asleep.context)
     assert (again.woken, asleep.engine.did("start")) == (False, [asleep.box("ash").name])
 
@@ -167,13 +167,13 @@ def test_a_container_in_the_making_is_not_started(asleep: ReaperUnderTest) -> No
     assert asleep.hands.steady - 1000 >= 5
 
 
-def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Awake-safe: without leases a family is still started, and the heartbeat is not lost."""
-    ash = asleep.context.families.current().get("ash")
-    (asleep.folder / "broken").mkdir()
-    monkeypatch.setattr(asleep.context.store, "path", asleep.folder / "broken")
+def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    """Awake-safe: without leases a family is still started, and the sign of life is not lost."""
+    ash, database = asleep.context.families.current().get("ash"), asleep.context.settings.database
+    database.mkdir()
     assert ensure_runtime("ash", context=asleep.context).woken
-    monkeypatch.setattr(asleep.context.store, "path", asleep.folder / "reaper.db")
+    assert "ash: woken without a lease" in caplog.text
+    database.rmdir()
     assert asleep.context.store.row(ash.id).touched is not None
 
 
