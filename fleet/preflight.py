@@ -75,8 +75,9 @@ def ask_provider(llm: Llm, api_key: str) -> Preflight:
     base_url = llm.base_url or _BASE_URLS.get(provider(llm.provider).name)
     if base_url is None:
         return Preflight(Verdict.UNKNOWN, f"provider {llm.provider} has no known address; its key was not checked")
-    path = _KEY_PATHS.get(urlsplit(base_url).hostname or "", "models")
-    url = f"{base_url.rstrip('/')}/{path}"
+    base = urlsplit(base_url)
+    path = _KEY_PATHS.get(base.hostname or "", "models")
+    url = base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
     request = urllib.request.Request(url, headers=_headers(llm.provider, api_key))  # noqa: S310 - settings allow http(s) only
     try:
         with urllib.request.build_opener(_NoRedirects).open(request, timeout=TIMEOUT_SECONDS):
@@ -106,7 +107,7 @@ def _origin(url: str, location: str) -> str:
     try:
         target = urlsplit(urljoin(url, location))
     except ValueError:
-        return "an address that is none"
+        return "an invalid address"
     return f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
 
 

@@ -41,7 +41,7 @@ def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Proble
             what = f"belongs to stack {other}; give this family an id of its own, or remove it from that stack first"
         else:
             what = (
-                "was not made by this stack; take it over with its data: python -m fleet adopt "
+                f"was not made by this stack; take it over with its data: python -m fleet adopt --stack {stack} "
                 f"(or rename it: docker rename {seen.name} old-{family.name})"
             )
         problems.append(Problem(f"{family.name}: container {seen.name}", what))

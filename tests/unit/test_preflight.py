@@ -47,6 +47,12 @@ def test_only_401_and_403_refuse_a_key(code: int, verdict: Verdict) -> None:
     assert str(server.server_port) in answer.message
 
 
+def test_a_query_of_the_address_stays_behind_the_path() -> None:
+    """As some gateways want their version there."""
+    answer = ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1/?api-version=2"), "k")
+    assert "http://127.0.0.1:9/v1/models?api-version=2 does not answer" in answer.message
+
+
 def test_a_provider_that_does_not_answer_only_warns() -> None:
     """An outage at the provider is no reason to hold back a roll."""
     assert ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "k").verdict is Verdict.UNKNOWN

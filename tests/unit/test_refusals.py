@@ -32,7 +32,7 @@ def test_a_stranger_on_a_familys_name_is_named_with_the_way_out() -> None:
         refuse([plain, foreign], host, make_settings(), nothing)
     first, second = map(str, caught.value.problems)
     assert "a: container hermes-user-" in first
-    assert "python -m fleet adopt" in first
+    assert "python -m fleet adopt --stack" in first
     assert "belongs to stack other" in second
 
 
