@@ -36,10 +36,10 @@ def copy(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, t
 
 @pytest.mark.parametrize("broken", BREAKS)
 def test_a_broken_component_fails_the_tests(copy: Path, broken: str) -> None:
-    """One wrong line in a component, and the test of what it is for says so."""
+    """What a component does is taken out of it, and the test of what it is for says so."""
     (file, right, wrong), (test, said) = BREAKS[broken]
     text = (copy / file).read_text()
-    assert text.count(right) == 1
+    assert right in text
     (copy / file).write_text(text.replace(right, wrong))
     selected = f"tests/engine/test_roll.py::{test}"
     done = run_pytest(copy, "--timeout=240", selected, seconds=300, FLEET_TEST_PROVIDER=OFFLINE)
