@@ -153,7 +153,7 @@ def test_a_daemon_that_is_away_is_503(served: Served) -> None:
 
 def test_a_familys_past_is_asked_for_by_query(served: Served) -> None:
     """Since when and how many lines, like `explain`; what cannot be understood is the caller's mistake, and said."""
-    ash, now = served.reaper.context.families.current().get("ash").id, served.reaper.hands.wall
+    ash, now = served.reaper.context.families.current().get("ash").id, served.reaper.context.clock.now()
     served.reaper.context.store.append([Entry(now - 3600 * at, ash, "keep", f"r{at}", "") for at in (3, 2, 1)])
     answer = served.ask("GET", "/v1/families/ash?since=150m&lines=1", ADMIN_TOKEN)
     assert [line["reason"] for line in answer.json()["ledger"]] == ["r2"]
