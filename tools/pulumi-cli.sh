@@ -56,8 +56,8 @@ install_from() {
 # fetch ADDRESS FILE: with curl, or the Python that is here by now.
 fetch() {
   if have curl; then
-    # A download that stands still for a minute is given up, and tried again.
-    curl --fail --silent --show-error --location --connect-timeout 10 --speed-limit 1000 --speed-time 60 --retry 2 --output "$2" "$1"
+    # A download that stands still for a minute is given up.
+    curl --fail --silent --show-error --location --connect-timeout 10 --speed-limit 1000 --speed-time 60 --output "$2" "$1"
   else
     "$ROOT/.venv/bin/python" -c 'import socket, sys, urllib.request
 socket.setdefaulttimeout(30)
