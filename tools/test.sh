@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Sets up what tests need, as far as this machine allows, then runs them. What cannot run is skipped, and says why.
-# usage: tools/test.sh [PYTEST ARGUMENT...]   PYTEST_WORKERS=N sets how many run side by side: three more than there
-# are processors, as much of the time goes in waiting for agents to boot and containers to be called healthy or to stop.
+# usage: tools/test.sh [PYTEST ARGUMENT...]   PYTEST_WORKERS=N sets how many run side by side.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 cd "$ROOT"
@@ -62,7 +61,13 @@ set_up() {
   if ! have nginx && [ ! -d "$TOOLS/nginx" ] && is_debian; then try unpack_nginx; fi
 }
 
-if ! only_unit "$@"; then set_up; fi
+# Much of the time goes in waiting for agents to boot, and for containers to be called healthy or to stop; not so in unit
+# tests, where each worker's imports count.
+more=1
+if ! only_unit "$@"; then
+  set_up
+  more=3
+fi
 if [ -f "$TOOLS/pulumi-bin" ]; then PATH="$(cat "$TOOLS/pulumi-bin"):$PATH"; fi
 export PATH="$ROOT/.venv/bin:$PATH"
 # Without it pytest compiles every test anew in every worker of every run.
@@ -70,4 +75,4 @@ unset PYTHONDONTWRITEBYTECODE
 unset PULUMI_STACK PULUMI_BACKEND_URL PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE DOCKER_CONTEXT
 mkdir -p test-report
 rm -rf test-report/junit.xml test-report/logs
-exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + 3))}" --dist loadgroup --junitxml test-report/junit.xml "$@"
+exec python -m pytest --numprocesses "${PYTEST_WORKERS:-$(($(nproc) + more))}" --dist loadgroup --junitxml test-report/junit.xml "$@"
