@@ -100,11 +100,8 @@ def _short_grace(seconds: int) -> str:
 def _check_key(families: list[Family], settings: Settings, seen: Host, speech: Speech) -> None:
     digests = {family.id: container.credentials_of(family, settings) for family in families}
     rolling = preflight.new_credentials(seen, settings.stack, digests)
-    first = not seen.ours(settings.stack)
+    first = not seen.ours(settings.stack) and settings.llm_api_key != preflight.PLACEHOLDER_KEY
     if not rolling and not first:
-        return
-    if settings.llm_api_key == preflight.PLACEHOLDER_KEY:
-        speech.info("hermes-fleet:llmApiKey: a placeholder, which no provider was asked about; agents cannot think yet")
         return
     answer = preflight.ask_provider(settings.llm, settings.llm_api_key)
     if answer.verdict is preflight.Verdict.ACCEPTED:

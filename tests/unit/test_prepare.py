@@ -113,15 +113,16 @@ def test_removing_a_family_with_secrets_of_its_own_asks_nobody(monkeypatch: pyte
     assert (rolled.asked, rolled.said) == ([], [])
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_no_provider_is_asked_about_the_placeholder(monkeypatch: pytest.MonkeyPatch, *, there: bool) -> None:
-    """It is no key, in the first `up` as beside another secret that changes; the operator is reminded of it."""
+def test_a_placeholder_in_place_of_the_key_is_asked_about_where_agents_would_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A first fleet comes up with it and nobody is asked; one that lives does not lose its key without a word."""
     family, rolled = make_family("smith"), Rolled(monkeypatch, preflight.Verdict.REFUSED)
-    seen = make_host(*[make_seen(family, labels={identity.LABEL_CREDENTIALS: "old"})] * there)
-    rolled.make_ready(seen, family, llm_api_key=preflight.PLACEHOLDER_KEY)
-    assert rolled.asked == []
-    (said,) = rolled.said
-    assert "llmApiKey: a placeholder" in said
+    rolled.make_ready(make_host(), family, llm_api_key=preflight.PLACEHOLDER_KEY)
+    assert (rolled.asked, rolled.said) == ([], [])
+    living = make_host(make_seen(family, labels={identity.LABEL_CREDENTIALS: "old"}))
+    with pytest.raises(FleetError, match="no container was touched"):
+        rolled.make_ready(living, family, llm_api_key=preflight.PLACEHOLDER_KEY)
 
 
 def test_a_grace_too_short_to_drain_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
