@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from fleet import identity
-from fleet.commands import ROOT, add_registry_arguments, find_family, registry_here
+from fleet.commands import ROOT, add_registry_arguments, find_family, is_in_project, registry_here
 from fleet.files import render_all
 from fleet.masking import mask_for
 from fleet.registry import load_registry
@@ -35,8 +36,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _settings(stack: str) -> Settings:
-    path = stack_path(ROOT, stack)
+    root = ROOT if is_in_project() else Path.cwd()
+    path = stack_path(root, stack)
     if path.is_file():
-        return read_settings(ROOT, stack)
+        return read_settings(root, stack)
     print(f"{display_path(path)} is not there: shown with placeholders for its config", file=sys.stderr)
-    return placeholder_settings(ROOT, stack)
+    return placeholder_settings(root, stack)
