@@ -66,6 +66,13 @@ def _close_all() -> None:
         context.close()
 
 
+def _in_child() -> None:
+    """Begin anew: a lock that another thread held at the fork would never be given back."""
+    global _sharing  # noqa: PLW0603 - this process's own from now on
+    _sharing = threading.Lock()
+    _shared.clear()
+
+
 # A child must not inherit an open SQLite file; what was closed is opened again when it is needed.
 # See https://www.sqlite.org/howtocorrupt.html, section 2.6.
-os.register_at_fork(before=_close_all)
+os.register_at_fork(before=_close_all, after_in_child=_in_child)

@@ -17,8 +17,8 @@ from tests.support.recorded_docker import Recording, playing
 
 STACK = "test-unit"
 FORKS = """
-import os
-from reaper import evict_idle
+import os, signal
+from reaper import evict_idle, library
 def open_files():
     found = []
     for number in sorted(os.listdir("/proc/self/fd"), key=int)[3:]:
@@ -31,6 +31,12 @@ assert evict_idle().problem is None and open_files()
 child = os.fork()
 if not child:
     os._exit(len(open_files()))
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+with library._sharing:
+    child = os.fork()
+    if not child:
+        signal.alarm(30)
+        os._exit(evict_idle().problem is not None)
 assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 assert evict_idle().problem is None
 """
@@ -89,7 +95,7 @@ def test_a_call_heeds_the_settings_and_the_registry_of_now(
 
 
 def test_a_fork_takes_no_open_store_along(tmp_path: Path) -> None:
-    """SQLite does not stand it; both processes open what they need anew."""
+    """SQLite does not stand it; both open what they need anew, whatever another thread was at as the child began."""
     registry = write_registry(tmp_path, [family("ash")])
     with playing(Recording.all_running(STACK, registry), tmp_path) as host:
         told = environment(tmp_path, STACK, registry, host)
