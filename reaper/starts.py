@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from fleet.problems import FleetError
 from reaper.backoff import Backoff
@@ -12,6 +13,9 @@ from reaper.decide import Action
 from reaper.report import Outcome, Report
 from reaper.runtime import NoTurnError
 from reaper.wake import Waker
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
 
@@ -25,6 +29,7 @@ class Starts:
         self._waker = waker
         self._dry_run = dry_run
         self._failed = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
+        self._seen_in_time: set[UUID] = set()
 
     def choose(self, report: Report) -> list[Outcome]:
         """Return whom to start at this sweep: all who are asked for, and those with a job as many as one sweep may."""
@@ -44,15 +49,18 @@ class Starts:
     def _with_a_job(self, ready: list[Outcome]) -> Iterator[Outcome]:
         """Yield `max_cron_starts` of those whose job is due now, the earliest first, and one whose job is long overdue.
 
-        A clock that was set ahead, or a reaper that was away, makes many overdue at once. They are woken all the same,
-        as an agent schedules its next runs only while it runs, but by and by.
+        Whoever only waited here since their job was due is not overdue. A clock that was set ahead, or a reaper that
+        was away, makes many overdue at once. They are woken all the same, as an agent schedules its next runs only
+        while it runs, but by and by.
         """
         settings = self._context.settings
         long_ago = self._context.clock.now() - settings.limits.cron_late
         due = [(outcome.facts.cron_next or 0.0, outcome) for outcome in ready if outcome.decision.reason.code == "cron"]
         due.sort(key=lambda entry: entry[0])
-        yield from islice((outcome for run, outcome in due if run >= long_ago), settings.max_cron_starts)
-        yield from islice((outcome for run, outcome in due if run < long_ago), 1)
+        ids = {outcome.family.id for run, outcome in due if run >= long_ago or outcome.family.id in self._seen_in_time}
+        self._seen_in_time = ids
+        yield from islice((outcome for _, outcome in due if outcome.family.id in ids), settings.max_cron_starts)
+        yield from islice((outcome for _, outcome in due if outcome.family.id not in ids), 1)
 
     def start(self, outcome: Outcome) -> None:
         """Start one of those chosen."""

@@ -229,6 +229,20 @@ def test_never_more_than_max_cron_starts_in_a_sweep(tmp_path: Path, monkeypatch:
     assert set(reaper.engine.did("start")) == set(names)
 
 
+def test_who_waited_for_a_start_since_the_job_was_due_is_not_overdue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of very many jobs at one time the last are started as fast as the first, however late that is."""
+    reaper = overdue(tmp_path, monkeypatch, [0.0] * 6, max_cron_starts=2)
+    found = sweeper(reaper)
+    started = []
+    for number in range(3):
+        sweep(found, resumed=bool(number))
+        started.append(len(reaper.engine.did("start")))
+        reaper.hands.pass_time(700)
+    assert started == [2, 4, 6]
+
+
 def test_files_that_cannot_be_read_are_left_alone_for_an_hour(reaper: ReaperUnderTest, box: Box) -> None:
     """They stay as they are while nobody runs; once the agent ran, or in a new container, they are read at once."""
     ash = reaper.context.families.current().get("ash")
