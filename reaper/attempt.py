@@ -23,6 +23,8 @@ _STARTABLE = frozenset({"created", "exited", "dead"})
 # Most agents are up after the first few seconds; those that are not are asked less often.
 _POLL_SECONDS, _POLL_LATER_SECONDS = 0.05, 0.25
 _POLL_LATER_AFTER = 5.0
+# Whoever waits for a turn to start a family may be one of very many.
+_QUEUE_SECONDS, _QUEUE_LATER_SECONDS = 0.25, 1.0
 # A daemon that is restarted is away for this long at most.
 _DAEMON_SECONDS = 20.0
 _START_AGAIN_SECONDS = 2.0
@@ -88,8 +90,9 @@ class Attempt:
 
     def pause(self) -> float:
         """Return how long to wait before the next step."""
-        waited = self._context.clock.monotonic() - self._began
-        return _POLL_SECONDS if waited < _POLL_LATER_AFTER else _POLL_LATER_SECONDS
+        boots = self._was_up or self._turn.held
+        soon, later = (_POLL_SECONDS, _POLL_LATER_SECONDS) if boots else (_QUEUE_SECONDS, _QUEUE_LATER_SECONDS)
+        return soon if self._context.clock.monotonic() - self._began < _POLL_LATER_AFTER else later
 
     def wait(self) -> Runtime:
         """Take all steps on this thread."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from fleet.problems import FleetError
+from reaper.attempt import Attempt
 from reaper.clock import Clock
 from reaper.database import StoreError
 from reaper.heartbeat import Heartbeat
@@ -16,6 +17,7 @@ from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
 from reaper.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError, UnknownError
 from reaper.store import Store
+from reaper.turn import WAKING
 from reaper.wake import Waker
 from tests.support.fleet import family
 from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
@@ -39,6 +41,22 @@ def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
     assert asleep.context.store.holders() == set()
     again = ensure_runtime("ash", context=asleep.context)
     assert (again.woken, asleep.engine.did("start")) == (False, [asleep.box("ash").name])
+
+
+def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> None:
+    """As one of very many, perhaps; a family that boots is asked for its health as often as ever."""
+    ash = asleep.context.families.current().get("ash")
+    attempts = [Attempt(asleep.context, ash, "touched", "ensure") for _ in range(2)]
+    lease = asleep.context.store.acquire(str(ash.id), WAKING, 600)
+    assert lease
+    assert attempts[0].step() is None
+    asleep.box("ash").state, asleep.box("ash").port = "running", None
+    assert attempts[1].step() is None
+    assert [attempt.pause() for attempt in attempts] == [0.25, 0.05]
+    asleep.hands.pass_time(10)
+    assert [attempt.pause() for attempt in attempts] == [1.0, 0.25]
+    for attempt in attempts:
+        attempt.close()
 
 
 def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
