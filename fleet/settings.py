@@ -40,7 +40,9 @@ HEALTHCHECK_TIMEOUT = 5
 
 _LLM_TEXTS = ("provider", "model", "base_url")
 # Names of what a query must not hold; `api-version`, which some providers want there, is none.
-_CREDENTIAL = re.compile(r"key|token|secret|pass|auth|sig|credential", re.IGNORECASE)
+_CREDENTIAL = re.compile(
+    r"(?i)(?:^|[^a-z])(?:\w*key|\w*token|secret|pass(?:word|wd)?|auth|sig|signature|credentials?)(?:$|[^a-z])"
+)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 

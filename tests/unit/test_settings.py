@@ -122,6 +122,8 @@ def test_an_address_that_cannot_be_parsed_hides_no_other_problem(address: str) -
         ("user:hunter2@h/v1", "is not an http or https URL"),
         ("https://h/v1?api-key=hunter2", "has a key in its query"),
         ("https://h/v1?api-version=1&access_token=hunter2", "has a key in its query"),
+        ("https://h/v1?sig=hunter2", "has a key in its query"),
+        ("https://h/v1?API_PASSWORD=hunter2", "has a key in its query"),
     ],
 )
 def test_an_address_with_a_key_in_it_is_refused_unseen(address: str, what: str) -> None:
@@ -133,9 +135,10 @@ def test_an_address_with_a_key_in_it_is_refused_unseen(address: str, what: str) 
     assert "hunter2" not in said
 
 
-def test_an_address_may_say_which_version_of_the_api_it_means() -> None:
+@pytest.mark.parametrize("query", ["api-version=2024-10-21", "design=a&max_tokens=9&author=b&keyword=c"])
+def test_an_address_may_say_which_version_of_the_api_it_means(query: str) -> None:
     """A query without a key is part of some providers' addresses."""
-    address = "https://h:8443/v1?api-version=2024-10-21"
+    address = f"https://h:8443/v1?{query}"
     assert load(llm={"provider": "custom", "model": "m", "base_url": address}).llm.base_url == address
 
 
