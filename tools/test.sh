@@ -12,6 +12,7 @@ only_unit() {
   for word; do
     case "$before $word" in
       -k\ * | -m\ *) ;;
+      *\ --deselect* | *\ --ignore* | *..*) return 1 ;; # names what is left out, or leads elsewhere
       *\ tests/unit | *\ tests/unit[:/]*) found=0 ;;
       *) if [ -e "${word%%::*}" ]; then return 1; fi ;;
     esac

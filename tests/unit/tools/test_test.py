@@ -32,7 +32,10 @@ def test_unit_tests_wait_for_nothing_that_they_do_not_need(ready: Machine, words
     assert ready.called("apt-get") == []
 
 
-@pytest.mark.parametrize("words", ["", "-k unit", "tests/unit tests/engine", "tests", "-m tests/unit"])
+@pytest.mark.parametrize(
+    "words",
+    ["", "-k unit", "tests/unit tests/engine", "tests", "-m tests/unit", "--ignore tests/unit", "tests/unit/.."],
+)
 def test_other_tests_are_set_up_for(ready: Machine, words: str) -> None:
     """As soon as any other test may be among them, all is set up."""
     assert "going on without Docker" in ready.run("tools/test.sh", *words.split()).said
