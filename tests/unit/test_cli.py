@@ -230,6 +230,9 @@ def test_elsewhere_the_registry_is_the_one_that_lies_there(
     write_registry(elsewhere / "families.yaml", 1)
     monkeypatch.chdir(elsewhere)
     assert run(capsys, "validate")[1] == "families.yaml: 1 family, no problems\n"
+    (elsewhere / "stacks").mkdir()
+    (elsewhere / "stacks" / "Pulumi.dev.yaml").write_text(STACK_FILE.replace("some/model", "its/own"))
+    assert "its/own" in run(capsys, "render", "family-0")[1]
     assert registry_path("dev").name == "mine.yaml"
 
 
