@@ -54,10 +54,14 @@ class Recording:
         """Return the containers of a registry's families, all of them up."""
         return cls(stack, {family.id: "running" for family in load_registry(registry).families})
 
-    def took(self, kind: str, cpu: float) -> None:
-        """Count a call."""
+    def asked(self, kind: str) -> None:
+        """Count a call. To be done before it is answered: whoever has the answer may look at the count."""
         with self._lock:
             self.calls[kind] += 1
+
+    def worked(self, cpu: float) -> None:
+        """Add to the time that answering took."""
+        with self._lock:
             self.cpu += cpu
 
     def listed(self) -> list[dict[str, Any]]:
@@ -121,37 +125,37 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer what only reads."""
         recording, path = self.server.recording, self._path()
-        kind = path.rpartition("/")[2]
+        found = re.fullmatch(r"/containers/([\w-]+)/json", path)
+        recording.asked("list" if path == "/containers/json" else "inspect" if found else path.rpartition("/")[2])
         if path == "/_ping":
             self._answer(HTTPStatus.OK, b"OK")
         elif path == "/version":
             self._answer(HTTPStatus.OK, _VERSION)
         elif path == "/containers/json":
-            kind = "list"
             self._answer(HTTPStatus.OK, recording.listed())
-        elif found := re.fullmatch(r"/containers/([\w-]+)/json", path):
-            kind, told = "inspect", recording.inspected(found[1])
+        elif found:
+            told = recording.inspected(found[1])
             self._answer(HTTPStatus.OK if told else HTTPStatus.NOT_FOUND, told or {"message": "No such container"})
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"message": "No such file"})
-        recording.took(kind, self._spent())
+        recording.worked(self._spent())
 
     def do_POST(self) -> None:
         """Answer what changes something, or runs the probe."""
         recording, path = self.server.recording, self._path()
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        kind = path.rpartition("/")[2]
+        kind = "probe" if path.startswith("/exec/") else path.rpartition("/")[2]
+        recording.asked(kind)
         if kind == "exec":
             self._answer(HTTPStatus.CREATED, {"Id": "e" * 64})
-        elif path.startswith("/exec/"):
-            kind = "probe"
+        elif kind == "probe":
             self._stream(_NOTHING)
         elif kind == "stop":
             recording.stopped(path.split("/")[2])
             self._answer(HTTPStatus.NO_CONTENT, b"")
         else:
             self._answer(HTTPStatus.FORBIDDEN, {"message": "this is a recording"})
-        recording.took(kind, self._spent())
+        recording.worked(self._spent())
 
     def _spent(self) -> float:
         """Return what this connection's thread has worked since it was asked last, reading the request included."""
