@@ -12,7 +12,7 @@ from docker.errors import DockerException
 
 from tests.support import kept_logs, stub_agent
 from tests.support.fleet import FleetUnderTest, family
-from tests.support.grouping import mark_groups
+from tests.support.grouping import pytest_collection_modifyitems  # noqa: F401 - a hook of pytest's
 from tests.support.providers import chosen_providers
 from tests.support.pulumi_stack import Provider, find_pulumi
 from tests.support.reaper import ReaperUnderTest, make_reaper
@@ -25,12 +25,6 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 PROVIDERS: list[object] = [*chosen_providers()] or [
     pytest.param(None, marks=pytest.mark.skip("no docker provider plugin; get it with: make setup"))
 ]
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist which tests belong together, before it looks at their marks."""
-    mark_groups(items)
 
 
 @pytest.hookimpl(wrapper=True)

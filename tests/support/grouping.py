@@ -23,8 +23,9 @@ def group_of(item: Any) -> str | None:
     return "-".join([folder if folder in FOLDERS else item.path.stem, *made_from])
 
 
-def mark_groups(items: list[pytest.Item]) -> None:
-    """Mark every such test for pytest-xdist."""
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tell pytest-xdist which tests belong together, before it looks at their marks."""
     for item in items:
         group = group_of(item)
         if group:

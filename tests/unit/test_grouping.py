@@ -7,7 +7,7 @@ from tests.support.grouping import SHARED
 from tests.support.nested_pytest import run_pytest
 from tests.support.pulumi_stack import ROOT
 
-CONFTEST = "from tests.conftest import pytest_collection_modifyitems"
+CONFTEST = "from tests.support.grouping import pytest_collection_modifyitems"
 TEST = """
 import pathlib, time, pytest
 
