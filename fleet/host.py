@@ -16,7 +16,7 @@ from fleet import identity
 from fleet.identity import API_PORT
 from fleet.problems import FleetError
 
-# A container in one of these states has an agent in it, or would have one if its start had not failed.
+# A container in one of these states has an agent in it.
 _AWAKE_STATES = frozenset({"running", "restarting", "paused"})
 
 _TIMEOUT_SECONDS = 60
@@ -42,6 +42,11 @@ class Seen:
         """Tell whether this container runs, or was created to run and failed to start."""
         failed_start = self.state == "created" and self.labels.get(identity.LABEL_START) == identity.AWAKE
         return self.state in _AWAKE_STATES or failed_start
+
+    @property
+    def healthy(self) -> bool:
+        """Tell whether Docker calls this container healthy."""
+        return "(healthy)" in self.status
 
 
 @dataclass(frozen=True)

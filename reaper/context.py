@@ -87,7 +87,7 @@ def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, 
 
 def was_healthy(seen: Seen, row: Row) -> bool:
     """Tell whether this very container is or was healthy."""
-    return "(healthy)" in seen.status or row.healthy_id == seen.id
+    return seen.healthy or row.healthy_id == seen.id
 
 
 def with_reading(facts: Facts, up_since: float | None, activity: Activity | None, *, healthy: bool) -> Facts:

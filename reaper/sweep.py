@@ -155,7 +155,7 @@ class Sweeper:
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
             if row.unread_since is not None and state == "awake" and _lives(outcome):
                 changed["unread_since"] = None  # nobody asks its agent now: what could not be read begins anew
-            if seen and "(healthy)" in seen.status and row.healthy_id != seen.id:
+            if seen and seen.healthy and row.healthy_id != seen.id:
                 changed["healthy_id"] = seen.id
             if id_ in decided and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
