@@ -190,8 +190,8 @@ def _explain(context: Context, args: argparse.Namespace) -> int:
     for name, value in told["facts"].items():
         _print(f"  {name}: {json.dumps(value)}")
     _print("ledger:")
-    for line in history.history(context.store, family, asked):
-        _print(f"  {history.line_of(line)}")
+    for line in told["ledger"]:
+        _print(f"  {history.line_of(history.Line(**line))}")
     return 0
 
 
