@@ -7,9 +7,10 @@ import pulumi
 from pulumi.runtime.config import get_config, is_config_secret
 
 from components import Fleet, FleetArgs
-from fleet import host, prepare
-from fleet.files import render_all
-from fleet.problems import FleetError
+from fleet import host
+from fleet.container.files import render_all
+from fleet.errors import FleetError
+from fleet.rollout import prepare
 from fleet.settings import KEYS, load_settings
 
 pulumi.require_pulumi_version(">=3.258.0")

@@ -8,8 +8,9 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 
 import yaml
 
-from fleet import container, files, identity
-from fleet.component_inputs import visible_inputs
+from fleet import naming
+from fleet.container import files, inputs
+from fleet.container.inputs import visible_inputs
 from fleet.registry import Family, load_registry
 from fleet.settings import Settings, load_settings
 
@@ -81,13 +82,13 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
     settings = load_settings(values, stack=bench.stack, root=ROOT)
     families = load_registry(registry).families
     rendered = files.render_all(families, settings)
-    network = identity.network_name(bench.stack)
+    network = naming.network_name(bench.stack)
     return {
         "network": {
             "name": network,
             "driver": "bridge",
             "options": {"com.docker.network.bridge.enable_icc": "false"},
-            "labels": [{"label": identity.LABEL_STACK, "value": bench.stack}],
+            "labels": [{"label": naming.LABEL_STACK, "value": bench.stack}],
         },
         "scripts": [
             {
@@ -104,14 +105,14 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
 
 def _bare_family(family: Family, settings: Settings, rendered: files.FamilyFiles, bench: Bench) -> dict[str, Any]:
     start = int(family.name.rpartition("-")[2]) < bench.awake
-    labels = identity.family_labels(settings.stack, family.name, family.id)
+    labels = naming.family_labels(settings.stack, family.name, family.id)
     own = files.uploads(rendered)
     return {
-        "name": identity.container_name(family.id),
-        "volume": identity.volume_name(family.id),
+        "name": naming.container_name(family.id),
+        "volume": naming.volume_name(family.id),
         "labels": [{"label": label, "value": value} for label, value in sorted(labels.items())],
         "component": visible_inputs(family, settings, rendered),
-        "container": container.container_inputs(family, settings, start=start),
+        "container": inputs.container_inputs(family, settings, start=start),
         "uploads": [[each.file, each.content, each.mode] for each in own],
         "plugins": settings.plugins_dir,
     }

@@ -13,7 +13,7 @@ from docker.errors import NotFound
 from benchmarks import fleets
 from benchmarks.engine import Measured, Program, progress
 from benchmarks.plan import BARE, MAX_RATIO, OURS
-from fleet import identity
+from fleet import naming
 from tests.support import stub_agent
 
 NEW_KEY = "sk-benchmark-0002"
@@ -117,10 +117,10 @@ def _best(stage: Callable[[], Measured], runs: int) -> Measured:
 def clean(client: docker.DockerClient, bench: fleets.Bench) -> None:
     """Remove every container, volume and network of a fleet that was measured."""
     for index in range(bench.families):
-        name = identity.container_name(fleets.family_id(bench.stack, index))
+        name = naming.container_name(fleets.family_id(bench.stack, index))
         with suppress(NotFound):
             client.api.remove_container(name, force=True)
         with suppress(NotFound):
             client.api.remove_volume(f"{name}-data", force=True)
     with suppress(NotFound):
-        client.api.remove_network(identity.network_name(bench.stack))
+        client.api.remove_network(naming.network_name(bench.stack))

@@ -17,14 +17,14 @@ from docker.errors import DockerException, NotFound
 
 from benchmarks import fleets
 from benchmarks.reaper_figures import BY_CPU, BY_WALL, UNJUDGED, Figure, p95
-from fleet import identity
+from fleet import naming
 from fleet.registry import Family, load_registry
 from reaper.context import Context, make_context
 from reaper.engine import inspected
 from reaper.health import healthy
 from reaper.settings import ReaperSettings
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.waker import Waker
 from tests.support import stub_agent
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
 from tests.support.reaper_program import Program, running
@@ -44,7 +44,7 @@ WAKE_MS = 100.0
 
 # As long as a real agent takes to boot; a poll that is late shows whatever the boot takes.
 _BOOT_SECONDS = 1.5
-_SERVE = f"exec httpd -f -p {identity.API_PORT} -h /tmp/www"
+_SERVE = f"exec httpd -f -p {naming.API_PORT} -h /tmp/www"
 _AGENT = f"mkdir -p /tmp/www; sleep {_BOOT_SECONDS}; echo ok >/tmp/www/health; {_SERVE}"
 
 
@@ -123,7 +123,7 @@ def _ensure(reaper: Program, families: Sequence[Family], *, by_cpu: bool) -> lis
 
 def _cold(port: int, client: docker.DockerClient, family: Family, *, by_cpu: bool) -> list[Figure]:
     """Wake a family by `ensure`, and by `docker start` and waiting for its health, in turns."""
-    name = identity.container_name(family.id)
+    name = naming.container_name(family.id)
     container = client.containers.get(name)
     bare: list[float] = []
     ours: list[float] = []
@@ -171,15 +171,15 @@ def _timed(what: Callable[[], object]) -> float:
 def _containers(client: docker.DockerClient, families: Sequence[Family]) -> Iterator[None]:
     """Make a container of this stack for each family, the first few running, and remove all of them."""
     image = stub_agent.build(client, "bench-reaper")
-    network = identity.network_name(STACK)
+    network = naming.network_name(STACK)
 
     def make(at: int, family: Family) -> None:
         container = client.containers.create(
             image,
             ["/bin/sh", "-c", _AGENT],
-            name=identity.container_name(family.id),
-            labels=identity.family_labels(STACK, family.name, family.id),
-            ports={f"{identity.API_PORT}/tcp": ("127.0.0.1", 0)},
+            name=naming.container_name(family.id),
+            labels=naming.family_labels(STACK, family.name, family.id),
+            ports={f"{naming.API_PORT}/tcp": ("127.0.0.1", 0)},
             network=network,
             stop_signal="SIGKILL",
         )
@@ -200,7 +200,7 @@ def _containers(client: docker.DockerClient, families: Sequence[Family]) -> Iter
 def _remove(client: docker.DockerClient, families: Sequence[Family], network: str) -> None:
     def remove(family: Family) -> None:
         with suppress(NotFound):
-            client.api.remove_container(identity.container_name(family.id), force=True)
+            client.api.remove_container(naming.container_name(family.id), force=True)
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(remove, families))

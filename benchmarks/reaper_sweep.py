@@ -15,8 +15,8 @@ from fleet.registry import Family, load_registry
 from reaper.clock import Beat, Clock, boot_id
 from reaper.context import Context, make_context
 from reaper.settings import ReaperSettings
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.waker import Waker
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
 from tests.support.recorded_docker import Recording, container_id, playing
 

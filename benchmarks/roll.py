@@ -14,7 +14,7 @@ from docker.errors import ImageNotFound
 from benchmarks import fleets
 from benchmarks.engine import BenchError, Program
 from benchmarks.life import NEW_KEY, clean
-from fleet import identity
+from fleet import naming
 from tests.support import stub_agent
 from tests.support.docker_events import watched
 
@@ -83,7 +83,7 @@ def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> 
     del plain["health"]  # as anybody has it who sets nothing
     program.configure(plain, secret)
     program.up()
-    names = [identity.container_name(fleets.family_id(bench.stack, index)) for index in range(bench.families)]
+    names = [naming.container_name(fleets.family_id(bench.stack, index)) for index in range(bench.families)]
     alone = [_alone(client, wave) for wave in waves_of(names)]
     program.configure({}, {**secret, "llmApiKey": NEW_KEY})
     times = {name: Times() for name in names}

@@ -7,11 +7,12 @@ import pulumi
 import pulumi_docker as docker
 
 from components.options import container_options, volume_options
-from fleet import container, identity
-from fleet.component_inputs import visible_inputs
-from fleet.files import FamilyFiles, Script, uploads
+from fleet import naming
+from fleet.container import inputs
+from fleet.container.files import FamilyFiles, Script, uploads
+from fleet.container.inputs import visible_inputs
+from fleet.rollout.waves import Placement
 from fleet.settings import Settings
-from fleet.waves import Placement
 
 
 @dataclass(frozen=True)
@@ -46,24 +47,24 @@ class FamilyRuntime(pulumi.ComponentResource):
     def __init__(self, args: FamilyRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the runtime of `args.placement.family` under the name of its container."""
         family, settings = args.placement.family, args.settings
-        name = identity.container_name(family.id)
+        name = naming.container_name(family.id)
         super().__init__("hermes-fleet:index:FamilyRuntime", name, visible_inputs(family, settings, args.files), opts)
         self.volume = docker.Volume(
-            identity.volume_name(family.id),
-            name=identity.volume_name(family.id),
-            labels=_labels(identity.family_labels(settings.stack, family.name, family.id)),
+            naming.volume_name(family.id),
+            name=naming.volume_name(family.id),
+            labels=_labels(naming.family_labels(settings.stack, family.name, family.id)),
             opts=volume_options(self, after=args.after),
         )
         self.container = docker.Container(
             name,
-            **container.container_inputs(family, settings, start=args.placement.start),
+            **inputs.container_inputs(family, settings, start=args.placement.start),
             container_read_refresh_timeout_milliseconds=args.recreate_token
             if args.placement.recreate
-            else container.READ_TIMEOUT_MS,
+            else inputs.READ_TIMEOUT_MS,
             uploads=_uploads(args),
             volumes=[
-                {"volume_name": self.volume.name, "container_path": container.DATA},
-                {"host_path": settings.plugins_dir, "container_path": container.PLUGINS, "read_only": True},
+                {"volume_name": self.volume.name, "container_path": naming.DATA},
+                {"host_path": settings.plugins_dir, "container_path": naming.PLUGINS, "read_only": True},
             ],
             networks_advanced=[{"name": args.network.name}],
             opts=container_options(self, after=args.after, recreate=args.placement.recreate, hooks=args.hooks),

@@ -12,10 +12,11 @@ import pulumi_docker as docker
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
-from fleet import container, identity
-from fleet.files import FamilyFiles, scripts
+from fleet import naming
+from fleet.container import inputs
+from fleet.container.files import FamilyFiles, scripts
+from fleet.rollout.waves import Placement, WavePlan
 from fleet.settings import Settings
-from fleet.waves import Placement, WavePlan
 
 
 @dataclass(frozen=True)
@@ -40,15 +41,15 @@ class Fleet(pulumi.ComponentResource):
         self._files = args.files
         self._scripts = scripts()
         self._hooks = container_hooks(
-            args.settings, {identity.container_name(p.family.id): p.family for p in args.plan.placements}
+            args.settings, {naming.container_name(p.family.id): p.family for p in args.plan.placements}
         )
-        self._token = container.READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
+        self._token = inputs.READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
         self.network = docker.Network(
-            identity.network_name(args.settings.stack),
-            name=identity.network_name(args.settings.stack),
+            naming.network_name(args.settings.stack),
+            name=naming.network_name(args.settings.stack),
             driver="bridge",
             options={"com.docker.network.bridge.enable_icc": "false"},
-            labels=[{"label": identity.LABEL_STACK, "value": args.settings.stack}],
+            labels=[{"label": naming.LABEL_STACK, "value": args.settings.stack}],
             opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(args.settings.stack)),
         )
         self.runtimes = {}

@@ -9,12 +9,12 @@ from typing import TypeVar
 import pulumi
 
 from fleet import host
-from fleet.gate import gate_report
-from fleet.identity import container_name
-from fleet.leftover import clear_container, clear_network
-from fleet.masking import mask_for
-from fleet.problems import FleetError
+from fleet.container.rendering import mask_for
+from fleet.errors import FleetError
+from fleet.naming import container_name
 from fleet.registry import Family
+from fleet.rollout.cleanup import clear_container, clear_network
+from fleet.rollout.failure import gate_report
 from fleet.settings import Settings
 
 T = TypeVar("T")

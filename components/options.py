@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pulumi
 from pulumi.resource import DependencyResource
 
-from fleet.container import RECREATE, STEERING
+from fleet.container.inputs import RECREATE, STEERING
 
 
 def volume_options(

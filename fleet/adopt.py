@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import docker
 from docker.errors import APIError, NotFound
 
-from fleet import identity
-from fleet.container import DATA
+from fleet import naming
+from fleet.errors import FleetError, Problem
 from fleet.host import Host, Seen
-from fleet.problems import FleetError, Problem
+from fleet.naming import DATA
 from fleet.registry import Family
 
 STOP_GRACE_SECONDS = 30
@@ -30,7 +30,7 @@ class Candidate:
 def candidates(families: Iterable[Family], host: Host) -> list[Candidate]:
     """Return the families' containers that carry no stack's label; those of any stack are not ours to take."""
     found = ((family, host.container(family.id)) for family in families)
-    return [Candidate(family, seen) for family, seen in found if seen and identity.LABEL_STACK not in seen.labels]
+    return [Candidate(family, seen) for family, seen in found if seen and naming.LABEL_STACK not in seen.labels]
 
 
 def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
@@ -51,7 +51,7 @@ def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | Non
     except (APIError, OSError) as error:
         return _failed(candidate, error)
     data = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), None)
-    wanted = identity.volume_name(candidate.family.id)
+    wanted = naming.volume_name(candidate.family.id)
     if data and data.get("Type") == "volume" and data.get("Name") == wanted:
         return None
     lies = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
@@ -80,7 +80,7 @@ def adopt(client: docker.DockerClient, found: Iterable[Candidate], say: Callable
         except (APIError, OSError) as error:
             problems.append(_failed(candidate, error))
             continue
-        volume = identity.volume_name(candidate.family.id)
+        volume = naming.volume_name(candidate.family.id)
         say(f"{candidate.family.name}: container {candidate.seen.id[:12]} stopped and removed, volume {volume} kept")
     if problems:
         raise FleetError(problems)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fleet import identity
+from fleet import naming
 from fleet.host import Host
 
 # Pulumi notes a volume's creation just after Docker does; clocks of two machines may differ a little.
@@ -102,7 +102,7 @@ def read_live(
 def _old_keys(declared: Mapping[str, Declared], host: Host, stack: str) -> Iterable[Finding]:
     for seen in host.ours(stack).values():
         family = declared.get(seen.name)
-        if family and seen.labels.get(identity.LABEL_CREDENTIALS) != family.credentials:
+        if family and seen.labels.get(naming.LABEL_CREDENTIALS) != family.credentials:
             what = "runs on credentials that are not the declared ones; roll it with: pulumi up"
             yield Finding("old-key", family.name, what)
 
@@ -127,9 +127,9 @@ def _strangers(declared: Mapping[str, Declared], host: Host, stack: str) -> Iter
         if name in ours:
             if name not in declared:
                 yield Finding("undeclared", name, "is this stack's, but not in the registry; the next up removes it")
-        elif identity.is_orphan(name):
+        elif naming.is_orphan(name):
             yield Finding("orphan", name, "is of an older deployment: python -m reaper orphans")
-        elif identity.LABEL_STACK in seen.labels and name not in declared:
+        elif naming.LABEL_STACK in seen.labels and name not in declared:
             continue  # another stack's on the same host, under a name of its own
         else:
             yield Finding("stranger", name, "has a family's name but is not this stack's: python -m fleet adopt")
@@ -138,7 +138,7 @@ def _strangers(declared: Mapping[str, Declared], host: Host, stack: str) -> Iter
 def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterable[Finding]:
     for name, labels in live.host.volumes.items():
         container = name.removesuffix("-data")
-        if identity.family_id_from_name(container) is None or labels.get(identity.LABEL_STACK, stack) != stack:
+        if naming.family_id_from_name(container) is None or labels.get(naming.LABEL_STACK, stack) != stack:
             continue
         family = declared.get(container)
         if family is None:
@@ -160,7 +160,7 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterab
 
 def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | None) -> str:
     """Return what shows that a volume is not the one that Pulumi made, or nothing."""
-    if family.volume_labelled and identity.LABEL_ID not in labels:
+    if family.volume_labelled and naming.LABEL_ID not in labels:
         return "has no labels, and had them when Pulumi last looked (a pulumi refresh takes it as it is)"
     if made and family.volume_made and made > family.volume_made + _SLACK:
         return f"was made at {made.astimezone(UTC):%Y-%m-%d %H:%M} UTC, after Pulumi had made it"
@@ -169,7 +169,7 @@ def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | 
 
 def _is_labelled(volume: Mapping[str, Any]) -> bool:
     labels = (volume.get("outputs") or {}).get("labels") or []
-    return any(each.get("label") == identity.LABEL_ID for each in labels)
+    return any(each.get("label") == naming.LABEL_ID for each in labels)
 
 
 def _name(step: Mapping[str, Any]) -> str:

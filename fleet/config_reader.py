@@ -5,7 +5,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from fleet.problems import Problem
+from fleet.errors import Problem
 
 NAMESPACE = "hermes-fleet"
 SECRET_KEYS = ("llmApiKey", "masterKey", "masterKeyPrevious", "env", "channelEnv")

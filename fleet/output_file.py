@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 
 
 def write_output(file: Path, text: str) -> None:

@@ -8,9 +8,9 @@ from uuid import UUID
 import docker
 from docker.errors import APIError
 
-from fleet import identity
+from fleet import naming
+from fleet.errors import FleetError
 from fleet.host import Host
-from fleet.problems import FleetError
 from fleet.registry import Registry
 
 
@@ -26,10 +26,10 @@ def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> 
     family_id = matches[0]
     if family_id in {each.id for each in registry.families}:
         raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first")
-    container = identity.container_name(family_id)
+    container = naming.container_name(family_id)
     if container in host.containers:
         raise FleetError(f"{family}: container {container} still exists; run pulumi up first, which removes it")
-    return identity.volume_name(family_id)
+    return naming.volume_name(family_id)
 
 
 def purge(client: docker.DockerClient, volume: str) -> None:
@@ -57,16 +57,16 @@ def _matches(host: Host, stack: str, family: str) -> list[UUID]:
     found = []
     for name, labels in host.volumes.items():
         family_id = _family_id(name)
-        if family_id is None or labels.get(identity.LABEL_STACK, stack) != stack:
+        if family_id is None or labels.get(naming.LABEL_STACK, stack) != stack:
             continue
-        if family_id == wanted or (wanted is None and labels.get(identity.LABEL_FAMILY) == family):
+        if family_id == wanted or (wanted is None and labels.get(naming.LABEL_FAMILY) == family):
             found.append(family_id)
     return sorted(found)
 
 
 def _family_id(volume: str) -> UUID | None:
     container, data, rest = volume.partition("-data")
-    return identity.family_id_from_name(container) if data and not rest else None
+    return naming.family_id_from_name(container) if data and not rest else None
 
 
 def _uuid(text: str) -> UUID | None:

@@ -11,12 +11,11 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from fleet.config_reader import NAMESPACE, SECRET_KEYS, ConfigReader
-from fleet.managed_env import is_managed_env
-from fleet.problems import FleetError, Problem
-from fleet.providers import provider as known_provider
+from fleet.errors import FleetError, Problem
+from fleet.hermes.lines import CHANNELS, HERMES_LINES
+from fleet.hermes.owned_settings import is_managed_env
+from fleet.hermes.providers import provider as known_provider
 
-HERMES_LINES = ("0.15", "0.19")
-CHANNELS = ("twilio_whatsapp", "sudo_chat", "sudo_voice")
 KEYS = (
     "image",
     "hermesLine",

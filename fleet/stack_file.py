@@ -11,8 +11,8 @@ from typing import Any
 import yaml
 
 from fleet.config_reader import NAMESPACE, SECRET_KEYS
-from fleet.masking import MASK
-from fleet.problems import FleetError, Problem
+from fleet.errors import FleetError, Problem
+from fleet.redaction import MASK
 from fleet.settings import DEFAULT_REGISTRY, KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
 
 DIRECTORY = "stacks"

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from fleet import keys
-from fleet.problems import FleetError
+from fleet.errors import FleetError
+from fleet.redaction import visible
 from fleet.registry import Family
-from fleet.visible import visible
 from reaper import history, orphans, restart, views
 from reaper.context import Context, make_context
-from reaper.database import StoreError
-from reaper.decide import Action
-from reaper.runtime import UnknownError
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.policy.rules import Action
+from reaper.store.database import StoreError
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.runtime import UnknownError
+from reaper.wake.waker import Waker
 
 ERROR = 1
 INTERRUPTED = 130
@@ -79,12 +79,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(context: Context, args: argparse.Namespace) -> int:
-    from reaper import daemon  # noqa: PLC0415 - the other commands do without an HTTP server
+    from reaper.http import server  # noqa: PLC0415 - the other commands do without an HTTP server
 
     if args.dry_run:
-        daemon.rehearse(context)
+        server.rehearse(context)
     else:
-        daemon.run(context, behind_tls=args.behind_tls)
+        server.run(context, behind_tls=args.behind_tls)
     return 0
 
 

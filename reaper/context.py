@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from fleet import keys
-from fleet.activity import Activity
 from fleet.host import Seen
-from fleet.masking import Mask
+from fleet.host.activity import Activity
+from fleet.redaction import Mask, mask_key_like
 from reaper.clock import Clock
-from reaper.decide import MISSING, RUNNING, STRANGER, Facts
 from reaper.engine import DockerEngine, Engine, owned
-from reaper.families import Families
-from reaper.key_like import mask_key_like
 from reaper.metrics import Meters
+from reaper.policy.rules import MISSING, RUNNING, STRANGER, Facts
+from reaper.registry import Families
 from reaper.settings import ReaperSettings, load_settings
 from reaper.store import Row, Store
 

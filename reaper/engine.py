@@ -12,12 +12,12 @@ from uuid import UUID
 import docker
 from docker.errors import APIError, DockerException, NotFound
 
-from fleet import activity, identity, schedule
-from fleet.activity import Activity
-from fleet.host import Seen, observe_containers
-from fleet.problems import FleetError
-from fleet.schedule import CronReading
-from fleet.visible import visible
+from fleet import naming
+from fleet.errors import FleetError
+from fleet.host import Seen, activity, cron, observe_containers
+from fleet.host.activity import Activity
+from fleet.host.cron import CronReading
+from fleet.redaction import visible
 
 _CALL_SECONDS = 20
 _PROBE_SECONDS = activity.PROBE_SECONDS + 1
@@ -78,8 +78,8 @@ class Engine(Protocol):
 
 def owned(labels: Mapping[str, str], name: str, stack: str) -> UUID | None:
     """Return the family of a container that this stack made, told by name and labels together; else None."""
-    family_id = identity.family_id_from_name(name)
-    return family_id if family_id and identity.owned_by(labels, stack, family_id) else None
+    family_id = naming.family_id_from_name(name)
+    return family_id if family_id and naming.owned_by(labels, stack, family_id) else None
 
 
 def parse_time(text: object) -> float | None:
@@ -133,7 +133,7 @@ class DockerEngine:
     def next_run(self, container_id: str, after: float | None) -> CronReading:
         """Read from a stopped agent's files when its first job later than `after` is due."""
         try:
-            return schedule.read_cron(self._api, container_id, after)
+            return cron.read_cron(self._api, container_id, after)
         except FleetError as error:
             return CronReading(unread=str(error))
 
@@ -163,7 +163,7 @@ class DockerEngine:
         with self._told("the volumes' sizes"):
             volumes = self._api.df().get("Volumes") or []
         sizes = {volume["Name"]: int((volume.get("UsageData") or {}).get("Size", -1)) for volume in volumes}
-        return {name: size for name, size in sizes.items() if name.startswith(identity.PREFIX) and size >= 0}
+        return {name: size for name, size in sizes.items() if name.startswith(naming.PREFIX) and size >= 0}
 
     def close(self) -> None:
         """Let go of every connection; the next call makes new ones."""
@@ -191,7 +191,7 @@ class DockerEngine:
 def inspected(attributes: Mapping[str, Any]) -> Inspected:
     """Return what matters of Docker's answer about one container."""
     state: Mapping[str, Any] = attributes.get("State") or {}
-    published = ((attributes.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{identity.API_PORT}/tcp") or []
+    published = ((attributes.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{naming.API_PORT}/tcp") or []
     return Inspected(
         id=attributes["Id"],
         name=str(attributes.get("Name", "")).removeprefix("/"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.store import Entry, Store
 

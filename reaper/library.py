@@ -10,12 +10,12 @@ import threading
 from pathlib import Path
 
 from reaper.context import Context, make_context
-from reaper.report import Report
 from reaper.restart import Restarted, restart_waves
-from reaper.runtime import Runtime, UnknownError
 from reaper.settings import ReaperSettings, load_settings
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.sweep.report import Report
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.runtime import Runtime, UnknownError
+from reaper.wake.waker import Waker
 
 _shared: dict[tuple[ReaperSettings, bool], Context] = {}
 _sharing = threading.Lock()

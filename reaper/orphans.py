@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fleet import identity
-from fleet.problems import FleetError
+from fleet import naming
+from fleet.errors import FleetError
 from reaper.context import Context
-from reaper.decide import RUNNING, span
 from reaper.engine import GoneError, Inspected
+from reaper.policy.rules import RUNNING, span
 
 # Docker does not remove these without force, which would leave no time to drain.
 _TO_STOP = frozenset({RUNNING, "restarting", "paused"})
@@ -37,7 +37,7 @@ def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:
     FleetError where the daemon does not answer at all.
     """
     for name, seen in sorted(context.engine.list().items()):
-        if not identity.is_orphan(name):
+        if not naming.is_orphan(name):
             continue
         try:
             yield _orphan(context, context.engine.inspect(seen.id), remove=remove)
@@ -48,7 +48,7 @@ def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:
 
 
 def _orphan(context: Context, info: Inspected, *, remove: bool) -> Orphan:
-    if not identity.is_orphan(info.name) or identity.LABEL_STACK in info.labels:
+    if not naming.is_orphan(info.name) or naming.LABEL_STACK in info.labels:
         return Orphan(info.name, info.id, info.state, "", "left alone: it carries a stack's label or another name now")
     now = context.clock.now()
     if not info.created or info.created > now:

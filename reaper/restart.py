@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fleet import identity
+from fleet import naming
+from fleet.errors import FleetError
 from fleet.host import Seen
-from fleet.problems import FleetError
 from fleet.registry import Family
 from reaper.context import Context, state_of
-from reaper.database import StoreError
-from reaper.decide import RUNNING
 from reaper.engine import GoneError
 from reaper.health import healthy
+from reaper.policy.rules import RUNNING
 from reaper.store import Entry
+from reaper.store.database import StoreError
 
 NEW_CREDENTIALS = "a restart keeps the credentials that containers were created with; new ones need: pulumi up"
 
@@ -46,7 +46,7 @@ def plan_waves(context: Context) -> list[list[tuple[Family, Seen]]]:
     listed = context.engine.list()
     awake = []
     for family in context.families.current().families:
-        seen = listed.get(identity.container_name(family.id))
+        seen = listed.get(naming.container_name(family.id))
         if seen and family.state != "suspended" and state_of(seen, context.settings.stack) == RUNNING:
             awake.append((family, seen))
     canaries = [entry for entry in awake if entry[0].canary]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fleet.identity import stack_label
-from fleet.problems import FleetError, Problem
-from reaper.decide import Limits
+from fleet.errors import FleetError, Problem
+from fleet.naming import stack_label
+from reaper.policy.rules import Limits
 
 PREFIX = "HERMES_FLEET_"
 STATE_FILE = Path(".state") / "reaper.env"

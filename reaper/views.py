@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from fleet import identity
+from fleet import naming
 from fleet.host import Seen
 from fleet.registry import Family
 from reaper.context import Context, first_facts, last_life, life
-from reaper.decide import RUNNING, Action, Facts, decide, policy_of, reasons, span
 from reaper.history import Asked, history
-from reaper.reading import read_facts
+from reaper.policy.rules import RUNNING, Action, Facts, decide, policy_of, reasons, span
 from reaper.store import Row
+from reaper.sweep.probe import read_facts
 
 DAY_SECONDS = 86400
 
@@ -60,7 +60,7 @@ def _views(context: Context, families: Iterable[Family]) -> Iterator[View]:
     rows, holders, since = context.store.rows(), context.store.holders(), grace_since(context)
     listed = context.engine.list()
     for family in families:
-        seen = listed.get(identity.container_name(family.id))
+        seen = listed.get(naming.container_name(family.id))
         row, leased = rows.get(family.id, Row()), str(family.id) in holders
         facts = first_facts(seen, row, context.settings.stack, since, leased=leased)
         yield _view(context, family, seen, row, facts)
@@ -96,7 +96,7 @@ def explain(context: Context, family: Family, asked: Asked | None = None) -> dic
     A running family's agent is asked, whatever else is known.
     """
     now, since = context.clock.now(), grace_since(context)
-    seen = context.engine.list().get(identity.container_name(family.id))
+    seen = context.engine.list().get(naming.container_name(family.id))
     if seen and seen.state == RUNNING:
         facts, decision = read_facts(context, family, seen, since)
     else:

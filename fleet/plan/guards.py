@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 
+from fleet.hermes.lines import HERMES_LINES
 from fleet.plan.model import Plan, Refusal
-from fleet.settings import HERMES_LINES
 
 _PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")

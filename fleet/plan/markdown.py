@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
-from fleet.visible import visible
+from fleet.redaction import visible
 
 # What a pull request comment may hold, less room for what a workflow puts around it.
 LIMIT = 65_536 - 1_536

@@ -14,8 +14,8 @@ from typing import Any
 import docker
 
 from fleet import host
+from fleet.errors import FleetError
 from fleet.plan.socket import ping_socket
-from fleet.problems import FleetError
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
 

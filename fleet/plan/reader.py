@@ -6,7 +6,7 @@ from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any
 
-from fleet import identity
+from fleet import naming
 from fleet.plan.model import Change, Plan, Refusal, Step
 from fleet.plan.reasons import container_reasons, reasons_of
 
@@ -61,12 +61,12 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
 def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int], *, live: bool) -> Change | None:
     operation = runtime["op"]
     inputs = _inputs(runtime, "oldState" if operation == "delete" else "newState")
-    family_id = identity.family_id_from_name(name)
+    family_id = naming.family_id_from_name(name)
     base = Change(
         name=str(inputs.get("family", name)),
         id=_id(name),
         kind="added",
-        volume=identity.volume_name(family_id) if family_id else "",
+        volume=naming.volume_name(family_id) if family_id else "",
     )
     if operation == "delete" or (container is not None and container["op"] == "delete"):
         return replace(base, kind="removed")
@@ -135,7 +135,7 @@ def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
 
 
 def _id(name: str) -> str:
-    return str(identity.family_id_from_name(name) or name)
+    return str(naming.family_id_from_name(name) or name)
 
 
 def _own_refusals(errors: Iterable[str]) -> Iterable[Refusal]:

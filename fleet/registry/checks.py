@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from fleet import scanner
-from fleet.managed import MANAGED_KEYS
+from fleet.hermes import threat_patterns
+from fleet.hermes.owned_settings import MANAGED_KEYS
 from fleet.registry.document import Document
+from fleet.registry.fields import family_id
 from fleet.registry.source import Finding, Location, shown
-from fleet.registry.values import family_id
 
 
 def normal_id(value: object) -> str | None:
@@ -68,10 +68,10 @@ def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
     All texts are scanned in one go first: a registry without any such text, the usual one, costs little.
     """
     texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
-    if not scanner.findings("\n".join({scanner.line(text) for _, text in texts})):
+    if not threat_patterns.findings("\n".join({threat_patterns.line(text) for _, text in texts})):
         return
     for location, text in texts:
-        blocked = scanner.findings(scanner.line(text))
+        blocked = threat_patterns.findings(threat_patterns.line(text))
         if blocked:
             what = (
                 f"{shown(text)} reads like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"

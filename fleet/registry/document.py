@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from fleet.problems import FleetError, Problem
+from fleet.errors import FleetError, Problem
 from fleet.registry.builder import MAX_DEPTH, Builder, TooDeepError
 from fleet.registry.source import Finding, Location, Place, Value, place_of
 

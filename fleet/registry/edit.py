@@ -12,7 +12,7 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
-from fleet.problems import FleetError, Problem
+from fleet.errors import FleetError, Problem
 from fleet.registry.checks import memory_text
 from fleet.registry.loader import Registry, load_text
 from fleet.registry.messages import what

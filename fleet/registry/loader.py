@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from fleet.problems import FleetError, Problem
+from fleet.errors import FleetError, Problem
 from fleet.registry import checks, plugins
 from fleet.registry.document import Document, parse
 from fleet.registry.messages import path_text, what

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from fleet.registry.fields import suggestion
 from fleet.registry.models import Family, RegistryFile, field_order
 from fleet.registry.source import Location, shown
-from fleet.registry.values import suggestion
 
 _EXPECTED = {
     "bool_type": "true or false",

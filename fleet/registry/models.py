@@ -20,12 +20,12 @@ from pydantic import (
     model_validator,
 )
 
-from fleet.registry import values
-from fleet.registry.toolsets import TOOLSETS
+from fleet.hermes.lines import CHANNELS
+from fleet.hermes.toolsets import TOOLSETS
+from fleet.registry import fields
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-PLUGIN_CHANNELS = ("sudo_chat", "sudo_voice", "twilio_whatsapp")
 
 
 def _always_on(value: object) -> object:
@@ -58,22 +58,22 @@ def _input(default: object) -> Callable[[dict[str, Any]], None]:
 
 Text = Annotated[
     str,
-    AfterValidator(values.text),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": values.TEXT_LENGTH}),
+    AfterValidator(fields.text),
+    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": fields.TEXT_LENGTH}),
 ]
-Clock = Annotated[int, BeforeValidator(values.clock), WithJsonSchema(_form(values.CLOCK))]
+Clock = Annotated[int, BeforeValidator(fields.clock), WithJsonSchema(_form(fields.CLOCK))]
 Toolset = Annotated[
     str,
-    AfterValidator(values.toolset),
-    WithJsonSchema({"anyOf": [{"enum": sorted(TOOLSETS)}, _form(values.MCP_TOOLSET)]}),
+    AfterValidator(fields.toolset),
+    WithJsonSchema({"anyOf": [{"enum": sorted(TOOLSETS)}, _form(fields.MCP_TOOLSET)]}),
 ]
 
 EnvEntries = Annotated[
-    Mapping[Annotated[str, AfterValidator(values.env_name)], Annotated[str, AfterValidator(values.env_value)]],
+    Mapping[Annotated[str, AfterValidator(fields.env_name)], Annotated[str, AfterValidator(fields.env_value)]],
     WithJsonSchema(
         {
             "type": "object",
-            "propertyNames": {"pattern": values.ENV_NAME},
+            "propertyNames": {"pattern": fields.ENV_NAME},
             "additionalProperties": {"type": "string"},
         }
     ),
@@ -90,16 +90,16 @@ class Member(Model):
     """One person of a family."""
 
     name: Text = Field(description="What the agent calls the person.")
-    role: Annotated[str, AfterValidator(values.role)] = Field("", description="Parent, child, grandmother, dog.")
+    role: Annotated[str, AfterValidator(fields.role)] = Field("", description="Parent, child, grandmother, dog.")
 
 
 class Account(Model):
     """How the family is reached outside; part of the identity block."""
 
-    email: Annotated[str, AfterValidator(values.email), WithJsonSchema(_form(values.EMAIL))] | None = Field(
+    email: Annotated[str, AfterValidator(fields.email), WithJsonSchema(_form(fields.EMAIL))] | None = Field(
         None, description="E-mail address of the account."
     )
-    phone: Annotated[str, AfterValidator(values.phone), WithJsonSchema(_form(values.PHONE))] | None = Field(
+    phone: Annotated[str, AfterValidator(fields.phone), WithJsonSchema(_form(fields.PHONE))] | None = Field(
         None, description="Phone number with its country code, in quotes."
     )
 
@@ -107,7 +107,7 @@ class Account(Model):
 class TwilioWhatsapp(Model):
     """WhatsApp through Twilio."""
 
-    number: Annotated[str, AfterValidator(values.e164), WithJsonSchema(_form(values.E164))] = Field(
+    number: Annotated[str, AfterValidator(fields.e164), WithJsonSchema(_form(fields.E164))] = Field(
         description="The family's WhatsApp number in E.164 form, in quotes."
     )
 
@@ -133,7 +133,7 @@ class Memory(Model):
 class Kanban(Model):
     """The agent's board of tasks."""
 
-    default_assignee: Annotated[str, AfterValidator(values.profile), WithJsonSchema(_form(values.PROFILE))] | None = (
+    default_assignee: Annotated[str, AfterValidator(fields.profile), WithJsonSchema(_form(fields.PROFILE))] | None = (
         Field(None, description="Profile that gets a task nobody else fits.")
     )
     max_in_progress_per_profile: Annotated[int, Field(ge=1, le=1000)] | None = Field(
@@ -144,7 +144,7 @@ class Kanban(Model):
 class Resources(Model):
     """What the container may use of its host."""
 
-    memory: Annotated[int, BeforeValidator(values.memory), WithJsonSchema(_form(values.MEMORY))] = Field(
+    memory: Annotated[int, BeforeValidator(fields.memory), WithJsonSchema(_form(fields.MEMORY))] = Field(
         2048, description="Memory: MiB (`512m`) or GiB (`2g`), at least `256m`.", json_schema_extra=_input("2g")
     )
     cpus: float = Field(1.0, ge=0.1, le=1024, allow_inf_nan=False, description="Processors, also parts of one.")
@@ -179,8 +179,8 @@ class Sleep(Model):
 
     idle_after: Annotated[
         int,
-        BeforeValidator(values.duration),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _form(values.DURATION)]}),
+        BeforeValidator(fields.duration),
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _form(fields.DURATION)]}),
     ] = Field(1800, description="Time without activity: seconds, or `30m`, `1h30m`.", json_schema_extra=_input("30m"))
     never: bool = Field(False, description="Never stop it.")
     keep_warm: Annotated[tuple[Window, ...], Field(strict=False)] = Field(
@@ -192,8 +192,8 @@ class Sleep(Model):
 class Shared(Model):
     """What `defaults` may hold, and every family too."""
 
-    timezone: Annotated[str, AfterValidator(values.timezone)] = Field("UTC", description="IANA time zone.")
-    language: Annotated[str, AfterValidator(values.language), WithJsonSchema(_form(values.LANGUAGE))] = Field(
+    timezone: Annotated[str, AfterValidator(fields.timezone)] = Field("UTC", description="IANA time zone.")
+    language: Annotated[str, AfterValidator(fields.language), WithJsonSchema(_form(fields.LANGUAGE))] = Field(
         "en", description="Language tag."
     )
     members: Annotated[tuple[Member, ...], Field(strict=False)] = Field((), description="The people.")
@@ -206,7 +206,7 @@ class Shared(Model):
     kanban: Kanban = Field(Kanban(), description="How the agent's board spreads tasks over profiles.")
     dashboard: bool = Field(False, description="Run the Hermes dashboard inside the container.")
     supervise: bool = Field(True, description="Let s6 images supervise the gateway.")
-    image: Annotated[str, AfterValidator(values.image), WithJsonSchema(_form(values.IMAGE))] | None = Field(
+    image: Annotated[str, AfterValidator(fields.image), WithJsonSchema(_form(fields.IMAGE))] | None = Field(
         None, description="An image of the family's own instead of the stack's."
     )
     resources: Resources = Field(Resources(), description="Memory and processors of the container.")
@@ -222,9 +222,9 @@ class Family(Shared):
     """One family, with the defaults merged in."""
 
     name: Annotated[
-        str, AfterValidator(values.slug), WithJsonSchema(_form(values.SLUG) | {"not": _form(values.UUID_FORM)})
+        str, AfterValidator(fields.slug), WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)})
     ] = Field(description="Short name for commands and routes, unique; may change.")
-    id: Annotated[UUID, BeforeValidator(values.family_id), WithJsonSchema(_form(values.UUID_FORM))] = Field(
+    id: Annotated[UUID, BeforeValidator(fields.family_id), WithJsonSchema(_form(fields.UUID_FORM))] = Field(
         description="UUID, unique and permanent: container and data are named after it."
     )
     display_name: Text = Field(
@@ -235,7 +235,7 @@ class Family(Shared):
     @property
     def plugins(self) -> tuple[str, ...]:
         """Return the channels of the family that a plugin provides, sorted."""
-        return tuple(channel for channel in PLUGIN_CHANNELS if getattr(self.channels, channel))
+        return tuple(channel for channel in CHANNELS if getattr(self.channels, channel))
 
 
 class RegistryFile(Model):

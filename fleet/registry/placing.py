@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from fleet.registry.builder import LOADER
 from fleet.registry.scalars import AmbiguousError, plain
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from fleet.problems import Problem
-from fleet.registry.models import PLUGIN_CHANNELS
+from fleet.errors import Problem
+from fleet.hermes.lines import CHANNELS
 from fleet.registry.source import Finding, display_path
 
 _EXAMPLES = 3
@@ -64,7 +64,7 @@ def closed_to_agents(plugins_dir: Path) -> str | None:
 
 def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
     """Find channels that a family has on and no plugin provides."""
-    absent = {name for name in PLUGIN_CHANNELS if not os.path.isfile(plugins_dir / name / "plugin.yaml")}  # noqa: PTH113 - raises nothing
+    absent = {name for name in CHANNELS if not os.path.isfile(plugins_dir / name / "plugin.yaml")}  # noqa: PTH113 - raises nothing
     for index, raw in enumerate(families if absent else ()):
         channels = raw.get("channels") if isinstance(raw, dict) else None
         if isinstance(channels, dict):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fleet.problems import FleetError, Problem
+from fleet.errors import FleetError, Problem
 
 Location = tuple[str | int, ...]
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None

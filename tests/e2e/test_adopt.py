@@ -8,7 +8,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from fleet import identity
+from fleet import naming
 from tests.support.agents import LINES, AgentFleet, image_or_skip
 from tests.support.fleet import family
 from tests.support.llm_server import LlmServer
@@ -40,7 +40,7 @@ def test_a_hand_started_fleet_is_adopted_with_its_data(
     try:
         agents.families = [family("ash")]
         agents.write()
-        name = identity.container_name(agents.id("ash"))
+        name = naming.container_name(agents.id("ash"))
         agents.client.containers.run(
             image,
             ["-c", f"{SEED}; {START}"],

@@ -10,7 +10,7 @@ import pytest
 from docker.models.containers import Container
 from docker.models.networks import Network
 
-from fleet import identity
+from fleet import naming
 from tests.support.fleet import FleetUnderTest
 
 
@@ -60,7 +60,7 @@ def stranger(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Contai
 
 def network(fleet: FleetUnderTest, labels: dict[str, str]) -> Network:
     """Make a network under the name of the stack's."""
-    return fleet.client.networks.create(identity.network_name(fleet.stack.name), labels=labels)
+    return fleet.client.networks.create(naming.network_name(fleet.stack.name), labels=labels)
 
 
 def test_a_bad_registry_is_refused_with_every_problem(up: FleetUnderTest) -> None:
@@ -113,7 +113,7 @@ def test_all_that_forbids_a_roll_is_said_at_once(up: FleetUnderTest) -> None:
     up.stack.configure({"hermesLine": "0.15"})
     up.entry("ash")["resources"] = {"cpus": 1000}
     up.declare("birch", "cedar")
-    other = identity.family_labels("another-stack", "cedar", up.id("cedar"))
+    other = naming.family_labels("another-stack", "cedar", up.id("cedar"))
     with stranger(up, "birch") as unlabelled, stranger(up, "cedar", **other) as labelled:
         refused(
             up,
@@ -153,7 +153,7 @@ def test_a_volume_of_the_right_name_is_taken_over_with_a_notice(fleet: FleetUnde
 def test_a_network_that_an_up_left_makes_way(fleet: FleetUnderTest) -> None:
     """One with this stack's label that nothing is on may be all that a killed `up` leaves; it is made anew."""
     fleet.declare("ash")
-    left = network(fleet, {identity.LABEL_STACK: fleet.stack.name})
+    left = network(fleet, {naming.LABEL_STACK: fleet.stack.name})
     assert f"removed the network {left.name}" in fleet.up().text
     assert fleet.state("ash") == "running"
     assert fleet.silent(refreshed=True)
@@ -184,7 +184,7 @@ def test_a_fleet_whose_state_was_lost_is_made_anew_by_the_line_that_up_prints(fl
     fleet.stack.state_file.write_bytes(empty)
 
     refused(fleet, f"in use by {fleet.resource('ash')}.")
-    name = identity.network_name(fleet.stack.name)
+    name = naming.network_name(fleet.stack.name)
     mend = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
     assert mend in fleet.up(code=None).text
     subprocess.run(["sh", "-c", mend], check=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet import identity
+from fleet import naming
 from tests.support.docker_events import watched
 from tests.support.fleet import FleetUnderTest
 from tests.support.pulumi_stack import NEW_KEY, Provider, PulumiStack
@@ -93,7 +93,7 @@ def test_a_killed_up_is_finished_by_the_next(slow: FleetUnderTest, step: str) ->
 def test_a_first_up_that_is_killed_beside_its_new_network_is_finished_by_the_next(fleet: FleetUnderTest) -> None:
     """The network is the first thing that is made, and the engine may not have written so down yet."""
     fleet.declare("ash")
-    kill(fleet, identity.network_name(fleet.stack.name), "create")
+    kill(fleet, naming.network_name(fleet.stack.name), "create")
     heal(fleet)
     # Where the kill came late, its volume was there, and it counts as a family that came back.
     assert fleet.state("ash") in {"running", "created"}

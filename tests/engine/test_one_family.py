@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from fleet import identity
+from fleet import naming
 from tests.support.fleet import FleetUnderTest
 
 
@@ -33,13 +33,13 @@ def remembers(fleet: FleetUnderTest, name: str) -> bool:
 def test_labels_say_who_owns_what(settled: FleetUnderTest) -> None:
     """Container and volume carry the ownership labels; nothing else of the registry is in them."""
     labels = settled.container("ash").labels
-    assert labels[identity.LABEL_STACK] == settled.stack.name
-    assert labels[identity.LABEL_FAMILY] == "ash"
-    assert labels[identity.LABEL_ID] == str(settled.id("ash"))
-    assert labels[identity.LABEL_START] == "awake"
-    assert len(labels[identity.LABEL_CREDENTIALS]) == 16
+    assert labels[naming.LABEL_STACK] == settled.stack.name
+    assert labels[naming.LABEL_FAMILY] == "ash"
+    assert labels[naming.LABEL_ID] == str(settled.id("ash"))
+    assert labels[naming.LABEL_START] == "awake"
+    assert len(labels[naming.LABEL_CREDENTIALS]) == 16
     volume = settled.client.volumes.get(settled.volume("ash")).attrs["Labels"]
-    assert volume == identity.family_labels(settled.stack.name, "ash", settled.id("ash"))
+    assert volume == naming.family_labels(settled.stack.name, "ash", settled.id("ash"))
 
 
 def test_a_healthy_family_that_is_suspended_is_stopped(settled: FleetUnderTest) -> None:

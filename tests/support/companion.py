@@ -18,10 +18,10 @@ import yaml
 from fleet import keys
 from reaper.clock import Beat, Clock, boot_id
 from reaper.context import Context, make_context
-from reaper.decide import Limits
+from reaper.policy.rules import Limits
 from reaper.settings import ReaperSettings
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.waker import Waker
 from tests.support.pulumi_stack import MASTER_KEY, ROOT
 from tests.support.reaper import ADMIN_TOKEN
 from tests.support.reaper_program import RUN, Program, environment

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from fleet import identity
+from fleet import naming
 from fleet.host import Host, Seen
 from fleet.registry import Family
 from fleet.settings import Llm, Settings
@@ -36,16 +36,16 @@ def make_settings(**values: Any) -> Settings:
 
 def make_seen(family: Family, state: str = "running", **values: Any) -> Seen:
     """Return a container of this stack as a host lists it."""
-    labels = identity.family_labels(STACK, family.name, family.id)
-    labels[identity.LABEL_START] = values.pop("start", identity.AWAKE)
+    labels = naming.family_labels(STACK, family.name, family.id)
+    labels[naming.LABEL_START] = values.pop("start", naming.AWAKE)
     labels.update(values.pop("labels", {}))
     return Seen(
-        id=values.pop("id", "c" * 64), name=identity.container_name(family.id), state=state, labels=labels, **values
+        id=values.pop("id", "c" * 64), name=naming.container_name(family.id), state=state, labels=labels, **values
     )
 
 
 def make_host(*seen: Seen, volumes_of: tuple[UUID, ...] = ()) -> Host:
     """Return a host with these containers, and volumes of these families beside the containers' own."""
     volumes = {f"{each.name}-data": dict(each.labels) for each in seen}
-    volumes.update({identity.volume_name(family_id): {} for family_id in volumes_of})
+    volumes.update({naming.volume_name(family_id): {} for family_id in volumes_of})
     return Host({each.name: each for each in seen}, volumes)

@@ -13,7 +13,7 @@ import yaml
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from fleet import identity
+from fleet import naming
 from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, ROOT, Provider, PulumiStack, Run
 
 PLUGINS = ROOT / "plugins"
@@ -89,15 +89,15 @@ class FleetUnderTest:
 
     def container(self, name: str) -> Container:
         """Return a family's container."""
-        return self.client.containers.get(identity.container_name(self.id(name)))
+        return self.client.containers.get(naming.container_name(self.id(name)))
 
     def resource(self, name: str) -> str:
         """Return the name of a family's container, which is its Pulumi resource name too."""
-        return identity.container_name(self.id(name))
+        return naming.container_name(self.id(name))
 
     def volume(self, name: str) -> str:
         """Return the name of a family's volume."""
-        return identity.volume_name(self.id(name))
+        return naming.volume_name(self.id(name))
 
     def put(self, name: str, file: str, content: str = "x") -> None:
         """Write a file into a family's data directory, whether its container runs or not."""
@@ -147,10 +147,10 @@ class FleetUnderTest:
     def clean(self) -> None:
         """Remove every container, volume and network that this stack and its families' names made."""
         for uid in {*self._ids, *(entry["id"] for entry in self.families)}:
-            name = identity.container_name(uuid.UUID(uid))
+            name = naming.container_name(uuid.UUID(uid))
             with contextlib.suppress(NotFound):
                 self.client.containers.get(name).remove(force=True)
             with contextlib.suppress(NotFound):
                 self.client.volumes.get(f"{name}-data").remove(force=True)
-        for network in self.client.networks.list(names=[identity.network_name(self.stack.name)]):
+        for network in self.client.networks.list(names=[naming.network_name(self.stack.name)]):
             network.remove()

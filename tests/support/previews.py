@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID, uuid5
 
-from fleet import identity
+from fleet import naming
 
 SPACE = UUID("6f0e4b0c-0000-4000-8000-000000000000")
 URN = "urn:pulumi:test::hermes-fleet::hermes-fleet:index:Fleet$"
@@ -46,14 +46,14 @@ def family_steps(  # noqa: PLR0913 - a step of a preview has that many sides
 ) -> list[dict[str, Any]]:
     """Return the three steps of one family: component, container, volume. `roll` is what a roll looks like."""
     uid = family_id or uuid5(SPACE, name)
-    called = identity.container_name(uid)
+    called = naming.container_name(uid)
     rolled = operation == "roll"
     runtime: dict[str, Any] = {"urn": f"{URN}{RUNTIME}::{called}", "op": "update" if rolled else operation}
     if operation != "create":
         runtime["oldState"] = {"inputs": inputs(name, **(old or {}))}
     if operation != "delete":
         runtime["newState"] = {"inputs": inputs(name, **(new or {}))}
-    waits = [f"{URN}{CONTAINER}::{identity.container_name(uuid5(SPACE, other))}" for other in after]
+    waits = [f"{URN}{CONTAINER}::{naming.container_name(uuid5(SPACE, other))}" for other in after]
     state = {"inputs": {"start": start}, "dependencies": waits}
     box: dict[str, Any] = {"urn": f"{URN}{CONTAINER}::{called}", "op": "replace" if rolled else operation}
     box |= {"oldState": {"inputs": {}}} if operation == "delete" else {"newState": state}

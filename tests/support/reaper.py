@@ -9,15 +9,15 @@ from uuid import UUID
 
 import yaml
 
-from fleet import identity
-from fleet.activity import Activity
+from fleet import naming
+from fleet.errors import FleetError  # noqa: TC001 - raised as values, too
 from fleet.host import Seen
-from fleet.problems import FleetError  # noqa: TC001 - raised as values, too
-from fleet.schedule import CronReading
+from fleet.host.activity import Activity
+from fleet.host.cron import CronReading
 from reaper.clock import Clock
 from reaper.context import Context
 from reaper.engine import GoneError, Inspected
-from reaper.families import Families
+from reaper.registry import Families
 from reaper.settings import ReaperSettings
 from reaper.store import Store
 
@@ -80,8 +80,8 @@ class FakeEngine:
 
     def add(self, family_id: UUID, **values: Any) -> Box:
         """Add a family's container, up and healthy for a day, with an agent that does nothing."""
-        labels = identity.family_labels(STACK, "any", family_id)
-        name = identity.container_name(family_id)
+        labels = naming.family_labels(STACK, "any", family_id)
+        name = naming.container_name(family_id)
         started = self.hands.wall - 86_400
         box = Box(f"{family_id.hex:0>64}", name, labels, created=started, started=started)
         for key, value in values.items():
@@ -174,7 +174,7 @@ class ReaperUnderTest:
         """Return a family's container."""
         family = self.context.families.find(name)
         assert family
-        return self.engine.boxes[identity.container_name(family.id)]
+        return self.engine.boxes[naming.container_name(family.id)]
 
 
 def write_registry(folder: Path, entries: list[dict[str, Any]]) -> Path:

@@ -13,10 +13,10 @@ import httpx
 import uvicorn
 
 from fleet import keys
-from reaper import slow_clients
 from reaper.clock import Clock
-from reaper.http import Api
-from reaper.wake import Waker
+from reaper.http import slow_clients
+from reaper.http.app import Api
+from reaper.wake.waker import Waker
 from tests.support.reaper import REAPER_KEY, ReaperUnderTest
 
 

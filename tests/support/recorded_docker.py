@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from fleet import identity
+from fleet import naming
 from fleet.registry import load_registry
 
 _HEADERS = {"Api-Version": "1.41", "Docker-Experimental": "false", "Server": "Docker/20.10.24 (linux)"}
@@ -71,7 +71,7 @@ class Recording:
     def _listed(self, family_id: UUID, state: str) -> dict[str, Any]:
         running = state == "running"
         port = {"IP": "127.0.0.1", "PrivatePort": 8642, "PublicPort": 32768 + family_id.int % 28000, "Type": "tcp"}
-        name = identity.container_name(family_id)
+        name = naming.container_name(family_id)
         return {
             "Id": container_id(family_id),
             "Names": [f"/{name}"],
@@ -80,10 +80,10 @@ class Recording:
             "Command": "/bin/sh /opt/fleet/boot.sh",
             "Created": int(self._started.timestamp()),
             "Ports": [port] if running else [],
-            "Labels": identity.family_labels(self.stack, "recorded", family_id),
+            "Labels": naming.family_labels(self.stack, "recorded", family_id),
             "State": state,
             "Status": "Up 30 hours (healthy)" if running else "Exited (0) 3 hours ago",
-            "HostConfig": {"NetworkMode": identity.network_name(self.stack)},
+            "HostConfig": {"NetworkMode": naming.network_name(self.stack)},
             "Mounts": [{"Type": "volume", "Name": f"{name}-data", "Destination": "/opt/data", "RW": True}],
         }
 
@@ -96,10 +96,10 @@ class Recording:
         health: dict[str, Any] = {"Status": "healthy" if state == "running" else "unhealthy", "Log": []}
         return {
             "Id": container_id(family_id),
-            "Name": f"/{identity.container_name(family_id)}",
+            "Name": f"/{naming.container_name(family_id)}",
             "Created": self._started.isoformat(),
             "State": {"Status": state, "StartedAt": self._started.isoformat(), "Error": "", "Health": health},
-            "Config": {"Labels": identity.family_labels(self.stack, "recorded", family_id)},
+            "Config": {"Labels": naming.family_labels(self.stack, "recorded", family_id)},
             "NetworkSettings": {"Ports": {}},
         }
 

@@ -7,7 +7,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import yaml
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from fleet.registry import load_text
 
 _ZONES = ("Europe/London", "Europe/Madrid", "America/New_York", "Asia/Tokyo")

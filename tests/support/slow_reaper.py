@@ -14,10 +14,11 @@ from uuid import UUID
 
 from fleet.host import Seen
 from fleet.registry import Family
-from reaper import candidates, cli, stop
+from reaper import cli
 from reaper.context import Context
-from reaper.reading import Reading, read_candidate
-from reaper.stop import Stopped, stop_family
+from reaper.sweep import candidates, stop
+from reaper.sweep.probe import Reading, read_candidate
+from reaper.sweep.stop import Stopped, stop_family
 
 _FIRST: dict[UUID, Reading] = {}
 

@@ -12,7 +12,7 @@ from typing import Any
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from fleet import identity
+from fleet import naming
 from tests.support import stub_agent
 from tests.support.acting import NOTHING
 from tests.support.companion import Companion
@@ -69,17 +69,17 @@ class Street:
 
     def container(self, name: str) -> Container:
         """Return a family's container."""
-        return self.client.containers.get(identity.container_name(self.id(name)))
+        return self.client.containers.get(naming.container_name(self.id(name)))
 
     def create(self, name: str) -> Container:
         """Create a family's container, and its volume where there is none."""
         id_ = self.id(name)
         return self.client.containers.create(
             self.image,
-            name=identity.container_name(id_),
-            labels=identity.family_labels(STACK, name, id_),
+            name=naming.container_name(id_),
+            labels=naming.family_labels(STACK, name, id_),
             entrypoint=["/bin/sh", "-c", AGENT],
-            volumes={identity.volume_name(id_): {"bind": "/opt/data", "mode": "rw"}},
+            volumes={naming.volume_name(id_): {"bind": "/opt/data", "mode": "rw"}},
             ports={"8642/tcp": ("127.0.0.1", 0)},
             restart_policy=RESTART,
             healthcheck={"test": ["CMD", "curl", "http://127.0.0.1:8642/health"], "interval": 1_000_000_000},
@@ -87,7 +87,7 @@ class Street:
 
     def data(self, name: str) -> Path:
         """Return a family's data directory."""
-        return Path(self.client.volumes.get(identity.volume_name(self.id(name))).attrs["Mountpoint"])
+        return Path(self.client.volumes.get(naming.volume_name(self.id(name))).attrs["Mountpoint"])
 
     def begin_chat(self, name: str, seconds: float) -> None:
         """Let an agent talk with somebody for that long."""

@@ -1,8 +1,8 @@
 """A reaper's sweeps in a test."""
 
-from reaper.report import Report
-from reaper.sweep import Sweeper
-from reaper.wake import Waker
+from reaper.sweep.report import Report
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.waker import Waker
 from tests.support.reaper import ReaperUnderTest
 
 

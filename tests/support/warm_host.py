@@ -22,7 +22,7 @@ import grpc
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
 # All that the project's program imports, and this module, whose function a fork begins with.
-MODULES = ["components", "fleet.prepare", __name__]
+MODULES = ["components", "fleet.rollout.prepare", __name__]
 # The script ends so where it has shown the program's traceback.
 SHOWN = 32
 

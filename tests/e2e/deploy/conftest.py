@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from fleet import identity
+from fleet import naming
 from tests.support.fleet import family
 from tests.support.pulumi_stack import ROOT
 from tests.support.socket_proxy import Proxied, find_nginx
@@ -39,11 +39,11 @@ def proxied(
     )
     try:
         for name, labels in (
-            (identity.container_name(family_id), identity.family_labels(stack, "ash", family_id)),
+            (naming.container_name(family_id), naming.family_labels(stack, "ash", family_id)),
             (f"{stack}-foreign", {}),
         ):
             command = ["/bin/sh", "-c", AGENT]
-            ports: dict[str, int | list[int] | tuple[str, int] | None] = {f"{identity.API_PORT}/tcp": ("127.0.0.1", 0)}
+            ports: dict[str, int | list[int] | tuple[str, int] | None] = {f"{naming.API_PORT}/tcp": ("127.0.0.1", 0)}
             made.append(
                 docker_client.containers.run(
                     stub_image,

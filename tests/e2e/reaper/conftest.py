@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from reaper.decide import Limits
+from reaper.policy.rules import Limits
 from tests.support.acting import ActingFleet
 from tests.support.pulumi_stack import Provider
 

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reaper.context import Context
-from reaper.decide import Limits
 from reaper.engine import parse_time
 from reaper.health import healthy
-from reaper.sweep import Sweeper
+from reaper.policy.rules import Limits
+from reaper.sweep.sweeper import Sweeper
 from reaper.views import explain
 from tests.support.agents import LINES, AgentFleet, NewAgents, pairs
 from tests.support.companion import Companion, daemon

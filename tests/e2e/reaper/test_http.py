@@ -15,8 +15,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from fleet import keys
-from fleet.problems import FleetError
-from reaper import daemon, slow_clients
+from fleet.errors import FleetError
+from reaper.http import server, slow_clients
 from reaper.store import Entry
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
@@ -27,8 +27,8 @@ from tests.support.reaper_program import Program, environment, free_port
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Serve three families: ash awake, birch suspended, cedar without a container."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    monkeypatch.setattr("reaper.attempt._UNSEEN_SECONDS", 0.1)
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.wake.operation._UNSEEN_SECONDS", 0.1)
     entries = [
         family("ash", display_name="<script>alert(1)</script>"),
         family("birch", state="suspended"),
@@ -96,8 +96,8 @@ def test_an_unknown_family_takes_as_much_work_as_a_wrong_token(served: Served, m
         work.append("compared")
         return compare(one, other)
 
-    monkeypatch.setattr("reaper.auth.keys.heartbeat_token_for", derived)
-    monkeypatch.setattr("reaper.auth.hmac.compare_digest", compared)
+    monkeypatch.setattr("reaper.http.auth.keys.heartbeat_token_for", derived)
+    monkeypatch.setattr("reaper.http.auth.hmac.compare_digest", compared)
     done = []
     for name, token in (("ash", "f" * 64), ("oak", "f" * 64), ("oak", None), ("ash", None)):
         work.clear()
@@ -124,7 +124,7 @@ def soon_out_of_time(served: Served) -> None:
 def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """An agent that does not come up is named, with its log, without its secrets."""
     soon_out_of_time(served)
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: False)
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: False)
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
     assert "planted-secret" not in answer.text
@@ -209,8 +209,8 @@ def test_bodies_are_bounded(served: Served) -> None:
 
 def test_requests_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One family that hammers is told to wait; another is not."""
-    monkeypatch.setattr("reaper.http._BURST", 5.0)
-    monkeypatch.setattr("reaper.http._PER_SECOND", 0.1)
+    monkeypatch.setattr("reaper.http.app._BURST", 5.0)
+    monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.1)
     with serving(make_reaper(tmp_path, [family("ash"), family("birch")])) as served:
         answers = [served.ask("POST", "/v1/families/birch/heartbeat", ADMIN_TOKEN) for _ in range(7)]
         other = served.ask("POST", "/v1/families/ash/heartbeat", ADMIN_TOKEN)
@@ -288,7 +288,7 @@ def test_plain_http_stays_on_this_machine(tmp_path: Path) -> None:
     """Another address than loopback is refused unless a proxy speaks TLS in front."""
     reaper = make_reaper(tmp_path, [family("ash")], host="0.0.0.0")  # noqa: S104 - this is what is refused
     with pytest.raises(FleetError, match="--behind-tls"):
-        daemon.run(reaper.context, behind_tls=False)
+        server.run(reaper.context, behind_tls=False)
 
 
 def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Path) -> None:
@@ -297,7 +297,7 @@ def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Pa
         port = taken.getsockname()[1]
         reaper = make_reaper(tmp_path, [family("ash")], port=port)
         with pytest.raises(FleetError, match=f"LISTEN: 127.0.0.1:{port} .*Address already in use.*; end the other"):
-            daemon.run(reaper.context, behind_tls=False)
+            server.run(reaper.context, behind_tls=False)
     assert not reaper.engine.calls
 
 
@@ -305,7 +305,7 @@ def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Pa
 def test_an_answer_waits_for_no_acknowledgement(host: str) -> None:
     """Each connection sends its small pieces at once, as the limits on `ensure` want it."""
     try:
-        listener = daemon._listen(host, 0)
+        listener = server._listen(host, 0)
     except FleetError as error:
         pytest.skip(f"{error}; get it with: sysctl net.ipv6.conf.lo.disable_ipv6=0")
     with listener, socket.create_connection(listener.getsockname()[:2], timeout=20):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper import slow_clients
+from reaper.http import slow_clients
 from tests.support.fleet import family
 from tests.support.reaper import ADMIN_TOKEN, make_reaper, write_registry
 from tests.support.reaper_http import Served, serving
@@ -26,9 +26,9 @@ HOLDERS = 150
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     """Serve one family that is awake and healthy. Whoever asks too often has to wait for long."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
-    monkeypatch.setattr("reaper.http._BURST", 30.0)
-    monkeypatch.setattr("reaper.http._PER_SECOND", 0.01)
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.http.app._BURST", 30.0)
+    monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.01)
     monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 1.0)
     reaper = make_reaper(tmp_path, [family("ash")])
     reaper.box("ash").port = 4711

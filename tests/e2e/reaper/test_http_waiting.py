@@ -42,7 +42,7 @@ def written_down(served: Served, signal: str) -> int:
 
 def test_families_that_do_not_come_up_keep_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While many are waited for in vain, one that runs is handed out and one that sleeps is woken."""
-    monkeypatch.setattr("reaper.attempt.healthy", lambda _, port: port == 4711)
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda _, port: port == 4711)
     reaper = make_reaper(tmp_path, [*(family(f"waiting-{number}") for number in range(WAITING)), family("ash")])
     for box in reaper.engine.boxes.values():
         box.port = 1
@@ -58,7 +58,7 @@ def test_families_that_do_not_come_up_keep_nobody_waiting(tmp_path: Path, monkey
 
 def test_heartbeats_are_written_down_while_the_daemon_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every one is, and soon answered that the daemon is away; once it is back they say how the family is."""
-    monkeypatch.setattr("reaper.flights._HEARTBEAT_SECONDS", 0.5)
+    monkeypatch.setattr("reaper.http.requests._HEARTBEAT_SECONDS", 0.5)
     back = threading.Event()
     reaper = make_reaper(tmp_path, [family(f"waiting-{number}") for number in range(WAITING)])
     reaper.engine.before["inspect"] = lambda: back.wait(100)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from reaper.library import ensure_runtime
-from reaper.sweep import Sweeper
+from reaper.sweep.sweeper import Sweeper
 from tests.support import stub_agent
 from tests.support.companion import Daemon, daemon
 from tests.support.own_docker import OwnDocker

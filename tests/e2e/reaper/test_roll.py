@@ -9,8 +9,8 @@ from pathlib import Path
 import docker
 import pytest
 
-from fleet import identity
-from reaper.decide import Limits
+from fleet import naming
+from reaper.policy.rules import Limits
 from tests.support.acting import ActingFleet
 from tests.support.companion import Daemon, daemon
 from tests.support.docker_events import events
@@ -72,7 +72,7 @@ def test_a_roll_and_the_reaper_leave_each_other_alone(fleet: ActingFleet, unused
         fleet.container(name).stop(timeout=1)
     fleet.does("birch", inbound=1)
     before = fleet.ids()
-    old = {name: fleet.container(name).labels[identity.LABEL_CREDENTIALS] for name in EVERYBODY}
+    old = {name: fleet.container(name).labels[naming.LABEL_CREDENTIALS] for name in EVERYBODY}
     began = time.time()
     with (
         daemon(fleet.beside, unused_port) as running,
@@ -96,7 +96,7 @@ def test_a_roll_and_the_reaper_leave_each_other_alone(fleet: ActingFleet, unused
     for name in EVERYBODY:
         of = [action for container, action in seen if container == fleet.resource(name)]
         assert (of.count("create"), of.count("destroy")) == (1, 1), (name, of)
-        assert fleet.container(name).labels[identity.LABEL_CREDENTIALS] != old[name], name
+        assert fleet.container(name).labels[naming.LABEL_CREDENTIALS] != old[name], name
     assert "start" not in [action for container, action in seen if container == fleet.resource("dogwood")]
     assert fleet.state("dogwood") == "created"
     ledger = fleet.beside.context().store.ledger(None, began)

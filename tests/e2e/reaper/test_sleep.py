@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from fleet import identity
+from fleet import naming
 from fleet.host import Seen
-from reaper import stop
-from reaper.decide import Limits
-from reaper.reading import read_candidate
-from reaper.stop import Stopped
+from reaper.policy.rules import Limits
+from reaper.sweep import stop
+from reaper.sweep.probe import read_candidate
+from reaper.sweep.stop import Stopped
 from tests.support.acting import ActingFleet
 
 
@@ -154,7 +154,7 @@ def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
 def test_strangers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
     """A container under a family's name that this stack did not make is neither stopped nor started."""
     awake.declare("stranger")
-    name = identity.container_name(awake.id("stranger"))
+    name = naming.container_name(awake.id("stranger"))
     container = awake.client.containers.run(
         stub_image, ["sleep", "60"], name=name, entrypoint=["/bin/busybox"], detach=True
     )

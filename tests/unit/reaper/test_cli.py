@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from reaper import cli
 from reaper.store import Entry
 from tests.support.fleet import family

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from reaper.engine import DockerEngine, parse_time
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from reaper import views
 from reaper.history import Asked, asked, history, line_of
 from reaper.store import Entry

@@ -55,7 +55,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeE
         return reaper.engine
 
     monkeypatch.setattr("reaper.context.DockerEngine", engine)
-    monkeypatch.setattr("reaper.attempt.healthy", lambda *_: True)
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     for name, value in environment(tmp_path, STACK, tmp_path / "families.yaml", None).items():
         monkeypatch.setenv(name, value)
     yield engines

@@ -1,6 +1,6 @@
 """What is done with each orphan before it is removed."""
 
-from fleet.problems import FleetError
+from fleet.errors import FleetError
 from reaper.orphans import orphans
 from tests.support.reaper import Box, ReaperUnderTest
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fleet.problems import FleetError
-from reaper.auth import bearer, is_admin
+from fleet.errors import FleetError
+from reaper.http.auth import bearer, is_admin
 from reaper.settings import load_settings
 from tests.support.reaper import make_reaper
 

@@ -7,9 +7,10 @@ from unittest.mock import Mock
 
 import pytest
 
-from fleet.problems import FleetError
-from reaper import page, views
-from reaper.families import Families
+from fleet.errors import FleetError
+from reaper import views
+from reaper.http import status_page
+from reaper.registry import Families
 from reaper.store import Entry
 from reaper.views import View
 from tests.support.fleet import family
@@ -88,7 +89,9 @@ def test_the_page_shows_two_hundred_families_escaped() -> None:
         )
         for at in range(200)
     ]
-    text = page.render_views(found, {"1": [True, False] * 24}, now=99.0, stack="s<b>", problem="families.yaml:1:1: <i>")
+    text = status_page.render_views(
+        found, {"1": [True, False] * 24}, now=99.0, stack="s<b>", problem="families.yaml:1:1: <i>"
+    )
     elements = Elements()
     elements.feed(text)
     assert elements.count["svg"] == elements.count["tr"] - 1 == 200
@@ -103,7 +106,7 @@ def test_a_strip_is_known_from_when_the_state_is() -> None:
     day = 86400.0
     steady = View("ash", "Ash", "1", "awake", 2 * day, None, "", None, 1536, None, "never", "it never sleeps")
     late = replace(steady, name="birch", id="2", state="asleep", since=10.75 * day, memory=1000)
-    text = page.render_views([steady, late], {}, now=11 * day, stack="s", problem=None)
+    text = status_page.render_views([steady, late], {}, now=11 * day, stack="s", problem=None)
     assert "awake for 24 of the 24 hours known" in text
     assert "awake for 0 of the 6 hours known" in text
     assert '<td class="fact" data-label="memory">1.5 GiB</td>' in text
@@ -112,7 +115,7 @@ def test_a_strip_is_known_from_when_the_state_is() -> None:
 
 def test_the_page_of_an_empty_registry(tmp_path: Path) -> None:
     """No families is a sentence, not an error."""
-    assert "The registry has no families." in page.render(make_reaper(tmp_path, []).context)
+    assert "The registry has no families." in status_page.render(make_reaper(tmp_path, []).context)
 
 
 def test_a_bad_registry_is_refused_and_the_last_good_one_kept(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_registry_that_nobody_can_read_is_refused_too(tmp_path: Path, monkeypa
     """A mistake of our own in the reading is said like one in the file, for as long as the file is that one."""
     families = Families(write_registry(tmp_path, [family("ash")]))
     write_registry(tmp_path, [family("ash"), family("birch")])
-    monkeypatch.setattr("reaper.families.load_registry", Mock(side_effect=IndexError("list index out of range")))
+    monkeypatch.setattr("reaper.registry.load_registry", Mock(side_effect=IndexError("list index out of range")))
     for _ in range(2):
         assert [each.name for each in families.current().families] == ["ash"]
         assert "IndexError" in (families.problem or "")

@@ -18,7 +18,7 @@ from offline_docker.plain import NETWORK, VOLUME
 from offline_docker.properties import UNKNOWN, check, diff
 from pulumi.runtime.proto import provider_pb2
 
-from fleet.durations import go_duration
+from fleet.container.inputs import go_duration
 from tests.support.providers import wanted_version
 
 MINIMAL: dict[str, Any] = {"name": "it", "image": "agent:1", "mustRun": False}

@@ -1,0 +1,1 @@
+"""What a family's container is given: its files, and the inputs that Docker reads back."""

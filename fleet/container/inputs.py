@@ -1,0 +1,149 @@
+"""What a family's container is declared with, in the one form that Docker reads back.
+
+The provider compares what is declared with what it reads. A value that is written in another form than Docker
+keeps would replace the whole fleet at every `up`; the canonical forms live here and nowhere else.
+"""
+
+from typing import Any
+
+from fleet import keys, naming
+from fleet.container import rendering
+from fleet.container.files import FamilyFiles
+from fleet.naming import FLEET
+from fleet.registry import Family
+from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
+
+ENV_LINE = "HERMES_FLEET_LINE"
+ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
+
+STOP_TIMEOUT = 30
+START_PERIOD = 60
+RETRIES = 3
+
+# What an agent may take to stop: it drains (`rendering.DRAIN_TIMEOUT`), then it closes.
+DRAIN_SECONDS = 15
+
+# s6 kills what is left of a service this long after TERM; its own 3 s would cut an agent off in mid-turn.
+S6_KILL_GRACE_MS = DRAIN_SECONDS * 1000
+
+# What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on, and the agent never drains.
+CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
+
+# The read timeout of the provider, and the one input that is changed on purpose to have a container created again.
+READ_TIMEOUT_MS = 15_000
+
+# Inputs that only steer how a container is created; a difference in them alone is no reason to replace one.
+STEERING = ("start", "wait", "waitTimeout", "destroyGraceSeconds", "labels")
+RECREATE = "containerReadRefreshTimeoutMilliseconds"
+
+
+def image_of(family: Family, settings: Settings) -> str:
+    """Return the image reference of a family, as written."""
+    return family.image or settings.image
+
+
+def credentials_of(family: Family, settings: Settings) -> str:
+    """Return the digest of everything secret that this family gets from the stack's config."""
+    return keys.credentials_digest(settings.master_key, settings.llm_api_key, rendering.secret_env(family, settings))
+
+
+def environment(family: Family, settings: Settings) -> list[str]:
+    """Return the container's environment. It is readable by anyone who may inspect the container: no secrets."""
+    entries = {
+        ENV_LINE: settings.hermes_line,
+        ENV_PLUGINS_VERSION: settings.plugins_version,
+        "HERMES_DASHBOARD": "1" if family.dashboard else "",
+        "HERMES_GATEWAY_NO_SUPERVISE": "" if family.supervise else "1",
+        "S6_KILL_GRACETIME": str(S6_KILL_GRACE_MS),
+    }
+    return sorted(f"{name}={value}" for name, value in entries.items() if value)
+
+
+def labels(family: Family, settings: Settings, *, start: bool) -> dict[str, str]:
+    """Return the container's labels, the ownership contract."""
+    return {
+        **naming.family_labels(settings.stack, family.name, family.id),
+        naming.LABEL_CREDENTIALS: credentials_of(family, settings),
+        naming.LABEL_START: naming.AWAKE if start else naming.ASLEEP,
+    }
+
+
+def healthcheck(health: Health) -> dict[str, Any]:
+    """Return Docker's healthcheck. Its times do not follow the rollout's, so that tuning a roll replaces nobody."""
+    check: dict[str, Any] = {
+        "tests": ["CMD", "/bin/sh", f"{FLEET}/health.sh"],
+        "interval": go_duration(health.interval),
+        "timeout": go_duration(HEALTHCHECK_TIMEOUT),
+        "start_period": go_duration(START_PERIOD),
+        "retries": RETRIES,
+    }
+    if health.start_interval is not None:
+        check["start_interval"] = go_duration(health.start_interval)
+    return check
+
+
+def canonical_cpus(cpus: float) -> str:
+    """Return a number of processors as the provider reads it back from Docker's billionths: `0.5`, `2.0`, `10.`.
+
+    Where nine digits of it are zeros the provider keeps one decimal, else it cuts the zeros at the end, even `10.0`'s.
+    """
+    digits = f"{cpus:.9f}"
+    return f"{cpus:.1f}" if digits.count("0") == 9 else digits.rstrip("0")  # noqa: PLR2004 - the provider's own rule
+
+
+def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict[str, Any]:
+    """Return the inputs of `docker.Container` that follow from the registry and the config alone.
+
+    Left to the component are those that are secret or another resource's output: uploads, volumes and network.
+    """
+    memory = family.resources.memory
+    return {
+        "name": naming.container_name(family.id),
+        "image": image_of(family, settings),
+        "entrypoints": ["/bin/sh", f"{FLEET}/boot.sh"],
+        "envs": environment(family, settings),
+        "labels": [{"label": k, "value": v} for k, v in sorted(labels(family, settings, start=start).items())],
+        "ports": [{"internal": naming.API_PORT, "ip": "127.0.0.1", "protocol": "tcp"}],
+        "healthcheck": healthcheck(settings.health),
+        "capabilities": {"adds": list(CAPABILITIES), "drops": ["ALL"]},
+        "security_opts": ["no-new-privileges:true"],
+        "memory": memory,
+        "memory_swap": memory,
+        "cpus": canonical_cpus(family.resources.cpus),
+        "log_driver": "json-file",
+        "log_opts": {"max-file": "3", "max-size": "10m"},
+        "restart": "unless-stopped",
+        "must_run": False,
+        "start": start,
+        "wait": start,
+        "wait_timeout": settings.rollout.health_timeout,
+        "stop_timeout": STOP_TIMEOUT,
+        "destroy_grace_seconds": settings.rollout.stop_grace,
+    }
+
+
+def visible_inputs(family: Family, settings: Settings, files: FamilyFiles) -> dict[str, Any]:
+    """Return the inputs of a family's component: what reaches its container, secrets masked, keys as a digest."""
+    return {
+        "family": family.name,
+        "image": image_of(family, settings),
+        "hermesLine": settings.hermes_line,
+        "config": files.masked_config,
+        "identity": files.identity,
+        "toolsets": list(family.toolsets),
+        "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
+        "env": dict(family.env),
+        "gateway": {"dashboard": family.dashboard, "supervise": family.supervise},
+        "credentials": credentials_of(family, settings),
+        "plugins": {"directory": settings.plugins_dir, "version": settings.plugins_version},
+        "state": family.state,
+    }
+
+
+def go_duration(seconds: int) -> str:
+    """Return whole seconds as Go's `time.Duration.String` prints them: `45s`, `1m30s`, `1h0m0s`."""
+    hours, rest = divmod(seconds, 3600)
+    minutes, left = divmod(rest, 60)
+    if hours:
+        return f"{hours}h{minutes}m{left}s"
+    return f"{minutes}m{left}s" if minutes else f"{left}s"

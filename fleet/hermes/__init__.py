@@ -1,0 +1,1 @@
+"""Every fact about Hermes, upstream's agent."""

@@ -1,0 +1,223 @@
+"""Reads single values of the registry: each function takes what the YAML holds and returns it in its normal form.
+
+A bad value raises ValueError. Its text is the second half of a sentence that starts with the value.
+"""
+
+import re
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import lru_cache
+from importlib.resources import files
+from uuid import UUID
+
+from fleet.hermes import dotenv
+from fleet.hermes.owned_settings import is_managed_env
+from fleet.hermes.toolsets import TOOLSETS
+
+SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
+UUID_FORM = r"^(?:[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|[0-9A-Fa-f]{32})$"
+LANGUAGE = r"^[A-Za-z]{2,3}(?:-[A-Za-z0-9]{1,8})*$"
+EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+PHONE = r"^\+[0-9](?:[ ()./-]{0,2}[0-9]){5,16}$"
+E164 = r"^\+[1-9][0-9]{6,14}$"
+IMAGE = r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+PROFILE = r"^[a-z0-9][a-z0-9_-]{0,63}$"
+ENV_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+MEMORY = r"^[1-9][0-9]{0,6}[mMgG]$"
+DURATION = r"^(?=.)(?:[0-9]{1,4}d)?(?:[0-9]{1,5}h)?(?:[0-9]{1,6}m)?(?:[0-9]{1,8}s)?$"
+CLOCK = r"^(?:(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+
+TEXT_LENGTH = 200
+MINIMUM_MEMORY = 256
+LONGEST_IDLE = 366 * 24 * 3600
+
+MCP_TOOLSET = r"^mcp-[A-Za-z0-9_-]+$"
+
+_fits = {
+    pattern: re.compile(pattern).fullmatch
+    for pattern in (
+        SLUG,
+        UUID_FORM,
+        LANGUAGE,
+        EMAIL,
+        PHONE,
+        E164,
+        IMAGE,
+        PROFILE,
+        ENV_NAME,
+        MEMORY,
+        DURATION,
+        CLOCK,
+        MCP_TOOLSET,
+    )
+}
+_SECRET_NAME = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$")
+_DURATION_PARTS = re.compile(r"([0-9]+)([dhms])")
+_SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """Return `; did you mean 'X'?` for the nearest choice, or nothing where none is near."""
+    lowered = {choice.lower(): choice for choice in choices}
+    near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
+    return f"; did you mean '{lowered[near[0]]}'?" if near else ""
+
+
+def slug(value: str) -> str:
+    """Return a family's name."""
+    if not _fits[SLUG](value):
+        raise ValueError("is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
+    if _fits[UUID_FORM](value):
+        raise ValueError("has the form of an id, so commands could take it for another family's; give it a name")
+    return value
+
+
+def family_id(value: object) -> UUID:
+    """Return a UUID from its text in any case, with or without dashes."""
+    if isinstance(value, UUID):
+        return value
+    if not isinstance(value, str) or not _fits[UUID_FORM](value):
+        raise ValueError("is not a UUID; make a new one with: python3 -c 'import uuid; print(uuid.uuid4())'")
+    found = UUID(value)
+    if not found.int:
+        raise ValueError("is the nil UUID, which many could share; make one of the family's own")
+    return found
+
+
+@lru_cache(maxsize=1)
+def timezones() -> frozenset[str]:
+    """Return the names of the IANA database as the `tzdata` package has them, the same on every machine."""
+    return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
+
+
+@lru_cache(maxsize=256)
+def _near_timezone(value: str) -> str:
+    return suggestion(value, timezones())
+
+
+def timezone(value: str) -> str:
+    """Return the name of an IANA time zone."""
+    if value not in timezones():
+        raise ValueError(f"is not an IANA time zone{_near_timezone(value)}")
+    return value
+
+
+@lru_cache(maxsize=256)
+def language(value: str) -> str:
+    """Return a language tag in its usual case: `de`, `pt-BR`, `zh-Hant`."""
+    if not _fits[LANGUAGE](value):
+        raise ValueError("is not a language tag such as 'en' or 'pt-BR'")
+    first, *rest = value.split("-")
+    cased = {2: str.upper, 4: str.title}
+    return "-".join([first.lower(), *(cased.get(len(part), str.lower)(part) for part in rest)])
+
+
+def text(value: str) -> str:
+    """Return a text that says something and is not too long for the identity block."""
+    if not value.strip():
+        raise ValueError("has nothing but blanks")
+    if len(value) > TEXT_LENGTH:
+        raise ValueError(f"is longer than {TEXT_LENGTH} characters")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("has half a character (a lone surrogate) in it")
+    return value
+
+
+def role(value: str) -> str:
+    """Return a text that may be empty."""
+    return text(value) if value else value
+
+
+def email(value: str) -> str:
+    """Return an e-mail address."""
+    if not _fits[EMAIL](value) or not value.isprintable() or len(value) > TEXT_LENGTH:
+        raise ValueError("is not an e-mail address")
+    return value
+
+
+def phone(value: str) -> str:
+    """Return a phone number as a person would write it, with its country code."""
+    if not _fits[PHONE](value):
+        raise ValueError("is not a phone number with its country code, such as '+44 20 7946 0018'")
+    return value
+
+
+def e164(value: str) -> str:
+    """Return a phone number as machines write it."""
+    if not _fits[E164](value):
+        raise ValueError("is not a phone number in E.164 form, such as '+442079460018'")
+    return value
+
+
+def toolset(value: str) -> str:
+    """Return the name of a toolset that Hermes, a channel's plugin or an MCP server (`mcp-NAME`) provides."""
+    if value not in TOOLSETS and not _fits[MCP_TOOLSET](value):
+        raise ValueError(f"is not a toolset of Hermes{suggestion(value, TOOLSETS)}")
+    return value
+
+
+def profile(value: str) -> str:
+    """Return the name of a Hermes profile."""
+    if not _fits[PROFILE](value):
+        raise ValueError("is not the name of a profile: up to 64 of a-z, 0-9, - and _")
+    return value
+
+
+def image(value: str) -> str:
+    """Return the reference of an image."""
+    if not _fits[IMAGE](value):
+        raise ValueError("is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
+    return value
+
+
+def memory(value: object) -> int:
+    """Return MiB from `512m` or `2g`."""
+    if not isinstance(value, str) or not _fits[MEMORY](value):
+        raise ValueError("is not an amount of memory; write it as '512m' or '2g'")
+    mebibytes = int(value[:-1]) * (1024 if value[-1] in "gG" else 1)
+    if mebibytes < MINIMUM_MEMORY:
+        raise ValueError(f"is too little for an agent, which needs {MINIMUM_MEMORY}m at least")
+    return mebibytes
+
+
+def duration(value: object) -> int:
+    """Return seconds from a whole number of them, or from `90s`, `30m`, `1h30m`, `2d`."""
+    seconds = value
+    if isinstance(value, str) and _fits[DURATION](value):
+        seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PARTS.findall(value))
+    if isinstance(seconds, bool) or not isinstance(seconds, int):
+        raise ValueError(  # noqa: TRY004 - pydantic listens to ValueError
+            "is not a time; write seconds, or '30m', '1h30m'"
+        )
+    if not 1 <= seconds <= LONGEST_IDLE:
+        raise ValueError("is out of range: 1 second to 366 days (to keep a family awake for good, set sleep.never)")
+    return seconds
+
+
+def clock(value: object) -> int:
+    """Return minutes after midnight from `HH:MM`; `24:00` is the end of the day."""
+    if not isinstance(value, str) or not _fits[CLOCK](value):
+        raise ValueError("is not a time of day; write it as '07:30' ('00:00' to '24:00')")
+    return int(value[:2]) * 60 + int(value[3:])
+
+
+def env_name(value: str) -> str:
+    """Return the name of a `.env` entry that the registry may set."""
+    if not _fits[ENV_NAME](value):
+        raise ValueError("is not a name for a .env entry: letters, digits and _, no digit first")
+    if is_managed_env(value) or value.upper().startswith("API_SERVER_"):
+        raise ValueError("is set by the fleet itself and cannot be set here")
+    if _SECRET_NAME.search(value.upper()):
+        raise ValueError(
+            "sounds like a secret, and this file is not secret; set it for all families with: "
+            f"pulumi config set --path --secret 'hermes-fleet:env.{value}'"
+        )
+    return value
+
+
+def env_value(value: str) -> str:
+    """Return the value of a `.env` entry: one line."""
+    why = dotenv.unfit("", value)
+    if why:
+        raise ValueError(why)
+    return value

@@ -1,0 +1,1 @@
+"""The reaper's HTTP API and its status page."""

@@ -1,0 +1,1 @@
+"""What to do with a family: the facts, and the rules."""

@@ -1,0 +1,275 @@
+"""What the reaper remembers, in one SQLite file that several processes share.
+
+Signals and what was seen of each family, leases that expire by themselves, and an append-only ledger of decisions.
+Nothing in it is needed to keep a family awake. A store that fails raises StoreError, and whoever gets one stops nobody.
+Heartbeats that could not be written are held in memory and written later.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import UUID, uuid4
+
+from reaper.clock import Beat, Clock, boot_id
+from reaper.store.database import Database, StoreError
+from reaper.store.schema import LEDGER_COLUMNS, SIGNALS
+
+_Result = TypeVar("_Result")
+
+_LONGEST_LEASE = 900.0
+_TIMES = (*SIGNALS, "human", "message", "state_since", "unread_since", "cron_woken")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is remembered of one family; times are epoch seconds.
+
+    `message` is the newest message of any source, `human` of a person. `cron_next` was read from container `cron_of`;
+    `cron_woken` is the run it was last started for. `reason` and `text` are the last decision's.
+    """
+
+    heartbeat: float | None = None
+    touched: float | None = None
+    woken: float | None = None
+    human: float | None = None
+    message: float | None = None
+    unread_since: float | None = None
+    healthy_id: str | None = None
+    cron_next: float | None = None
+    cron_of: str | None = None
+    cron_unread: str | None = None
+    cron_woken: float | None = None
+    state: str | None = None
+    state_since: float | None = None
+    reason: str | None = None
+    text: str | None = None
+
+
+_COLUMNS = tuple(entry.name for entry in fields(Row))
+
+
+@dataclass(frozen=True)
+class Lease:
+    """A right to act that ends by itself."""
+
+    key: str
+    owner: str
+    purpose: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of the ledger. `inputs` are the facts that the decision was made from."""
+
+    at: float
+    family: UUID
+    action: str
+    reason: str
+    text: str
+    container: str = ""
+    inputs: Mapping[str, Any] | None = None
+
+
+class Store:
+    """The SQLite file at `path`. With `read_only` nothing is ever written, nor is a missing file created."""
+
+    def __init__(self, path: Path, clock: Clock | None = None, *, read_only: bool = False) -> None:
+        """Remember where; the file is opened when it is first needed, and again after a failure."""
+        self._clock = clock or Clock()
+        self._database = Database(path, self._clock, read_only=read_only)
+        self._held: dict[tuple[UUID, str], float] = {}
+
+    def take_trouble(self) -> str | None:
+        """Return why the store failed since this was last asked, or None."""
+        return self._database.take_trouble()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    # -- families
+
+    def rows(self) -> dict[UUID, Row]:
+        """Return everything that is remembered, by family."""
+        found = self._database.read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
+        rows = {UUID(values[0]): Row(*values[1:]) for values in found}
+        for (family, name), at in list(self._held.items()):
+            row = rows.get(family, Row())
+            known: float | None = getattr(row, name)
+            rows[family] = _replaced(row, {name: max(at, known or at)})
+        return rows
+
+    def row(self, family: UUID) -> Row:
+        """Return what is remembered of one family."""
+        found = self._database.read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
+        row = Row(*found[0]) if found else Row()
+        held = {name: at for (of, name), at in list(self._held.items()) if of == family}
+        return _replaced(row, {name: max(at, getattr(row, name) or at) for name, at in held.items()})
+
+    def note(self, family: UUID, **values: float | str | None) -> None:
+        """Set some of what is remembered of a family."""
+        self._write(lambda database: _upsert(database, family, values))
+
+    def note_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
+        """Set some of what is remembered of many families, in one transaction."""
+
+        def write(database: sqlite3.Connection) -> None:
+            for family, of in values.items():
+                _upsert(database, family, of)
+
+        if values:
+            self._write(write)
+
+    def mark(self, family: UUID, signal: str, at: float) -> Lease | None:
+        """Write down a sign of life, then return the lease that somebody holds on the family, or None.
+
+        One transaction: whoever takes a lease afterwards sees the sign. Never raises; what cannot be written is held.
+        """
+        if signal not in SIGNALS:
+            raise ValueError(f"{signal} is not a signal")
+        key = str(family)
+
+        def write(database: sqlite3.Connection) -> Lease | None:
+            _upsert(database, family, {signal: at})
+            return self._holder(database, key)
+
+        try:
+            return self._write(write)
+        except StoreError:
+            with self._database.lock:
+                self._held[family, signal] = at
+            return None
+
+    def clamp(self, now: float) -> None:
+        """Move what happened in the future to now: the clock was set back."""
+        columns = ", ".join(f"{name} = min({name}, :now)" for name in _TIMES)
+        statement = f"UPDATE families SET {columns}"  # noqa: S608 - our names
+        self._write(lambda database: database.execute(statement, {"now": now}))
+
+    # -- leases
+
+    def acquire(self, key: UUID | str, purpose: str, seconds: float) -> Lease | None:
+        """Take the lease on a key for that long, or return None where somebody holds it."""
+        lease = Lease(str(key), uuid4().hex, purpose)
+
+        def write(database: sqlite3.Connection) -> Lease | None:
+            if self._holder(database, lease.key):
+                return None
+            until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
+            values = (lease.key, lease.owner, purpose, until, boot_id())
+            database.execute(
+                "INSERT OR REPLACE INTO leases (key, owner, purpose, until, boot) VALUES (?,?,?,?,?)", values
+            )
+            return lease
+
+        return self._write(write)
+
+    def renew(self, lease: Lease, seconds: float) -> bool:
+        """Hold a lease for that much longer; False where it is lost."""
+        until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
+        values = (until, lease.key, lease.owner, self._clock.boot())
+        statement = "UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?"
+        return bool(self._write(lambda database: database.execute(statement, values).rowcount))
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back. Never raises: one that cannot be given back expires."""
+        values = (lease.key, lease.owner)
+        with contextlib.suppress(StoreError):
+            self._write(lambda database: database.execute("DELETE FROM leases WHERE key = ? AND owner = ?", values))
+
+    def holders(self) -> set[str]:
+        """Return the keys of all leases that somebody holds."""
+        found = self._database.read("SELECT key, until, boot FROM leases", ())
+        return {key for key, until, boot in found if self._valid(until, boot)}
+
+    def _holder(self, database: sqlite3.Connection, key: str) -> Lease | None:
+        found = database.execute("SELECT owner, purpose, until, boot FROM leases WHERE key = ?", (key,)).fetchone()
+        return Lease(key, found[0], found[1]) if found and self._valid(found[2], found[3]) else None
+
+    def _valid(self, until: float, boot: str) -> bool:
+        left = until - self._clock.boot()
+        return boot == boot_id() and 0 < left <= _LONGEST_LEASE
+
+    # -- ledger and clock
+
+    def append(self, entries: Iterable[Entry]) -> None:
+        """Add lines to the ledger."""
+        values = [
+            (e.at, str(e.family), e.action, e.reason, e.text, e.container, json.dumps(e.inputs) if e.inputs else None)
+            for e in entries
+        ]
+        statement = f"INSERT INTO ledger ({LEDGER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - our own names
+        if values:
+            self._write(lambda database: database.executemany(statement, values))
+
+    def ledger(self, family: UUID | None, since: float, limit: int = 10_000) -> list[Entry]:
+        """Return the newest lines of the ledger since a time, oldest first; of all families where none is named."""
+        condition = "AND family = ?" if family else ""
+        order = f"WHERE at >= ? {condition} ORDER BY id DESC LIMIT ?"
+        values = (since, *((str(family),) if family else ()), limit)
+        found = self._database.read(f"SELECT {LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
+        return [
+            Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
+        ]
+
+    def changes(self, since: float) -> dict[UUID, list[tuple[float, bool]]]:
+        """Return when each family fell asleep (False) and woke (True) since a time, oldest first."""
+        awake = "action IN ('start', 'restart') OR (action = 'seen' AND reason = 'awake')"
+        told = "action IN ('start', 'stop', 'restart') OR (action = 'seen' AND reason != 'restarting')"
+        statement = f"SELECT family, at, {awake} FROM ledger WHERE at >= ? AND ({told}) ORDER BY id"  # noqa: S608
+        found: dict[str, list[tuple[float, bool]]] = {}
+        for family, at, woke in self._database.read(statement, (since,)):
+            found.setdefault(family, []).append((at, bool(woke)))
+        return {UUID(family): changes for family, changes in found.items()}
+
+    def rotate(self, before: float) -> None:
+        """Drop lines of the ledger that are older."""
+        self._write(lambda database: database.execute("DELETE FROM ledger WHERE at < ?", (before,)))
+
+    def beat(self) -> Beat | None:
+        """Return the clocks of the last look."""
+        found = self._database.read("SELECT value FROM meta WHERE key = 'beat'", ())
+        return Beat(**json.loads(found[0][0])) if found else None
+
+    def set_beat(self, beat: Beat) -> None:
+        """Write down the clocks of this look."""
+        value = json.dumps(vars(beat))
+        statement = "INSERT OR REPLACE INTO meta (key, value) VALUES ('beat', ?)"
+        self._write(lambda database: database.execute(statement, (value,)))
+
+    # -- the file
+
+    def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """Write, and in the same transaction what was held."""
+
+        def with_held(database: sqlite3.Connection) -> _Result:
+            for (family, name), at in self._held.items():
+                _upsert(database, family, {name: at})
+            return write(database)
+
+        with self._database.lock:
+            result = self._database.write(with_held)
+            self._held.clear()
+            return result
+
+
+def _upsert(database: sqlite3.Connection, family: UUID, values: Mapping[str, Any]) -> None:
+    unknown = set(values) - set(_COLUMNS)
+    if unknown:
+        raise LookupError(f"not columns: {sorted(unknown)}")
+    names = ", ".join(values)
+    marks = ", ".join("?" for _ in values)
+    updates = ", ".join(
+        f"{name} = max(excluded.{name}, coalesce({name}, 0))" if name in SIGNALS else f"{name} = excluded.{name}"
+        for name in values
+    )
+    statement = f"INSERT INTO families (id, {names}) VALUES (?, {marks}) ON CONFLICT (id) DO UPDATE SET {updates}"  # noqa: S608
+    database.execute(statement, (str(family), *values.values()))
+
+
+def _replaced(row: Row, values: Mapping[str, Any]) -> Row:
+    return Row(**{**vars(row), **values})

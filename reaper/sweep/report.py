@@ -1,0 +1,32 @@
+"""What a sweep decided, and what came of it."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from fleet.host import Seen
+from fleet.registry import Family
+from reaper.policy.rules import Action, Decision, Facts
+
+
+@dataclass
+class Outcome:
+    """What a sweep decided for one family, the facts that it decided from, and what came of it."""
+
+    family: Family
+    seen: Seen | None
+    facts: Facts
+    decision: Decision
+    done: str = ""
+
+
+@dataclass
+class Report:
+    """One sweep. `problem` says why it stopped nobody, `grace` why everyone gets a full one."""
+
+    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    problem: str | None = None
+    grace: str | None = None
+
+    def of(self, action: Action) -> list[Outcome]:
+        """Return the outcomes of an action."""
+        return [outcome for outcome in self.outcomes.values() if outcome.decision.action is action]

@@ -1,0 +1,1 @@
+"""Gets a family's agent running, once, whoever asks."""

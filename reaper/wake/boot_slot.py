@@ -1,0 +1,93 @@
+"""The right to start a family: the family's lease, and one of the few turns to boot on this host."""
+
+import contextlib
+import logging
+
+from fleet.registry import Family
+from reaper.context import Context
+from reaper.store import Lease
+from reaper.store.database import StoreError
+
+log = logging.getLogger("reaper")
+
+WAKING = "wake"
+
+_LEASE_SECONDS = 30.0
+_RENEW_SECONDS = 5.0
+
+
+class Turn:
+    """What one caller holds of both. Whoever makes one closes it, which gives everything back."""
+
+    def __init__(self, context: Context, family: Family) -> None:
+        """Begin with nothing."""
+        self._context, self._family = context, family
+        self._lease: Lease | None = None
+        self._slot: Lease | None = None
+        self._without_store = False
+        self._renewed = 0.0
+
+    @property
+    def begun(self) -> bool:
+        """Tell whether anything is held."""
+        return self._lease is not None or self._without_store
+
+    @property
+    def held(self) -> bool:
+        """Tell whether the caller may start the family."""
+        return self._slot is not None or self._without_store
+
+    def take(self) -> bool:
+        """Take what is free of it. Returns whether the caller may start the family now."""
+        store = self._context.store
+        try:
+            if self._lease is None:
+                self._lease = store.acquire(self._family.id, WAKING, _LEASE_SECONDS)
+                self._renewed = self._context.clock.monotonic()
+            for number in range(self._context.settings.max_boots) if self._lease and not self._slot else ():
+                self._slot = store.acquire(_slot(number), WAKING, _LEASE_SECONDS)
+                if self._slot:
+                    break
+        except StoreError as error:
+            # Starting twice does no harm, and not starting does; starting everybody at once would, too.
+            self._without_store = self._without_store or self._context.boots.acquire(blocking=False)
+            if self._without_store:
+                log.warning("%s: woken without a lease: %s", self._family.name, error)
+        return self.held
+
+    def renew(self) -> None:
+        """Keep what is held from expiring; to be called again and again."""
+        now = self._context.clock.monotonic()
+        if now - self._renewed <= _RENEW_SECONDS:
+            return
+        self._renewed = now
+        with contextlib.suppress(StoreError):
+            for lease in self._leases():
+                self._context.store.renew(lease, _LEASE_SECONDS)
+
+    def others_boot(self) -> bool:
+        """Tell whether the caller has none because others boot, as many as may at a time."""
+        if self.held:
+            return False
+        if self._lease:
+            return True
+        # Whoever holds the family's lease waits as well, or tries in vain to start it.
+        with contextlib.suppress(StoreError):
+            held = self._context.store.holders()
+            return all(_slot(number) in held for number in range(self._context.settings.max_boots))
+        return False
+
+    def close(self) -> None:
+        """Give back what is held."""
+        for lease in self._leases():
+            self._context.store.release(lease)
+        if self._without_store:
+            self._context.boots.release()
+        self._slot, self._lease, self._without_store = None, None, False
+
+    def _leases(self) -> list[Lease]:
+        return [lease for lease in (self._slot, self._lease) if lease]
+
+
+def _slot(number: int) -> str:
+    return f"boot:{number}"

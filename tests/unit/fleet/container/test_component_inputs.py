@@ -1,0 +1,25 @@
+"""What a preview shows of a family: everything that its container depends on, and no secret."""
+
+import json
+
+from fleet.container.files import render_all
+from fleet.container.inputs import visible_inputs
+from tests.support.families import make_family, make_settings
+
+PLANTED = "sk-PLANTED/visible+key"
+
+
+def test_a_preview_sees_what_a_container_depends_on_and_no_secret() -> None:
+    """Every part by name; of credentials a digest, which is another one for another key."""
+    family = make_family(name="ash", env={"GREETING": "hello"}, dashboard=True)
+    shown = []
+    for key in (PLANTED, f"{PLANTED}-2"):
+        settings = make_settings(llm_api_key=key)
+        shown.append(visible_inputs(family, settings, render_all([family], settings)[family.id]))
+    first, second = shown
+    assert first["gateway"] == {"dashboard": True, "supervise": True}
+    assert (first["family"], first["env"], first["state"]) == ("ash", {"GREETING": "hello"}, "active")
+    assert set(first) >= {"image", "hermesLine", "config", "identity", "toolsets", "limits", "credentials", "plugins"}
+    assert "_config_version" in first["config"]
+    assert {name for name in first if first[name] != second[name]} == {"credentials"}
+    assert PLANTED not in json.dumps(shown)

@@ -1,0 +1,21 @@
+"""The files that go into a container."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from fleet.container.files import scripts
+from tests.support.pulumi_stack import ROOT
+
+
+def test_scripts_are_named_by_their_place_in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Not by where somebody has checked it out: another path would replace every container."""
+    monkeypatch.chdir(ROOT)
+    for script in scripts():
+        name = script.file.removeprefix("/opt/fleet/")
+        assert script.source == f"templates/{name}"
+        assert script.digest == hashlib.sha256((ROOT / "templates" / name).read_bytes()).hexdigest()
+    assert [script.file for script in scripts()] == [f"/opt/fleet/{n}" for n in ("boot.sh", "health.sh", "probe.py")]
+    monkeypatch.chdir(tmp_path)
+    assert all(Path(script.source).is_file() for script in scripts())

@@ -1,0 +1,156 @@
+"""A dead key is found before it is rolled out, and nothing else stops a roll."""
+
+import re
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from urllib.error import HTTPError
+from urllib.request import OpenerDirector, Request
+
+import pytest
+
+from fleet import naming
+from fleet.rollout.key_check import Preflight, Verdict, ask_provider, new_credentials
+from fleet.settings import Llm
+from tests.support.families import STACK, make_family, make_host, make_seen
+
+
+class Answer(BaseHTTPRequestHandler):
+    """Answers `/v1/models` with the code that the key spells."""
+
+    def do_GET(self) -> None:
+        """Answer with the code in the bearer token."""
+        code = int(self.headers["Authorization"].removeprefix("Bearer "))
+        self.send_response(code if self.path == "/v1/models" else 500)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [
+        (200, Verdict.ACCEPTED),
+        (401, Verdict.REFUSED),
+        (403, Verdict.REFUSED),
+        (404, Verdict.UNKNOWN),
+        (500, Verdict.UNKNOWN),
+    ],
+)
+def test_only_401_and_403_refuse_a_key(code: int, verdict: Verdict) -> None:
+    """Other answers prove nothing about the key."""
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        answer = ask_provider(Llm("custom", "m", f"http://127.0.0.1:{server.server_port}/v1/"), str(code))
+    assert answer.verdict is verdict
+    assert str(server.server_port) in answer.message
+
+
+def test_a_query_of_the_address_stays_behind_the_path() -> None:
+    """As some gateways want their version there."""
+    answer = ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1/?api-version=2"), "k")
+    assert "http://127.0.0.1:9/v1/models?api-version=2 does not answer" in answer.message
+
+
+def test_a_provider_that_does_not_answer_only_warns() -> None:
+    """An outage at the provider is no reason to hold back a roll."""
+    assert ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "k").verdict is Verdict.UNKNOWN
+
+
+def redirected(code: int, location: str) -> tuple[Preflight, list[str]]:
+    """Return what a provider that redirects is said to answer, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Redirect(Answer):
+        """Redirects `/v1/models`, and accepts any key elsewhere."""
+
+        def do_GET(self) -> None:
+            """Note the path and answer."""
+            asked.append(self.path)
+            self.send_response(code if self.path == "/v1/models" else 200)
+            self.send_header("Location", location.format(port=server.server_port))
+            self.end_headers()
+
+    with HTTPServer(("127.0.0.1", 0), Redirect) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        answer = ask_provider(Llm("custom", "m", f"http://127.0.0.1:{server.server_port}/v1"), "k")
+        server.shutdown()
+    return answer, asked
+
+
+@pytest.mark.parametrize("code", [300, 301, 302, 303, 307, 308])
+def test_a_redirect_is_named_and_not_followed(code: int) -> None:
+    """The key stays with the host that was configured, and the operator learns where the redirect leads to."""
+    answer, asked = redirected(code, "http://user:planted@localhost:{port}/planted?token=planted")
+    assert asked == ["/v1/models"]
+    assert answer.verdict is Verdict.UNKNOWN
+    assert re.search("redirects to 'http://localhost:[0-9]+'; the key was not sent there", answer.message)
+    assert "planted" not in answer.message
+
+
+@pytest.mark.parametrize("code", [300, 302])
+def test_a_redirect_to_no_address_only_warns(code: int) -> None:
+    """What a provider sends cannot crash a roll."""
+    answer, _ = redirected(code, "http://[planted")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert "planted" not in answer.message
+
+
+@pytest.mark.parametrize("base_url", ["http://127.0.0.1:9/modèle/v1", "http://hé..llo/v1", "http://a..b/v1"])
+def test_an_address_that_cannot_be_asked_only_warns(base_url: str) -> None:
+    """What Python cannot put into a request is a warning, not a crash of the roll."""
+    answer = ask_provider(Llm("custom", "m", base_url), "k")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert f"{base_url}/models cannot be asked" in answer.message
+
+
+def test_a_key_that_cannot_be_sent_is_not_repeated() -> None:
+    """Python's own message about it quotes the characters that it stumbled over."""
+    answer = ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "sk-€-planted")
+    assert answer.verdict is Verdict.UNKNOWN
+    assert not any(part in answer.message for part in ("€", "20ac", "planted"))
+
+
+def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that reaches the provider by a proxy alone checks its keys, too."""
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "")
+        Thread(target=server.handle_request, daemon=True).start()
+        answer = ask_provider(Llm("custom", "m", "http://nowhere.invalid/v1"), "200")
+    assert "nowhere.invalid/v1/models answers 500" in answer.message
+
+
+def test_a_provider_without_a_known_address_is_not_asked() -> None:
+    """No address, no request."""
+    assert ask_provider(Llm("xiaomi", "m"), "k").verdict is Verdict.UNKNOWN
+
+
+def test_credentials_are_new_where_a_family_has_others_on_its_own_container() -> None:
+    """What another family carries counts for nothing: one that is removed brings nobody a new key."""
+    family, removed = make_family("a"), make_family("b")
+    host = make_host(
+        make_seen(family, labels={naming.LABEL_CREDENTIALS: "own"}),
+        make_seen(removed, labels={naming.LABEL_CREDENTIALS: "others"}),
+    )
+    assert new_credentials(host, STACK, {family.id: "new"})
+    assert new_credentials(host, STACK, {family.id: "others", removed.id: "own"})
+    assert not new_credentials(host, STACK, {family.id: "own"})
+    assert not new_credentials(host, STACK, {family.id: "own", make_family("c").id: "first"})
+    assert not new_credentials(make_host(), STACK, {family.id: "new"})
+
+
+@pytest.mark.parametrize("base_url", [None, "https://openrouter.ai/api/v1/"])
+def test_openrouter_is_asked_where_it_looks_at_the_key(base_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its models are anybody's: a dead key would pass there."""
+    asked: list[str] = []
+
+    def answer(_: object, request: Request, timeout: float) -> None:
+        assert timeout
+        asked.append(request.full_url)
+        raise HTTPError(request.full_url, 401, "", Message(), None)
+
+    monkeypatch.setattr(OpenerDirector, "open", answer)
+    assert ask_provider(Llm("openrouter", "m", base_url), "dead").verdict is Verdict.REFUSED
+    assert asked == ["https://openrouter.ai/api/v1/key"]

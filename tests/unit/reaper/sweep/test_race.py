@@ -1,0 +1,168 @@
+"""Two hundred rounds of everything at once: nobody busy is stopped, nobody who asks stays down, no lease is left."""
+
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from fleet.errors import FleetError
+from fleet.host import Seen
+from fleet.host.activity import Activity
+from fleet.host.cron import CronReading
+from fleet.registry import Family
+from reaper.context import Context
+from reaper.sweep import stop
+from reaper.sweep.probe import Reading, read_candidate
+from reaper.sweep.sweeper import Sweeper
+from reaper.wake.runtime import WakeError
+from reaper.wake.waker import Waker
+from tests.support.fleet import family
+from tests.support.reaper import ReaperUnderTest, make_reaper
+
+ROUNDS = 200
+IDLE_AFTER = 60
+FAMILIES = ("ash", "birch", "cedar")
+# A run with many stops. Another one may have few: chance alone keeps its families awake.
+EVENTFUL = 1
+
+
+@dataclass
+class World:
+    """What happens to the fleet in between the reaper's own steps, by chance but repeatably."""
+
+    reaper: ReaperUnderTest
+    dice: random.Random
+    chatting: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(FAMILIES, False))
+    cut_off: list[str] = field(default_factory=list)
+    replaced: int = 0
+
+    def id(self, name: str) -> UUID:
+        """Return a family's id."""
+        return self.reaper.context.families.current().get(name).id
+
+    def chat(self, name: str, *, going: bool) -> None:
+        """Begin or end a chat; one can only begin with an agent that runs."""
+        box = self.reaper.box(name)
+        self.chatting[name] = going and box.state == "running"
+        box.activity = Activity(0.0, inbound=int(self.chatting[name]))
+
+    def replace(self, name: str) -> None:
+        """Roll one family: a new container, with nobody in a chat; asleep if it was asleep."""
+        old = self.reaper.box(name)
+        self.replaced += 1
+        self.chatting[name] = False
+        self.reaper.engine.add(
+            self.id(name), id=f"{self.replaced:064x}", state=old.state, port=old.port, started=old.started
+        )
+
+    def happen(self) -> None:
+        """Let something happen, or nothing."""
+        name = self.dice.choice(FAMILIES)
+        event = self.dice.random()
+        if event < 0.10:
+            self.chat(name, going=True)
+        elif event < 0.12:
+            self.reaper.context.store.mark(self.id(name), "heartbeat", self.reaper.hands.wall)
+        elif event < 0.14:
+            self.replace(name)
+        elif event < 0.15:
+            self.reaper.engine.fail["stop"] = FleetError("the daemon restarts")
+        else:
+            self.reaper.engine.fail.clear()
+
+    def stopping(self) -> None:
+        """Note who is cut off: called as Docker gets the order to stop."""
+        for name in filter(self._is_target, FAMILIES):
+            beat = self.reaper.context.store.row(self.id(name)).heartbeat
+            if self.chatting[name] or (beat is not None and self.reaper.hands.wall - beat < IDLE_AFTER):
+                self.cut_off.append(f"{name} at {self.reaper.hands.wall}")
+
+    def _is_target(self, name: str) -> bool:
+        return str(self.id(name)) in self.reaper.context.store.holders() and self.reaper.box(name).state == "running"
+
+
+class WakerAtOnce(Waker):
+    """Wakes before it returns: beside another thread something would happen between a stop's reading and its act."""
+
+    def ensure_later(self, *args: Any, **named: Any) -> None:
+        """Wake a family."""
+        super().ensure_later(*args, **named)
+        self.wait()
+
+
+def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
+    """Run the rounds and return what came of them."""
+    reaper = make_reaper(
+        tmp_path, [family(name, sleep={"idle_after": IDLE_AFTER}) for name in FAMILIES], sweep_every=10
+    )
+    world = World(reaper, random.Random(seed))  # noqa: S311 - a test's dice
+    for at, box in enumerate(reaper.engine.boxes.values()):
+        box.port, box.next_run = 4000 + at, CronReading()
+    stop_family = stop.stop_family
+
+    def later(context: Context, of: Family, seen: Seen) -> tuple[stop.Stopped, Reading | None]:
+        for _ in range(3):
+            world.happen()
+        return stop_family(context, of, seen)
+
+    patched.setattr("reaper.wake.operation.healthy", lambda *_: True)
+    patched.setattr("reaper.sweep.candidates._WORKERS", 1)
+    patched.setattr("reaper.sweep.candidates.stop_family", later)
+    waker = WakerAtOnce(reaper.context)
+    sweeper = Sweeper(reaper.context, waker)
+    reaper.engine.before |= {"inspect": world.happen, "activity": world.happen, "stop": world.stopping}
+    for number in range(ROUNDS):
+        reaper.hands.pass_time(world.dice.choice((5, 20, 70)))
+        if world.dice.random() < 0.02:
+            reaper.hands.wall += world.dice.choice((-4000, 4000))  # somebody sets the clock
+        if world.dice.random() < 0.05:
+            sweeper = Sweeper(reaper.context, waker)  # the reaper was killed and is back
+            sweeper.sweep(resumed=False)
+        sweeper.sweep()
+        name = world.dice.choice(FAMILIES)
+        if world.dice.random() < 0.3:
+            world.chat(name, going=False)
+        if world.dice.random() < 0.3:
+            try:
+                runtime = waker.ensure(reaper.context.families.current().get(name))
+            except WakeError as error:
+                pytest.fail(f"round {number}: {error}")
+            assert runtime.url, number
+            assert reaper.box(name).state == "running", f"round {number}: handed out while it is stopped"
+    return world
+
+
+@pytest.mark.parametrize("seed", [EVENTFUL, random.SystemRandom().randrange(2**32)], ids=["eventful", "any"])
+def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
+    """Chats, heartbeats, requests, rolls in mid-stop, failing stops, clocks that are set, restarts of the reaper."""
+    world = run(tmp_path, monkeypatch, seed)
+    assert world.cut_off == [], f"seed {seed}"
+    store, engine = world.reaper.context.store, world.reaper.engine
+    assert store.holders() == set(), f"seed {seed}"
+    assert seed != EVENTFUL or len(engine.did("stop")) > 5, "this was no race"
+    engine.before.clear()
+    engine.fail.clear()
+    for name in FAMILIES:
+        store.mark(world.id(name), "heartbeat", world.reaper.hands.wall)
+    sweeper = Sweeper(world.reaper.context, Waker(world.reaper.context))
+    sweeper.sweep()
+    sweeper.waker.wait()
+    assert {box.state for box in engine.boxes.values()} == {"running"}, f"seed {seed}"
+
+
+def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same race, acting on the first reading: it has to show, or the race above proves nothing."""
+    firsts: dict[UUID, Reading] = {}
+
+    def remembered(*args: object) -> Reading:
+        reading = read_candidate(*args)  # type: ignore[arg-type]
+        firsts[args[1].id] = reading  # type: ignore[attr-defined]
+        return reading
+
+    monkeypatch.setattr("reaper.sweep.candidates.read_candidate", remembered)
+    monkeypatch.setattr(stop, "second_reading", lambda _, of, __: firsts[of.id])
+    world = run(tmp_path, monkeypatch, EVENTFUL)
+    assert world.cut_off
