@@ -28,7 +28,7 @@ async def main() -> None:
 def declare() -> Fleet:
     """Read what is asked for and what is there, and declare the difference. Raises FleetError."""
     preview = pulumi.runtime.is_dry_run()
-    speech = prepare.Speech(pulumi.log.info, pulumi.log.warn)
+    reporter = prepare.Reporter(pulumi.log.info, pulumi.log.warn)
     keys = {key: f"{pulumi.get_project()}:{key}" for key in KEYS}
 
     settings = load_settings(
@@ -38,13 +38,13 @@ def declare() -> Fleet:
         encrypted={key for key, full in keys.items() if is_config_secret(full)},
     )
     docker_host = os.environ.get("DOCKER_HOST", "")
-    registry = prepare.read_families(settings, docker_host, preview=preview, speech=speech)
+    registry = prepare.read_families(settings, docker_host, preview=preview, reporter=reporter)
     files = render_all(registry.families, settings)
     client = host.connect()
-    seen = prepare.look(client, preview=preview, speech=speech)
-    plan = prepare.plan_roll(client, registry, settings, seen, speech)
+    seen = prepare.look(client, preview=preview, reporter=reporter)
+    plan = prepare.plan_roll(client, registry, settings, seen, reporter)
     if not preview:
-        prepare.make_ready(client, plan, settings, seen, speech)
+        prepare.make_ready(client, plan, settings, seen, reporter)
 
     fleet = Fleet(settings.stack, FleetArgs(settings, plan, files))
     pulumi.export(

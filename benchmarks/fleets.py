@@ -10,7 +10,7 @@ import yaml
 
 from fleet import naming
 from fleet.container import files, inputs
-from fleet.container.inputs import visible_inputs
+from fleet.container.inputs import component_inputs
 from fleet.registry import Family, load_registry
 from fleet.settings import Settings, load_settings
 
@@ -111,7 +111,7 @@ def _bare_family(family: Family, settings: Settings, rendered: files.FamilyFiles
         "name": naming.container_name(family.id),
         "volume": naming.volume_name(family.id),
         "labels": [{"label": label, "value": value} for label, value in sorted(labels.items())],
-        "component": visible_inputs(family, settings, rendered),
+        "component": component_inputs(family, settings, rendered),
         "container": inputs.container_inputs(family, settings, start=start),
         "uploads": [[each.file, each.content, each.mode] for each in own],
         "plugins": settings.plugins_dir,

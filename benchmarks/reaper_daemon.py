@@ -20,7 +20,7 @@ from benchmarks.reaper_figures import BY_CPU, BY_WALL, UNJUDGED, Figure, p95
 from fleet import naming
 from fleet.registry import Family, load_registry
 from reaper.context import Context, make_context
-from reaper.engine import inspected
+from reaper.engine import container_details
 from reaper.health import healthy
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
@@ -130,7 +130,7 @@ def _cold(port: int, client: docker.DockerClient, family: Family, *, by_cpu: boo
 
     def start() -> None:
         container.start()
-        port = inspected(client.api.inspect_container(name)).port
+        port = container_details(client.api.inspect_container(name)).port
         while not healthy("127.0.0.1", port or 0):
             time.sleep(0.002)
 

@@ -10,7 +10,7 @@ from components.options import container_options, volume_options
 from fleet import naming
 from fleet.container import inputs
 from fleet.container.files import FamilyFiles, Script, uploads
-from fleet.container.inputs import visible_inputs
+from fleet.container.inputs import component_inputs
 from fleet.rollout.waves import Placement
 from fleet.settings import Settings
 
@@ -48,7 +48,7 @@ class FamilyRuntime(pulumi.ComponentResource):
         """Declare the runtime of `args.placement.family` under the name of its container."""
         family, settings = args.placement.family, args.settings
         name = naming.container_name(family.id)
-        super().__init__("hermes-fleet:index:FamilyRuntime", name, visible_inputs(family, settings, args.files), opts)
+        super().__init__("hermes-fleet:index:FamilyRuntime", name, component_inputs(family, settings, args.files), opts)
         self.volume = docker.Volume(
             naming.volume_name(family.id),
             name=naming.volume_name(family.id),

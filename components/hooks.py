@@ -9,7 +9,7 @@ from typing import TypeVar
 import pulumi
 
 from fleet import host
-from fleet.container.rendering import mask_for
+from fleet.container.rendering import redaction_for
 from fleet.errors import FleetError
 from fleet.naming import container_name
 from fleet.registry import Family
@@ -64,7 +64,7 @@ def _warn(said: str | None) -> None:
 
 
 def _report(family: Family, settings: Settings) -> str:
-    mask = mask_for(settings, [family])
+    mask = redaction_for(settings, [family])
     try:
         client = host.connect()
     except FleetError as error:

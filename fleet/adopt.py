@@ -12,7 +12,7 @@ from docker.errors import APIError, NotFound
 
 from fleet import naming
 from fleet.errors import FleetError, Problem
-from fleet.host import Host, Seen
+from fleet.host import ContainerSummary, Inventory
 from fleet.naming import DATA
 from fleet.registry import Family
 
@@ -24,10 +24,10 @@ class Candidate:
     """A container to take over, and the family it belongs to."""
 
     family: Family
-    seen: Seen
+    seen: ContainerSummary
 
 
-def candidates(families: Iterable[Family], host: Host) -> list[Candidate]:
+def candidates(families: Iterable[Family], host: Inventory) -> list[Candidate]:
     """Return the families' containers that carry no stack's label; those of any stack are not ours to take."""
     found = ((family, host.container(family.id)) for family in families)
     return [Candidate(family, seen) for family, seen in found if seen and naming.LABEL_STACK not in seen.labels]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fleet import naming
-from fleet.host import Host
+from fleet.host import Inventory
 
 # Pulumi notes a volume's creation just after Docker does; clocks of two machines may differ a little.
 _SLACK = timedelta(minutes=2)
@@ -50,7 +50,7 @@ class Finding:
 class Live:
     """What the host shows: names and labels, and by container name the ID of the image that it runs."""
 
-    host: Host
+    host: Inventory
     image_ids: Mapping[str, str] = field(default_factory=dict)
     volumes_made: Mapping[str, datetime] = field(default_factory=dict)
 
@@ -90,7 +90,7 @@ def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
 
 
 def read_live(
-    host: Host, containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]], *, api_version: str
+    host: Inventory, containers: Iterable[Mapping[str, Any]], volumes: Iterable[Mapping[str, Any]], *, api_version: str
 ) -> Live:
     """Return the host's state from Docker's own lists; `api_version` is the newest that the daemon speaks."""
     image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
@@ -99,7 +99,7 @@ def read_live(
     return Live(host, image_ids, {name: when for name, when in made.items() if when})
 
 
-def _old_keys(declared: Mapping[str, Declared], host: Host, stack: str) -> Iterable[Finding]:
+def _old_keys(declared: Mapping[str, Declared], host: Inventory, stack: str) -> Iterable[Finding]:
     for seen in host.ours(stack).values():
         family = declared.get(seen.name)
         if family and seen.labels.get(naming.LABEL_CREDENTIALS) != family.credentials:
@@ -121,7 +121,7 @@ def _moved_images(declared: Mapping[str, Declared], live: Live, stack: str, imag
             yield Finding("image-moved", family.name, what)
 
 
-def _strangers(declared: Mapping[str, Declared], host: Host, stack: str) -> Iterable[Finding]:
+def _strangers(declared: Mapping[str, Declared], host: Inventory, stack: str) -> Iterable[Finding]:
     ours = {seen.name for seen in host.ours(stack).values()}
     for name, seen in host.containers.items():
         if name in ours:

@@ -10,11 +10,11 @@ from docker.errors import APIError
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.registry import Registry
 
 
-def volume_to_purge(registry: Registry, host: Host, stack: str, family: str) -> str:
+def volume_to_purge(registry: Registry, host: Inventory, stack: str, family: str) -> str:
     """Return the one volume that `family` (slug at creation, or UUID) left behind. Raises FleetError if in doubt."""
     matches = _matches(host, stack, family)
     _refuse_declared(registry, family, matches)
@@ -52,7 +52,7 @@ def _refuse_declared(registry: Registry, family: str, matches: list[UUID]) -> No
     raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first{other}")
 
 
-def _matches(host: Host, stack: str, family: str) -> list[UUID]:
+def _matches(host: Inventory, stack: str, family: str) -> list[UUID]:
     wanted = _uuid(family)
     found = []
     for name, labels in host.volumes.items():

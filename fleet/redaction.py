@@ -9,13 +9,13 @@ from urllib.parse import quote, quote_plus
 
 from fleet import naming
 
-MASK = "[secret]"
+REDACTED = "[secret]"
 
 # Shorter values are not credentials, and masking them would blot out ordinary words.
 _SHORTEST = 6
 
 
-class Mask:
+class Redaction:
     """Replaces known secrets in text by `[secret]`.
 
     Covered are the values themselves, in upper and lower case where they are hex, their URL and JSON escapes, their
@@ -30,7 +30,7 @@ class Mask:
 
     def apply(self, text: str) -> str:
         """Return the text with every known secret replaced."""
-        return self._pattern.sub(MASK, text) if self._pattern else text
+        return self._pattern.sub(REDACTED, text) if self._pattern else text
 
 
 def _forms(secret: str) -> set[str]:
@@ -93,10 +93,10 @@ _PATTERNS = [
 _RANDOM = re.compile(r"\b(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{24,}\b", re.ASCII)
 
 
-def mask_key_like(text: str) -> str:
+def redact_key_like(text: str) -> str:
     """Return a text with everything in it that looks like a key replaced by `[secret]`."""
     for pattern in (*_PATTERNS, _RANDOM):
-        text = pattern.sub(lambda match: f"{match[1] if match.re.groups else ''}{MASK}", text)
+        text = pattern.sub(lambda match: f"{match[1] if match.re.groups else ''}{REDACTED}", text)
     return text
 
 
@@ -104,7 +104,7 @@ _BLANKS = frozenset({"Cc", "Zl", "Zp"})
 _HIDDEN = frozenset({"Cf", "Cs"})
 
 
-def visible(text: str, keep: str = "") -> str:
+def printable(text: str, keep: str = "") -> str:
     """Return a text as one line, in which nothing hides, colours or turns around other text.
 
     Line breaks and control characters become blanks, invisible characters U+FFFD. Characters in `keep` stay.

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fleet.config_reader import NAMESPACE, SECRET_KEYS, ConfigReader
 from fleet.errors import FleetError, Problem
 from fleet.hermes.lines import CHANNELS, HERMES_LINES
-from fleet.hermes.owned_settings import is_managed_env
+from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.providers import provider as known_provider
 
 KEYS = (
@@ -257,7 +257,7 @@ def _env(reader: ConfigReader, key: str, entries: Mapping[str, Any]) -> dict[str
     for name, value in entries.items():
         if not _ENV_NAME.fullmatch(name):
             reader.wrong(f"{key}.{name}", "is not a name for a .env entry (letters, digits and _)")
-        elif is_managed_env(name):
+        elif is_owned_env(name):
             _refuse_entry(reader, f"{key}.{name}", "itself and cannot be set here")
         elif not isinstance(value, str) or not value.isprintable():
             reader.wrong(f"{key}.{name}", "is not a text of one line")

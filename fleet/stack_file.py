@@ -12,7 +12,7 @@ import yaml
 
 from fleet.config_reader import NAMESPACE, SECRET_KEYS
 from fleet.errors import FleetError, Problem
-from fleet.redaction import MASK
+from fleet.redaction import REDACTED
 from fleet.settings import DEFAULT_REGISTRY, KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
 
 DIRECTORY = "stacks"
@@ -59,7 +59,7 @@ def placeholder_settings(root: Path, stack: str) -> Settings:
         image="IMAGE",
         hermes_line="0.19",
         llm=Llm("openrouter", "MODEL"),
-        llm_api_key=MASK,
+        llm_api_key=REDACTED,
         master_key=_secret("masterKey"),
         registry=root / DEFAULT_REGISTRY,
         plugins_dir=str(root / "plugins"),
@@ -96,4 +96,4 @@ def _hidden(key: str, value: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any
 
 def _secret(key: str) -> str:
     """Return what stands for a secret; a master key has a least length."""
-    return MASK * (MASTER_KEY_BYTES // len(MASK)) if key.startswith("masterKey") else MASK
+    return REDACTED * (MASTER_KEY_BYTES // len(REDACTED)) if key.startswith("masterKey") else REDACTED

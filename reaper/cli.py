@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from fleet import keys
 from fleet.errors import FleetError
-from fleet.redaction import visible
+from fleet.redaction import printable
 from fleet.registry import Family
 from reaper import history, orphans, restart, views
 from reaper.context import Context, make_context
@@ -82,7 +82,7 @@ def _run(context: Context, args: argparse.Namespace) -> int:
     from reaper.http import server  # noqa: PLC0415 - the other commands do without an HTTP server
 
     if args.dry_run:
-        server.rehearse(context)
+        server.dry_run(context)
     else:
         server.run(context, behind_tls=args.behind_tls)
     return 0
@@ -152,7 +152,7 @@ def _state(context: Context, family: Family) -> str:
 
 
 def _status(context: Context, args: argparse.Namespace) -> int:
-    found = views.view_all(context)
+    found = views.statuses(context)
     if args.json:
         _print_json([view.as_dict() for view in found])
         return 0
@@ -256,7 +256,7 @@ def _say(args: argparse.Namespace, value: Any, text: str) -> None:  # noqa: ANN4
 
 def _print(text: object, *, file: TextIO | None = None) -> None:
     """Print a text of which a part may come from an agent: nothing in it moves the terminal."""
-    print(visible(str(text), keep="\n"), file=file)
+    print(printable(str(text), keep="\n"), file=file)
 
 
 def _print_json(value: Any) -> None:  # noqa: ANN401 - anything that JSON can hold

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from fleet import keys
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
-from fleet.redaction import Mask, mask_key_like
+from fleet.redaction import Redaction, redact_key_like
 from reaper.clock import Clock
 from reaper.engine import DockerEngine, Engine, owned
-from reaper.metrics import Meters
-from reaper.policy.rules import MISSING, RUNNING, STRANGER, Facts
+from reaper.metrics import Metrics
+from reaper.policy.rules import MISSING, RUNNING, UNMANAGED, Facts
 from reaper.registry import Families
 from reaper.settings import ReaperSettings, load_settings
 from reaper.store import Row, Store
@@ -30,7 +30,7 @@ class Context:
     store: Store
     engine: Engine
     clock: Clock = field(default_factory=Clock)
-    meters: Meters = field(default_factory=Meters)
+    metrics: Metrics = field(default_factory=Metrics)
     ended: threading.Event = field(default_factory=threading.Event)
     boots: threading.BoundedSemaphore = field(init=False)
 
@@ -48,7 +48,7 @@ class Context:
         masters = [key for key in (self.settings.reaper_key, self.settings.previous_key) if key]
         known = [*masters, self.settings.admin_token]
         known += [keys.heartbeat_token_for(m, family.id) for m in masters for family in self.families.by_id().values()]
-        return mask_key_like(Mask(known).apply(text))
+        return redact_key_like(Redaction(known).apply(text))
 
 
 def make_context(root: Path, *, dry_run: bool = False, settings: ReaperSettings | None = None) -> Context:
@@ -59,14 +59,14 @@ def make_context(root: Path, *, dry_run: bool = False, settings: ReaperSettings 
     return Context(settings, Families(settings.registry), store, DockerEngine(), clock)
 
 
-def state_of(seen: Seen | None, stack: str) -> str:
+def state_of(seen: ContainerSummary | None, stack: str) -> str:
     """Return Docker's state of the container under a family's name, `missing`, or `stranger`."""
     if seen is None:
         return MISSING
-    return seen.state if owned(seen.labels, seen.name, stack) else STRANGER
+    return seen.state if owned(seen.labels, seen.name, stack) else UNMANAGED
 
 
-def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
+def first_facts(seen: ContainerSummary | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
     """Return what a listing and the store tell about a family. How long it is up is asked only of candidates."""
     return Facts(
         state=state_of(seen, stack),
@@ -84,7 +84,7 @@ def first_facts(seen: Seen | None, row: Row, stack: str, grace_since: float, *, 
     )
 
 
-def was_healthy(seen: Seen, row: Row) -> bool:
+def was_healthy(seen: ContainerSummary, row: Row) -> bool:
     """Tell whether this very container is or was healthy."""
     return seen.healthy or row.healthy_id == seen.id
 
@@ -103,7 +103,7 @@ def life(state: str) -> str:
     """Return what a container's state means for a family: `awake`, `asleep`, or the state itself."""
     if state == RUNNING:
         return "awake"
-    return state if state in {MISSING, STRANGER, "restarting", "paused"} else "asleep"
+    return state if state in {MISSING, UNMANAGED, "restarting", "paused"} else "asleep"
 
 
 def last_life(row: Row) -> tuple[float, str] | None:

@@ -14,10 +14,10 @@ from docker.errors import APIError, DockerException, NotFound
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import Seen, activity, cron, observe_containers
+from fleet.host import ContainerSummary, activity, cron, list_containers
 from fleet.host.activity import Activity
 from fleet.host.cron import CronReading
-from fleet.redaction import visible
+from fleet.redaction import printable
 
 _CALL_SECONDS = 20
 _PROBE_SECONDS = activity.PROBE_SECONDS + 1
@@ -28,7 +28,7 @@ class GoneError(FleetError):
 
 
 @dataclass(frozen=True)
-class Inspected:
+class ContainerDetails:
     """One container, looked at closely. Times are epoch seconds, None where Docker has none that can be read."""
 
     id: str
@@ -45,10 +45,10 @@ class Inspected:
 class Engine(Protocol):
     """What the reaper needs of whatever runs containers. Every call raises FleetError where it fails."""
 
-    def list(self) -> dict[str, Seen]:
+    def list(self) -> dict[str, ContainerSummary]:
         """Return the containers that carry the fleet's prefix, by name, in one call."""
 
-    def inspect(self, name_or_id: str) -> Inspected:
+    def inspect(self, name_or_id: str) -> ContainerDetails:
         """Return one container. Raises GoneError."""
 
     def activity(self, container_id: str) -> Activity:
@@ -110,18 +110,18 @@ class DockerEngine:
     def _probing(self) -> docker.APIClient:
         return _client(_PROBE_SECONDS)
 
-    def list(self) -> dict[str, Seen]:
+    def list(self) -> dict[str, ContainerSummary]:
         """Return the containers that carry the fleet's prefix, by name, in one call."""
         try:
-            return observe_containers(self._api)
+            return list_containers(self._api)
         except FleetError:
             self.close()
             raise
 
-    def inspect(self, name_or_id: str) -> Inspected:
+    def inspect(self, name_or_id: str) -> ContainerDetails:
         """Return one container. Raises GoneError."""
         with self._told(name_or_id):
-            return inspected(self._api.inspect_container(name_or_id))
+            return container_details(self._api.inspect_container(name_or_id))
 
     def activity(self, container_id: str) -> Activity:
         """Ask the agent in a running container what it does."""
@@ -156,7 +156,7 @@ class DockerEngine:
         """Return the last log lines, without what does not print: an agent may write to its operator's terminal."""
         with self._told(container_id):
             raw: bytes = self._api.logs(container_id, tail=lines)
-            return visible(raw.decode("utf-8", "replace"), keep="\n")
+            return printable(raw.decode("utf-8", "replace"), keep="\n")
 
     def volume_sizes(self) -> Mapping[str, int]:
         """Return the bytes in each of the fleet's volumes, by name. Docker walks through all files for it."""
@@ -188,11 +188,11 @@ class DockerEngine:
             raise FleetError(f"docker: {what}: {error}") from error
 
 
-def inspected(attributes: Mapping[str, Any]) -> Inspected:
+def container_details(attributes: Mapping[str, Any]) -> ContainerDetails:
     """Return what matters of Docker's answer about one container."""
     state: Mapping[str, Any] = attributes.get("State") or {}
     published = ((attributes.get("NetworkSettings") or {}).get("Ports") or {}).get(f"{naming.API_PORT}/tcp") or []
-    return Inspected(
+    return ContainerDetails(
         id=attributes["Id"],
         name=str(attributes.get("Name", "")).removeprefix("/"),
         state=state.get("Status", ""),

@@ -9,7 +9,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LATENCY = (0.25, 0.5, 1, 1.5, 2, 3, 5, 8, 13, 20, 30, 60, 120)
 
 
-class Meters:
+class Metrics:
     """All series. Families are never a label: there can be thousands, and `explain` knows more about each."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from fleet import naming
 from fleet.errors import FleetError
 from reaper.context import Context
-from reaper.engine import GoneError, Inspected
+from reaper.engine import ContainerDetails, GoneError
 from reaper.policy.rules import RUNNING, span
 
 # Docker does not remove these without force, which would leave no time to drain.
@@ -47,7 +47,7 @@ def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:
             yield Orphan(name, seen.id, seen.state, "", f"failed: {error}", failed=True)
 
 
-def _orphan(context: Context, info: Inspected, *, remove: bool) -> Orphan:
+def _orphan(context: Context, info: ContainerDetails, *, remove: bool) -> Orphan:
     if not naming.is_orphan(info.name) or naming.LABEL_STACK in info.labels:
         return Orphan(info.name, info.id, info.state, "", "left alone: it carries a stack's label or another name now")
     now = context.clock.now()

@@ -11,7 +11,7 @@ from typing import Any
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context, state_of
 from reaper.engine import GoneError
@@ -41,7 +41,7 @@ class Restarted:
         return dict(vars(self))
 
 
-def plan_waves(context: Context) -> list[list[tuple[Family, Seen]]]:
+def plan_waves(context: Context) -> list[list[tuple[Family, ContainerSummary]]]:
     """Return the awake families in the waves they would be restarted in, canaries first."""
     listed = context.engine.list()
     awake = []
@@ -68,7 +68,7 @@ def restart_waves(context: Context, say: Callable[[Restarted], None] = lambda _:
     return results
 
 
-def _restart(context: Context, wave: int, entry: tuple[Family, Seen]) -> Restarted:
+def _restart(context: Context, wave: int, entry: tuple[Family, ContainerSummary]) -> Restarted:
     family, seen = entry
     settings, clock = context.settings, context.clock
     began = clock.monotonic()
@@ -97,7 +97,7 @@ def _restart(context: Context, wave: int, entry: tuple[Family, Seen]) -> Restart
     return Restarted(family.name, wave, ms)
 
 
-def _no_longer_awake(context: Context, family: Family, seen: Seen) -> str | None:
+def _no_longer_awake(context: Context, family: Family, seen: ContainerSummary) -> str | None:
     """Return why a family that was awake when the waves were planned is left alone now. Raises GoneError."""
     current = context.families.find(str(family.id))
     if current is None or current.state == "suspended":

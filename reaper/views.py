@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from fleet import naming
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context, first_facts, last_life, life
 from reaper.history import Asked, history
@@ -19,7 +19,7 @@ DAY_SECONDS = 86400
 
 
 @dataclass(frozen=True)
-class View:
+class FamilyStatus:
     """One family now. Times are epoch seconds; `memory` is its limit in MiB."""
 
     name: str
@@ -46,17 +46,17 @@ def grace_since(context: Context) -> float:
     return beat.grace_since if beat else context.clock.now()
 
 
-def view_all(context: Context) -> list[View]:
+def statuses(context: Context) -> list[FamilyStatus]:
     """Return every family of the registry, in its order, from one listing and the store."""
     return list(_views(context, context.families.current().families))
 
 
-def view(context: Context, family: Family) -> View:
+def view(context: Context, family: Family) -> FamilyStatus:
     """Return one family."""
     return next(_views(context, [family]))
 
 
-def _views(context: Context, families: Iterable[Family]) -> Iterator[View]:
+def _views(context: Context, families: Iterable[Family]) -> Iterator[FamilyStatus]:
     rows, holders, since = context.store.rows(), context.store.holders(), grace_since(context)
     listed = context.engine.list()
     for family in families:
@@ -66,7 +66,7 @@ def _views(context: Context, families: Iterable[Family]) -> Iterator[View]:
         yield _view(context, family, seen, row, facts)
 
 
-def _view(context: Context, family: Family, seen: Seen | None, row: Row, facts: Facts) -> View:
+def _view(context: Context, family: Family, seen: ContainerSummary | None, row: Row, facts: Facts) -> FamilyStatus:
     decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
     reason, text = decision.reason.code, decision.reason.text
     recorded = row.reason and row.text
@@ -74,7 +74,7 @@ def _view(context: Context, family: Family, seen: Seen | None, row: Row, facts: 
         reason, text = row.reason or "", row.text or ""
     state, (last, signal) = life(facts.state), last_life(row) or (None, "")
     port = seen.port if seen and state == "awake" else None
-    return View(
+    return FamilyStatus(
         name=family.name,
         display_name=family.display_name,
         id=str(family.id),

@@ -19,7 +19,7 @@ def run(args: argparse.Namespace) -> int:
     """Stop and remove the registry's unlabelled containers, and keep their volumes."""
     registry = load_registry(registry_here(args))
     with closing(host.connect()) as client:
-        found = adopt.candidates(registry.families, host.observe(client.api))
+        found = adopt.candidates(registry.families, host.list_fleet(client.api))
         adopt.check(client, found)
         if args.dry_run:
             for candidate in found:

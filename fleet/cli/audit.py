@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
             raise FleetError("\n".join(errors))
         named = {"name": naming.PREFIX}
         live = read_live(
-            host.observe(client.api),
+            host.list_fleet(client.api),
             client.api.containers(all=True, filters=named),
             client.api.volumes(filters=named)["Volumes"] or [],
             api_version=client.api.version()["ApiVersion"],

@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet import host, naming
 from fleet.cli import add_registry_arguments, registry_here
-from fleet.live import live_families
+from fleet.live import family_statuses
 from fleet.registry import Family, load_registry
 
 Row = Mapping[str, Any]
@@ -46,7 +46,7 @@ def declared(family: Family) -> dict[str, Any]:
 def live(families: Sequence[Family], stack: str) -> list[dict[str, Any]]:
     """Return what the Docker host shows of each family, as one row. Raises FleetError where no daemon answers."""
     with closing(host.connect()) as client:
-        return [asdict(family) for family in live_families(families, host.observe(client.api), stack)]
+        return [asdict(family) for family in family_statuses(families, host.list_fleet(client.api), stack)]
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -16,7 +16,7 @@ from fleet.plan.markdown import markdown
 from fleet.plan.model import Plan
 from fleet.plan.preview import environment, preview, reachable_host, secrets_of
 from fleet.plan.reader import read_plan
-from fleet.redaction import Mask
+from fleet.redaction import Redaction
 from fleet.registry import load_registry
 
 
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         canaries=_canaries(registry_path(args.stack, config_file=args.config_file)) if not plan.errors else frozenset(),
     )
     plan = guarded(plan, policy)
-    mask = Mask(secrets_of(env))
+    mask = Redaction(secrets_of(env))
     print(mask.apply(markdown(plan)), end="")
     for refusal in plan.refused:
         print(mask.apply(f"refused ({refusal.guard}): {refusal.why}"), file=sys.stderr)

@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     stack = naming.stack_label(args.stack)
     registry = load_registry(registry_path(args.stack, args.registry))
     with closing(host.connect()) as client:
-        volume = purge.volume_to_purge(registry, host.observe(client.api), stack, args.family)
+        volume = purge.volume_to_purge(registry, host.list_fleet(client.api), stack, args.family)
         purge.purge(client, volume)
     print(f"{args.family}: volume {volume} and everything in it is deleted")
     return 0

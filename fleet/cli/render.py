@@ -7,7 +7,7 @@ from pathlib import Path
 from fleet import naming
 from fleet.cli import ROOT, add_registry_arguments, find_family, is_in_project, registry_here
 from fleet.container.files import render_all
-from fleet.container.rendering import mask_for
+from fleet.container.rendering import redaction_for
 from fleet.registry import load_registry
 from fleet.registry.source import display_path
 from fleet.settings import Settings
@@ -25,7 +25,7 @@ def run(args: argparse.Namespace) -> int:
     family = find_family(load_registry(registry_here(args)), args.family)
     settings = _settings(naming.stack_label(args.stack))
     files = render_all([family], settings)[family.id]
-    mask = mask_for(settings, [family])
+    mask = redaction_for(settings, [family])
     parts = {
         "config.yaml": files.config,
         "memories/MEMORY.md, our entry": files.identity,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
-from fleet.container.rendering import mask_for, render_config, render_env, render_identity
+from fleet.container.rendering import redaction_for, render_config, render_env, render_identity
 from fleet.errors import FleetError, Problem
 from fleet.naming import FLEET
 from fleet.registry import Family
@@ -22,7 +22,7 @@ class FamilyFiles:
     """What is rendered for one family. `masked_config` is `config` as a preview may show it."""
 
     config: str = field(repr=False)
-    masked_config: str
+    redacted_config: str
     identity: str
     env: str = field(repr=False)
 
@@ -54,13 +54,13 @@ def render_all(families: Iterable[Family], settings: Settings) -> dict[UUID, Fam
     """Render every family's files. Raises FleetError with the problems of all families, each of them once."""
     rendered: dict[UUID, FamilyFiles] = {}
     problems: dict[Problem, None] = {}
-    mask = mask_for(settings)
+    mask = redaction_for(settings)
     for family in families:
         try:
             config = render_config(family, settings)
             rendered[family.id] = FamilyFiles(
                 config=config,
-                masked_config=mask.apply(config),
+                redacted_config=mask.apply(config),
                 identity=render_identity(family),
                 env=render_env(family, settings),
             )

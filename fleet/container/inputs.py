@@ -122,13 +122,13 @@ def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict
     }
 
 
-def visible_inputs(family: Family, settings: Settings, files: FamilyFiles) -> dict[str, Any]:
+def component_inputs(family: Family, settings: Settings, files: FamilyFiles) -> dict[str, Any]:
     """Return the inputs of a family's component: what reaches its container, secrets masked, keys as a digest."""
     return {
         "family": family.name,
         "image": image_of(family, settings),
         "hermesLine": settings.hermes_line,
-        "config": files.masked_config,
+        "config": files.redacted_config,
         "identity": files.identity,
         "toolsets": list(family.toolsets),
         "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},

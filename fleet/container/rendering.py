@@ -12,11 +12,11 @@ from fleet.container import yaml_text
 from fleet.errors import FleetError, Problem
 from fleet.hermes import dotenv, threat_patterns
 from fleet.hermes.lines import CONFIG_VERSIONS, NO_PROFILE_CAP
-from fleet.hermes.owned_settings import MANAGED_KEYS
+from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.hermes.providers import provider
 from fleet.keys import api_key_for
 from fleet.naming import API_PORT
-from fleet.redaction import Mask
+from fleet.redaction import Redaction
 from fleet.registry import Family
 from fleet.registry.loader import merge
 from fleet.settings import Settings
@@ -55,7 +55,7 @@ def render_config(family: Family, settings: Settings) -> str:
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
     base = merge(base, {"memory": {"memory_char_limit": limit}})
     merged = merge(base, family.config)
-    changed = [path for path in MANAGED_KEYS if _at(merged, path) != _at(base, path)]
+    changed = [path for path in OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
         what = "is set by the fleet and cannot be changed here"
         raise FleetError([Problem(f"{family.name}: config.{path}", what) for path in changed])
@@ -156,7 +156,7 @@ def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML
     return config
 
 
-def mask_for(settings: Settings, families: Iterable[Family] = ()) -> Mask:
+def redaction_for(settings: Settings, families: Iterable[Family] = ()) -> Redaction:
     """Return a mask over every secret of a stack's config, and every key derived for these families."""
     families = tuple(families)
     masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
@@ -168,4 +168,4 @@ def mask_for(settings: Settings, families: Iterable[Family] = ()) -> Mask:
         secrets.append(reaper)
         for family in families:
             secrets += [keys.api_key_for(master, family.id), keys.heartbeat_token_for(reaper, family.id)]
-    return Mask(secrets)
+    return Redaction(secrets)

@@ -3,7 +3,7 @@
 from fleet.hermes.lines import CHANNELS
 
 # Paths in Hermes' config.yaml; all below them is managed too.
-MANAGED_KEYS: tuple[str, ...] = (
+OWNED_CONFIG_KEYS: tuple[str, ...] = (
     "_config_version",
     "model",
     "timezone",
@@ -36,6 +36,6 @@ _NAMES = frozenset(
 )
 
 
-def is_managed_env(name: str) -> bool:
+def is_owned_env(name: str) -> bool:
     """Tell whether an entry of this name, in any case, is the fleet's own."""
     return name.upper() in _NAMES

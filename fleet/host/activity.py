@@ -17,7 +17,7 @@ from docker.errors import DockerException
 
 from fleet.errors import FleetError
 from fleet.naming import FLEET
-from fleet.redaction import visible
+from fleet.redaction import printable
 
 AGENT_USER = "hermes"
 PROBE_SECONDS = 5
@@ -184,4 +184,4 @@ def _count(value: object) -> tuple[int | None, str | None]:
 
 def one_line(reason: object) -> str:
     """Return a reason that an agent had a hand in as one short line."""
-    return visible(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]
+    return printable(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]

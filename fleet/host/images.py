@@ -12,10 +12,10 @@ from urllib3.exceptions import HTTPError
 
 from fleet.errors import FleetError, Problem
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def ensure_images(client: docker.DockerClient, references: Iterable[str], say: Say) -> None:
+def ensure_images(client: docker.DockerClient, references: Iterable[str], say: Log) -> None:
     """Pull each image that the host lacks; `say` hears of the progress. Raises FleetError with all that failed."""
     problems = []
     for reference in sorted(set(references)):
@@ -41,7 +41,7 @@ def _present(client: docker.DockerClient, reference: str) -> bool:
     return True
 
 
-def _pull(client: docker.DockerClient, reference: str, say: Say) -> None:
+def _pull(client: docker.DockerClient, reference: str, say: Log) -> None:
     say(f"pulling {reference}")
     total, done = set(), set()
     for event in client.api.pull(*_name_and_tag(reference), stream=True, decode=True):

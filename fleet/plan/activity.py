@@ -7,7 +7,7 @@ from uuid import UUID
 
 import docker
 
-from fleet.host import Seen, observe
+from fleet.host import ContainerSummary, list_fleet
 from fleet.host.activity import Activity, read_activity
 from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
 
@@ -30,7 +30,7 @@ def with_live_state(plan: Plan, client: docker.DockerClient) -> Plan:
 
     A host that has none of the stack's containers is perhaps another one; the plan says so.
     """
-    ours = observe(client.api).ours(plan.stack)
+    ours = list_fleet(client.api).ours(plan.stack)
     if plan.before and not ours:
         plan = replace(plan, notes=(*plan.notes, _ELSEWHERE.format(stack=plan.stack, families=plan.before)))
     rolled = [change for change in plan.changes if change.kind in {"rolled", "removed"}]
@@ -43,7 +43,7 @@ def _keys(changes: Sequence[Change]) -> list[tuple[str, str]]:
     return [(change.id, change.kind) for change in changes]
 
 
-def _doing(seen: Seen | None, client: docker.DockerClient) -> str:
+def _doing(seen: ContainerSummary | None, client: docker.DockerClient) -> str:
     if seen is None or not seen.awake:
         return ASLEEP
     if seen.state != "running":

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 
 from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
-from fleet.redaction import visible
+from fleet.redaction import printable
 
 # What a pull request comment may hold, less room for what a workflow puts around it.
 LIMIT = 65_536 - 1_536
@@ -35,7 +35,7 @@ def markdown(plan: Plan) -> str:
 
 def code(text: str) -> str:
     """Return any text as inline code: no markup, no HTML, no mention comes alive in it."""
-    plain = " ".join(visible(text).split()) or " "
+    plain = " ".join(printable(text).split()) or " "
     fence = "`" * (max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     pad = " " if "`" in plain else ""
     return f"{fence}{pad}{plain}{pad}{fence}"
@@ -43,7 +43,7 @@ def code(text: str) -> str:
 
 def block(text: str, language: str = "diff") -> str:
     """Return any text as a code block that nothing in it can end."""
-    plain = "\n".join(visible(line) for line in text.splitlines())
+    plain = "\n".join(printable(line) for line in text.splitlines())
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     return f"{fence}{language}\n{plain}\n{fence}"
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fleet.hermes import threat_patterns
-from fleet.hermes.owned_settings import MANAGED_KEYS
+from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.registry.document import Document
 from fleet.registry.fields import family_id
 from fleet.registry.source import Finding, Location, shown
@@ -38,12 +38,12 @@ def _taken(
             yield Finding(("families", index, key), f"'{value}' is taken by families[{other}] in line {line}")
 
 
-def managed_config(families: Sequence[Any]) -> Iterator[Finding]:
+def owned_config(families: Sequence[Any]) -> Iterator[Finding]:
     """Find what a family's `config` would take away from the fleet."""
     for index, raw in enumerate(families):
         config = raw.get("config") if isinstance(raw, dict) else None
         if isinstance(config, dict) and config:
-            for path in MANAGED_KEYS:
+            for path in OWNED_CONFIG_KEYS:
                 yield from _managed(config, path, ("families", index, "config"))
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from uuid import UUID
 
 from fleet.hermes import dotenv
-from fleet.hermes.owned_settings import is_managed_env
+from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.toolsets import TOOLSETS
 
 SLUG = r"^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$"
@@ -205,7 +205,7 @@ def env_name(value: str) -> str:
     """Return the name of a `.env` entry that the registry may set."""
     if not _fits[ENV_NAME](value):
         raise ValueError("is not a name for a .env entry: letters, digits and _, no digit first")
-    if is_managed_env(value) or value.upper().startswith("API_SERVER_"):
+    if is_owned_env(value) or value.upper().startswith("API_SERVER_"):
         raise ValueError("is set by the fleet itself and cannot be set here")
     if _SECRET_NAME.search(value.upper()):
         raise ValueError(

@@ -63,7 +63,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
         except ValidationError as error:
             findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
     findings += checks.uniqueness(merged, document)
-    findings += checks.managed_config(merged)
+    findings += checks.owned_config(merged)
     findings += checks.memory_text(merged)
     mount: list[Problem] = []
     if plugins_dir is not None:

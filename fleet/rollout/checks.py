@@ -6,7 +6,7 @@ from fleet import naming
 from fleet.container.inputs import ENV_LINE
 from fleet.errors import FleetError, Problem
 from fleet.hermes.lines import HERMES_LINES
-from fleet.host import Host, Seen
+from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
 from fleet.settings import Settings
 
@@ -17,11 +17,11 @@ _NAMED = 3
 ReadEnvironment = Callable[[str], Iterable[str]]
 
 
-def refuse(families: Iterable[Family], host: Host, settings: Settings, read_environment: ReadEnvironment) -> None:
+def refuse(families: Iterable[Family], host: Inventory, settings: Settings, read_environment: ReadEnvironment) -> None:
     """Raise FleetError with everything on the host that a roll must not run into."""
     families = tuple(families)
     problems = [
-        *strangers(families, host, settings.stack),
+        *unmanaged(families, host, settings.stack),
         *changed_ids(families, host, settings.stack),
         *backward_lines(families, host, settings, read_environment),
         *too_many_processors(families, host),
@@ -30,7 +30,7 @@ def refuse(families: Iterable[Family], host: Host, settings: Settings, read_envi
         raise FleetError(problems)
 
 
-def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Problem]:
+def unmanaged(families: Iterable[Family], host: Inventory, stack: str) -> list[Problem]:
     """Find containers under a family's name that this stack did not make."""
     problems = []
     for family in families:
@@ -49,7 +49,7 @@ def strangers(families: Iterable[Family], host: Host, stack: str) -> list[Proble
     return problems
 
 
-def changed_ids(families: Iterable[Family], host: Host, stack: str) -> list[Problem]:
+def changed_ids(families: Iterable[Family], host: Inventory, stack: str) -> list[Problem]:
     """Find families that would begin anew beside a container of their name with another id: its data would stay behind.
 
     The label holds the name at creation. A family that has its own container is not the one that a label of old means.
@@ -71,7 +71,7 @@ def changed_ids(families: Iterable[Family], host: Host, stack: str) -> list[Prob
 
 
 def backward_lines(
-    families: Iterable[Family], host: Host, settings: Settings, read_environment: ReadEnvironment
+    families: Iterable[Family], host: Inventory, settings: Settings, read_environment: ReadEnvironment
 ) -> list[Problem]:
     """Find families that already ran a newer Hermes line than the one declared; their database does not go back.
 
@@ -95,12 +95,12 @@ def backward_lines(
     return problems
 
 
-def _line(seen: Seen, read_environment: ReadEnvironment) -> str | None:
+def _line(seen: ContainerSummary, read_environment: ReadEnvironment) -> str | None:
     prefix = f"{ENV_LINE}="
     return next((e.removeprefix(prefix) for e in read_environment(seen.id) if e.startswith(prefix)), None)
 
 
-def too_many_processors(families: Iterable[Family], host: Host) -> list[Problem]:
+def too_many_processors(families: Iterable[Family], host: Inventory) -> list[Problem]:
     """Find families that are to have more processors than the host has.
 
     Docker refuses to make such a container, which the provider finds out once the old one is deleted.
@@ -116,7 +116,7 @@ def too_many_processors(families: Iterable[Family], host: Host) -> list[Problem]
     ]
 
 
-def notices(families: Iterable[Family], host: Host, stack: str) -> list[str]:
+def notices(families: Iterable[Family], host: Inventory, stack: str) -> list[str]:
     """Return what is worth saying before a roll: volumes that are taken over, strangers that are left alone."""
     families = tuple(families)
     said = []
@@ -129,7 +129,7 @@ def notices(families: Iterable[Family], host: Host, stack: str) -> list[str]:
     return [*said, *_others(host, names, stack)]
 
 
-def _others(host: Host, names: set[str], stack: str) -> list[str]:
+def _others(host: Inventory, names: set[str], stack: str) -> list[str]:
     """Say once for each kind which containers with the fleet's prefix are left alone."""
     kinds: dict[str, list[str]] = {}
     for name, seen in sorted(host.containers.items()):

@@ -24,7 +24,7 @@ def clear_container(family: Family, settings: Settings) -> str | None:
     name = naming.container_name(family.id)
     try:
         with closing(host.connect()) as client:
-            was = remove_leftover(client, name, settings.stack, settings.rollout.stop_grace)
+            was = remove_interrupted(client, name, settings.stack, settings.rollout.stop_grace)
     except (FleetError, DockerException, OSError) as error:
         return (
             f"{family.name}: whether an interrupted up left a container could not be seen to ({error}). If one is in "
@@ -35,7 +35,7 @@ def clear_container(family: Family, settings: Settings) -> str | None:
     return f"{family.name}: removed a container ({was}) that an interrupted up had left; its volume stays"
 
 
-def remove_leftover(client: docker.DockerClient, name: str, stack: str, grace: int) -> str | None:
+def remove_interrupted(client: docker.DockerClient, name: str, stack: str, grace: int) -> str | None:
     """Remove a leftover of this name with `grace` seconds to drain, and return what it was, or None.
 
     A container with other labels is never touched: the create that follows then fails on its name. Its volume stays.

@@ -3,12 +3,12 @@
 import docker
 from docker.errors import DockerException, NotFound
 
-from fleet.redaction import Mask, visible
+from fleet.redaction import Redaction, printable
 
 LOG_LINES = 30
 
 
-def gate_report(client: docker.DockerClient, container: str, family: str, mask: Mask) -> str:
+def gate_report(client: docker.DockerClient, container: str, family: str, mask: Redaction) -> str:
     """Return the report on a family whose container failed to start or to turn healthy, secrets masked.
 
     Never raises: it is read in place of an error, and must not hide one.
@@ -32,11 +32,11 @@ def _report(client: docker.DockerClient, name: str) -> list[str]:
     state = container.attrs["State"]
     status = f"state: {state['Status']}, exit code {state['ExitCode']}"
     if state.get("Error"):
-        status += f", error: {visible(state['Error'])}"
+        status += f", error: {printable(state['Error'])}"
     health = (state.get("Health") or {}).get("Log") or []
     answer = health[-1] if health else None
-    checked = f"exit {answer['ExitCode']}: {visible(answer['Output'].strip())}" if answer else "no check has run yet"
+    checked = f"exit {answer['ExitCode']}: {printable(answer['Output'].strip())}" if answer else "no check has run yet"
     log = container.logs(tail=LOG_LINES).decode(errors="replace").splitlines()
     # A CI system obeys a line that begins with `::`, whatever blanks stand before it.
-    quoted = [f"  | {visible(line)}" for line in log]
+    quoted = [f"  | {printable(line)}" for line in log]
     return [status, f"last health output: {checked}", f"last {len(log)} log lines:", *quoted]

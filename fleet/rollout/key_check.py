@@ -14,7 +14,7 @@ from uuid import UUID
 
 from fleet import naming
 from fleet.hermes.providers import provider
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.settings import Llm
 
 TIMEOUT_SECONDS = 10
@@ -58,7 +58,7 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         """Follow nothing."""
 
 
-def new_credentials(host: Host, stack: str, digests: Mapping[UUID, str]) -> bool:
+def new_credentials(host: Inventory, stack: str, digests: Mapping[UUID, str]) -> bool:
     """Tell whether a family's own container carries other credentials than those declared for it in `digests`."""
     return any(
         seen.labels.get(naming.LABEL_CREDENTIALS) != digests[family_id]

@@ -9,7 +9,7 @@ import docker
 from fleet import host
 from fleet.container import inputs
 from fleet.errors import FleetError
-from fleet.host import Host, images
+from fleet.host import Inventory, images
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.rollout import key_check
@@ -17,21 +17,21 @@ from fleet.rollout.checks import notices, refuse
 from fleet.rollout.waves import WavePlan, plan_waves
 from fleet.settings import Rollout, Settings
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 _LOCAL_SCHEMES = {"", "unix", "npipe"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class Speech:
+class Reporter:
     """Where the preparation speaks to: progress and warnings."""
 
-    info: Say
-    warn: Say
+    info: Log
+    warn: Log
 
 
-def read_families(settings: Settings, docker_host: str, *, preview: bool, speech: Speech) -> Registry:
+def read_families(settings: Settings, docker_host: str, *, preview: bool, reporter: Reporter) -> Registry:
     """Load the registry, its channels checked against the plugins directory. Raises FleetError with all problems.
 
     The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
@@ -44,9 +44,9 @@ def read_families(settings: Settings, docker_host: str, *, preview: bool, speech
         registry = load_registry(settings.registry, plugins_dir)
         closed = closed_to_agents(plugins_dir)
         if closed:
-            speech.warn(closed)
+            reporter.warn(closed)
         return registry
-    speech.warn(f"{settings.plugins_dir} is not on this machine; the channels' plugins were not checked")
+    reporter.warn(f"{settings.plugins_dir} is not on this machine; the channels' plugins were not checked")
     return load_registry(settings.registry)
 
 
@@ -57,38 +57,40 @@ def _may_be_here(directory: Path) -> bool:
         return True
 
 
-def look(client: docker.DockerClient, *, preview: bool, speech: Speech) -> Host:
+def look(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> Inventory:
     """Observe the host. A preview goes on where the host does not say what it has; an update does not."""
     try:
-        return replace(host.observe(client.api), processors=host.processors(client))
+        return replace(host.list_fleet(client.api), processors=host.processors(client))
     except FleetError as error:
         if not preview:
             raise
-        speech.warn(f"live state was not read, every family counts as awake ({error})")
-        return Host(read=False)
+        reporter.warn(f"live state was not read, every family counts as awake ({error})")
+        return Inventory(read=False)
 
 
 def plan_roll(
-    client: docker.DockerClient, registry: Registry, settings: Settings, seen: Host, speech: Speech
+    client: docker.DockerClient, registry: Registry, settings: Settings, seen: Inventory, reporter: Reporter
 ) -> WavePlan:
     """Refuse what must not be rolled, say what is worth knowing, and return the waves."""
     refuse(registry.families, seen, settings, lambda container_id: host.environment(client, container_id))
     for notice in notices(registry.families, seen, settings.stack):
-        speech.warn(notice)
+        reporter.warn(notice)
     plan = plan_waves(registry.families, seen, settings)
     if not plan.waves and plan.asleep:
-        speech.warn("no family is awake: nothing gates this roll, each is checked when it wakes")
+        reporter.warn("no family is awake: nothing gates this roll, each is checked when it wakes")
     return plan
 
 
-def make_ready(client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Host, speech: Speech) -> None:
+def make_ready(
+    client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Inventory, reporter: Reporter
+) -> None:
     """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
     families = [placement.family for placement in plan.placements]
     if settings.rollout.stop_grace < inputs.DRAIN_SECONDS:
-        speech.warn(_short_grace(settings.rollout.stop_grace))
+        reporter.warn(_short_grace(settings.rollout.stop_grace))
     if settings.rollout.preflight:
-        _check_key(families, settings, seen, speech)
-    images.ensure_images(client, (inputs.image_of(family, settings) for family in families), speech.info)
+        _check_key(families, settings, seen, reporter)
+    images.ensure_images(client, (inputs.image_of(family, settings) for family in families), reporter.info)
 
 
 def _short_grace(seconds: int) -> str:
@@ -99,7 +101,7 @@ def _short_grace(seconds: int) -> str:
     )
 
 
-def _check_key(families: list[Family], settings: Settings, seen: Host, speech: Speech) -> None:
+def _check_key(families: list[Family], settings: Settings, seen: Inventory, reporter: Reporter) -> None:
     digests = {family.id: inputs.credentials_of(family, settings) for family in families}
     rolling = key_check.new_credentials(seen, settings.stack, digests)
     first = not seen.ours(settings.stack) and settings.llm_api_key != key_check.PLACEHOLDER_KEY
@@ -107,7 +109,7 @@ def _check_key(families: list[Family], settings: Settings, seen: Host, speech: S
         return
     answer = key_check.ask_provider(settings.llm, settings.llm_api_key)
     if answer.verdict is key_check.Verdict.ACCEPTED:
-        speech.info(answer.message)
+        reporter.info(answer.message)
     elif answer.verdict is key_check.Verdict.REFUSED and rolling:
         raise FleetError(
             f"hermes-fleet:llmApiKey: {answer.message}; an agent with a dead key boots healthy and fails every "
@@ -115,4 +117,4 @@ def _check_key(families: list[Family], settings: Settings, seen: Host, speech: S
             " (or, if the provider is wrong about it: pulumi config set --path hermes-fleet:rollout.preflight false)"
         )
     else:
-        speech.warn(f"hermes-fleet:llmApiKey: {answer.message}")
+        reporter.warn(f"hermes-fleet:llmApiKey: {answer.message}")

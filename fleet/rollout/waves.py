@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.naming import volume_name
 from fleet.registry import Family
 from fleet.settings import Settings
@@ -36,7 +36,7 @@ class WavePlan:
         return (*itertools.chain.from_iterable(self.waves), *self.asleep)
 
 
-def plan_waves(families: Sequence[Family], host: Host, settings: Settings) -> WavePlan:
+def plan_waves(families: Sequence[Family], host: Inventory, settings: Settings) -> WavePlan:
     """Sort the registry's families by what the host shows of them. The order within a wave is the registry's."""
     placements = [place(family, host, settings) for family in families]
     canaries = tuple(p for p in placements if p.start and p.family.canary)
@@ -49,7 +49,7 @@ def plan_waves(families: Sequence[Family], host: Host, settings: Settings) -> Wa
     )
 
 
-def place(family: Family, host: Host, settings: Settings) -> Placement:
+def place(family: Family, host: Inventory, settings: Settings) -> Placement:
     """Decide whether a family is to run after a roll.
 
     Where no host was read, everyone counts as awake: a preview then shows the longest roll there can be.

@@ -17,7 +17,7 @@ from fleet.registry import Family
 from reaper import history, metrics, views
 from reaper.context import Context
 from reaper.http import auth, status_page
-from reaper.http.requests import Flights
+from reaper.http.requests import Requests
 from reaper.store.database import StoreError
 from reaper.wake.runtime import NotProvisionedError, Runtime, SuspendedError, TimedOutError
 from reaper.wake.waker import Waker
@@ -38,7 +38,7 @@ class Api:
         """Serve this reaper."""
         self._context = context
         self._rates = auth.Rates(_BURST, _PER_SECOND)
-        self._flights = Flights(context, waker)
+        self._flights = Requests(context, waker)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
@@ -82,7 +82,7 @@ class Api:
     # -- routes for operators
 
     async def _families(self, _: Request) -> Response:
-        found = await anyio.to_thread.run_sync(views.view_all, self._context)
+        found = await anyio.to_thread.run_sync(views.statuses, self._context)
         return JSONResponse({"families": [view.as_dict() for view in found]})
 
     async def _family(self, request: Request) -> Response:
@@ -97,7 +97,7 @@ class Api:
         return JSONResponse(await anyio.to_thread.run_sync(views.explain, self._context, family, asked))
 
     async def _metrics(self, _: Request) -> Response:
-        return Response(self._context.meters.text(), media_type=metrics.CONTENT_TYPE)
+        return Response(self._context.metrics.text(), media_type=metrics.CONTENT_TYPE)
 
     async def _page(self, _: Request) -> Response:
         text = await anyio.to_thread.run_sync(partial(status_page.render, self._context))
@@ -146,7 +146,7 @@ class Api:
     async def _refused(self, _: Request, error: Exception) -> Response:
         status = error.status_code if isinstance(error, HTTPException) else 500
         text = error.detail if isinstance(error, HTTPException) else ""
-        self._context.meters.refused.labels(str(status)).inc()
+        self._context.metrics.refused.labels(str(status)).inc()
         headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
         if status == 401:  # noqa: PLR2004 - unauthorized
             headers["WWW-Authenticate"] = "Bearer"

@@ -21,7 +21,7 @@ class Heartbeat:
 
     def note(self) -> None:
         """Write it down. Never raises, and never waits for Docker."""
-        self._context.meters.heartbeats.inc()
+        self._context.metrics.heartbeats.inc()
         self._stopping = stopping(self._context.store.mark(self._family.id, "heartbeat", self._context.clock.now()))
 
     def answer(self) -> Runtime:

@@ -14,7 +14,7 @@ from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
 from reaper.http.heartbeat import Heartbeat
-from reaper.wake.operation import Attempt
+from reaper.wake.operation import WakeOperation
 from reaper.wake.runtime import Runtime
 from reaper.wake.waker import Waker
 
@@ -28,7 +28,7 @@ _FIRST_LOOKS, _NEXT_LOOKS = 40, 32
 _HEARTBEAT_SECONDS = 5.0
 
 
-class Flights:
+class Requests:
     """Everything that is under way for HTTP's callers. To be used on one event loop."""
 
     def __init__(self, context: Context, waker: Waker) -> None:
@@ -63,7 +63,7 @@ class Flights:
 
     async def _fly(self, family: Family) -> Runtime:
         with self._waker.counting():
-            attempt = Attempt(self._context, family, "touched", "ensure")
+            attempt = WakeOperation(self._context, family, "touched", "ensure")
             try:
                 await _on(self._notes, attempt.note)
                 runtime = await _on(self._first_looks, attempt.step)

@@ -20,7 +20,7 @@ log = logging.getLogger("reaper")
 _VOLUMES_SECONDS = 3600.0
 
 
-def rehearse(context: Context) -> None:
+def dry_run(context: Context) -> None:
     """Sweep until SIGTERM or SIGINT, doing nothing but saying what would be done; HTTP is not served."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: context.ended.set())
@@ -112,7 +112,7 @@ def _sweep_for_ever(context: Context, sweeper: Sweeper) -> None:
 def _measure_for_ever(context: Context) -> None:
     while not context.ended.is_set():
         try:
-            context.meters.set_volumes(context.engine.volume_sizes())
+            context.metrics.set_volumes(context.engine.volume_sizes())
         except FleetError as error:
             log.info("volumes are not measured: %s", error)
         context.ended.wait(_VOLUMES_SECONDS)

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from reaper import views
 from reaper.context import Context
 from reaper.policy.rules import span
-from reaper.views import DAY_SECONDS, View
+from reaper.views import DAY_SECONDS, FamilyStatus
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 SEGMENTS = 48
@@ -38,7 +38,7 @@ def _template() -> Any:  # noqa: ANN401 - a Jinja template
 def render(context: Context) -> str:
     """Return the page as HTML. Raises FleetError and StoreError."""
     return render_views(
-        views.view_all(context),
+        views.statuses(context),
         {str(family): strip for family, strip in views.strips(context, SEGMENTS).items()},
         now=context.clock.now(),
         stack=context.settings.stack,
@@ -46,7 +46,9 @@ def render(context: Context) -> str:
     )
 
 
-def render_views(families: list[View], strips: dict[str, Strip], *, now: float, stack: str, problem: str | None) -> str:
+def render_views(
+    families: list[FamilyStatus], strips: dict[str, Strip], *, now: float, stack: str, problem: str | None
+) -> str:
     """Return the page for these families."""
     found = Counter(family.state for family in families)
     text: str = _template().render(
@@ -62,7 +64,7 @@ def render_views(families: list[View], strips: dict[str, Strip], *, now: float, 
     return text
 
 
-def _row(family: View, strip: Strip, now: float) -> dict[str, Any]:
+def _row(family: FamilyStatus, strip: Strip, now: float) -> dict[str, Any]:
     strip = _completed(strip, family, now)
     known = sum(state is not None for state in strip) * 24 / SEGMENTS
     return {
@@ -76,7 +78,7 @@ def _row(family: View, strip: Strip, now: float) -> dict[str, Any]:
     }
 
 
-def _completed(strip: Strip, family: View, now: float) -> Strip:
+def _completed(strip: Strip, family: FamilyStatus, now: float) -> Strip:
     """Return a strip with what its family's state tells: one that has not changed for days has no line to show."""
     if family.since is None:
         return strip

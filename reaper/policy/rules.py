@@ -16,7 +16,7 @@ from fleet.registry import Family, Window
 
 RUNNING = "running"
 MISSING = "missing"
-STRANGER = "stranger"
+UNMANAGED = "stranger"
 
 
 class Action(StrEnum):
@@ -287,7 +287,7 @@ def _unread(case: _Case) -> Reason | None:
 
 # Between the last three and running Docker itself is at work; whoever paused a container wants it as it is.
 _NOT_TO_BE_STARTED = {
-    STRANGER: Reason("stranger", "a container under its name was not made by this stack"),
+    UNMANAGED: Reason("stranger", "a container under its name was not made by this stack"),
     MISSING: Reason("not_provisioned", "it has no container; pulumi up makes one"),
     **{state: Reason(state, f"its container is {state}") for state in ("restarting", "paused", "removing")},
 }

@@ -83,9 +83,9 @@ class Store:
         self._database = Database(path, self._clock, read_only=read_only)
         self._held: dict[tuple[UUID, str], float] = {}
 
-    def take_trouble(self) -> str | None:
+    def pop_error(self) -> str | None:
         """Return why the store failed since this was last asked, or None."""
-        return self._database.take_trouble()
+        return self._database.pop_error()
 
     def close(self) -> None:
         """Close the file."""

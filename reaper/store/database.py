@@ -54,7 +54,7 @@ class Database:
             database.execute("COMMIT")
             return result
 
-    def take_trouble(self) -> str | None:
+    def pop_error(self) -> str | None:
         """Return what failed since this was last asked, or None."""
         with self.lock:
             trouble, self._trouble = self._trouble, None

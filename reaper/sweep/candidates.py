@@ -34,11 +34,11 @@ class Candidates:
         self._asked: dict[UUID, float] = {}
         self._at_work = threading.Lock()
 
-    def work_off(self, report: Report, grace_since: float, *, wait: bool) -> None:
+    def process(self, report: Report, grace_since: float, *, wait: bool) -> None:
         """Ask and stop a sweep's candidates; with `wait=False` in the background, unless that is under way."""
         for outcome in report.of(Action.KEEP):
             if outcome.seen and outcome.seen.state == RUNNING:
-                self._context.meters.skips.labels(outcome.decision.reason.code).inc()
+                self._context.metrics.skips.labels(outcome.decision.reason.code).inc()
         most = self._context.settings.max_stops
         chosen = self._choose(report, most * _PROBES_PER_STOP)
         if not chosen or not self._at_work.acquire(blocking=wait):
@@ -117,7 +117,7 @@ class Candidates:
 
     def _kept(self, outcome: Outcome) -> None:
         context, reason = self._context, outcome.decision.reason
-        context.meters.skips.labels(reason.code).inc()
+        context.metrics.skips.labels(reason.code).inc()
         if context.store.row(outcome.family.id).reason != reason.code and outcome.seen:
             context.store.note(outcome.family.id, reason=reason.code, text=reason.text)
             now = context.clock.now()

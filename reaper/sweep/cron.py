@@ -7,7 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from fleet import naming
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.host.cron import CronReading
 from fleet.registry import Family
 from reaper.context import Context, life, state_of, was_healthy
@@ -35,7 +35,9 @@ class Schedules:
         self._context = context
         self._unreadable = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
 
-    def read(self, families: Mapping[UUID, Family], listed: Mapping[str, Seen], rows: dict[UUID, Row]) -> None:
+    def read(
+        self, families: Mapping[UUID, Family], listed: Mapping[str, ContainerSummary], rows: dict[UUID, Row]
+    ) -> None:
         """Put what is read into `rows` and the store.
 
         A family whose turn comes at a later sweep is not woken for a run that was known before: it may have had that
@@ -59,9 +61,9 @@ class Schedules:
             rows[family.id] = self._read(family, seen, known)
             read += 1
         self._postpone(stale[read:], rows)
-        context.meters.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
+        context.metrics.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
 
-    def _read(self, family: Family, seen: Seen, known: Row) -> Row:
+    def _read(self, family: Family, seen: ContainerSummary, known: Row) -> Row:
         context = self._context
         until = had_its_chance_until(
             context.clock.now(), known.cron_woken, context.settings.limits, healthy_once=was_healthy(seen, known)
@@ -77,13 +79,13 @@ class Schedules:
         context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         return replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
 
-    def _postpone(self, waiting: list[tuple[Family, Seen, Row]], rows: dict[UUID, Row]) -> None:
+    def _postpone(self, waiting: list[tuple[Family, ContainerSummary, Row]], rows: dict[UUID, Row]) -> None:
         outdated = {family.id: known for family, seen, known in waiting if not _fresh(seen, known)}
         rows |= {id_: replace(known, cron_next=None) for id_, known in outdated.items()}
         self._context.store.note_all({id_: {"cron_of": None} for id_, known in outdated.items() if known.cron_of})
 
 
-def _fresh(seen: Seen, row: Row) -> bool:
+def _fresh(seen: ContainerSummary, row: Row) -> bool:
     return row.cron_of == seen.id and row.state == "asleep"
 
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.registry import Family
 from reaper.context import Context, first_facts, with_reading
-from reaper.engine import Inspected
+from reaper.engine import ContainerDetails
 from reaper.policy.rules import RUNNING, Action, Decision, Facts, decide, policy_of
 
 
@@ -14,12 +14,12 @@ from reaper.policy.rules import RUNNING, Action, Decision, Facts, decide, policy
 class Reading:
     """One look at a candidate: its container, its facts, and what follows from them."""
 
-    info: Inspected
+    info: ContainerDetails
     facts: Facts
     decision: Decision
 
 
-def read_candidate(context: Context, family: Family, seen: Seen, grace_since: float) -> Reading:
+def read_candidate(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> Reading:
     """Look at a running family's container and ask its agent, unless what is known keeps it awake anyway.
 
     Signs of life are read after the agent was asked, which takes the longest. Raises GoneError, FleetError, StoreError.
@@ -27,7 +27,7 @@ def read_candidate(context: Context, family: Family, seen: Seen, grace_since: fl
     settings = context.settings
     policy = policy_of(family)
     info = context.engine.inspect(seen.id)
-    current = Seen(id=info.id, name=info.name, state=info.state, labels=info.labels)
+    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
     activity: Activity | None = None
     while True:
         row = context.store.row(family.id)
@@ -41,11 +41,11 @@ def read_candidate(context: Context, family: Family, seen: Seen, grace_since: fl
 
 
 def note_activity(
-    context: Context, family: Family, info: Inspected, activity: Activity, unread_since: float | None
+    context: Context, family: Family, info: ContainerDetails, activity: Activity, unread_since: float | None
 ) -> None:
     """Write down what an agent said of itself."""
     for signal in activity.unread:
-        context.meters.unreadable.labels(signal).inc()
+        context.metrics.unreadable.labels(signal).inc()
     values: dict[str, float | str | None] = {"healthy_id": info.id} if info.healthy else {}
     values |= {name: value for name, value in (("human", activity.human), ("message", activity.any)) if value}
     if "cron_next" not in activity.unread:
@@ -56,10 +56,10 @@ def note_activity(
     context.store.note(family.id, unread_since=since if activity.unread else None, **values)
 
 
-def read_facts(context: Context, family: Family, seen: Seen, grace_since: float) -> tuple[Facts, Decision]:
+def read_facts(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> tuple[Facts, Decision]:
     """Return all facts about a family, its agent asked in any case, and the decision. Writes nothing."""
     info = context.engine.inspect(seen.id)
-    current = Seen(id=info.id, name=info.name, state=info.state, labels=info.labels)
+    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
     leased = str(family.id) in context.store.holders()
     facts = first_facts(current, context.store.row(family.id), context.settings.stack, grace_since, leased=leased)
     activity = context.engine.activity(info.id) if info.state == RUNNING else None

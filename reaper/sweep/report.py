@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.policy.rules import Action, Decision, Facts
 
@@ -13,7 +13,7 @@ class Outcome:
     """What a sweep decided for one family, the facts that it decided from, and what came of it."""
 
     family: Family
-    seen: Seen | None
+    seen: ContainerSummary | None
     facts: Facts
     decision: Decision
     done: str = ""

@@ -11,7 +11,7 @@ from reaper.policy.rules import Action
 from reaper.store.database import StoreError
 from reaper.sweep.report import Outcome, Report
 from reaper.wake.background import Backoff
-from reaper.wake.runtime import NoTurnError
+from reaper.wake.runtime import NoBootSlotError
 from reaper.wake.waker import Waker
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Starts:
                 if due is not None:
                     with contextlib.suppress(StoreError):
                         self._context.store.note(family.id, cron_woken=due)
-            elif not isinstance(failed, NoTurnError):
+            elif not isinstance(failed, NoBootSlotError):
                 self._failed.failed(family.id, self._context.clock.monotonic())
 
         self._waker.ensure_later(family, signal="woken", reason=code, done=done)

@@ -9,7 +9,7 @@ import logging
 from enum import StrEnum
 
 from fleet.errors import FleetError
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.clock import longest_gap, next_beat
 from reaper.context import Context, as_inputs
@@ -35,7 +35,7 @@ class Stopped(StrEnum):
     FAILED = "failed"
 
 
-def stop_family(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Reading | None]:
+def stop_family(context: Context, family: Family, seen: ContainerSummary) -> tuple[Stopped, Reading | None]:
     """Stop a family whose first reading said so, if the second one, which is returned, still does.
 
     Raises StoreError, stopping nobody.
@@ -51,7 +51,7 @@ def stop_family(context: Context, family: Family, seen: Seen) -> tuple[Stopped, 
         context.store.release(lease)
 
 
-def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[Stopped, Reading | None]:
+def _stop(context: Context, family: Family, seen: ContainerSummary, lease: Lease) -> tuple[Stopped, Reading | None]:
     try:
         reading = second_reading(context, family, seen)
     except GoneError:
@@ -62,7 +62,7 @@ def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[S
     if reading.info.state != RUNNING:
         return Stopped.REPLACED, None
     if reading.decision.action is not Action.STOP:
-        context.meters.aborted_stops.labels(reading.decision.reason.code).inc()
+        context.metrics.aborted_stops.labels(reading.decision.reason.code).inc()
         context.store.append([_entry(context, family, "abort", reading)])
         return Stopped.BUSY, reading
     if not context.store.renew(lease, context.settings.stop_grace + _PATIENCE):
@@ -70,7 +70,7 @@ def _stop(context: Context, family: Family, seen: Seen, lease: Lease) -> tuple[S
     return _act(context, family, reading), reading
 
 
-def second_reading(context: Context, family: Family, seen: Seen) -> Reading:
+def second_reading(context: Context, family: Family, seen: ContainerSummary) -> Reading:
     """Read everything again, the clocks too: a host that slept since the first reading makes everybody look idle."""
     gap = longest_gap(context.settings.sweep_every)
     reading = read_candidate(context, family, seen, next_beat(context.store.beat(), context.clock, gap)[0].grace_since)
@@ -92,7 +92,7 @@ def _act(context: Context, family: Family, reading: Reading) -> Stopped:
     except FleetError as error:
         return _failed(context, family, reading, str(error))
     now = context.clock.now()
-    context.meters.stops.labels(reason.code).inc()
+    context.metrics.stops.labels(reason.code).inc()
     log.info("%s: stopped: %s", family.name, reason.text)
     asked = reading.facts.activity
     # If the agent did not say when its next job is due, what is known is of an earlier sleep: the files are read anew.
@@ -103,7 +103,7 @@ def _act(context: Context, family: Family, reading: Reading) -> Stopped:
 
 
 def _failed(context: Context, family: Family, reading: Reading, why: str) -> Stopped:
-    context.meters.failed_stops.inc()
+    context.metrics.failed_stops.inc()
     log.error("%s: could not be stopped, which is tried again: %s", family.name, why)
     entry = Entry(context.clock.now(), family.id, "stop_failed", "docker", why, reading.info.id)
     try:

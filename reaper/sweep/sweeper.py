@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.clock import Beat, longest_gap, next_beat
 from reaper.context import Context, as_inputs, first_facts, life, state_of
-from reaper.policy.rules import MISSING, STRANGER, Action, Reason, decide, policy_of
+from reaper.policy.rules import MISSING, UNMANAGED, Action, Reason, decide, policy_of
 from reaper.store import Entry, Row
 from reaper.store.database import StoreError
 from reaper.sweep.candidates import Candidates
@@ -54,17 +54,17 @@ class Sweeper:
         report = Report()
         try:
             self._look(report, resumed=resumed)
-            self.context.meters.daemon_ok.set(1)
+            self.context.metrics.daemon_ok.set(1)
         except StoreError as error:
             self._trouble(report, f"the store fails, so nobody is stopped: {error}")
             self._awake_safe(report)
         except FleetError as error:
-            self.context.meters.daemon_ok.set(0)
+            self.context.metrics.daemon_ok.set(0)
             self._trouble(report, str(error))
         if report.problem is None:
-            self._candidates.work_off(report, self._grace_since, wait=wait)
-            self.context.meters.last_sweep.set(self.context.clock.now())
-        self.context.meters.sweep_seconds.set(self.context.clock.monotonic() - began)
+            self._candidates.process(report, self._grace_since, wait=wait)
+            self.context.metrics.last_sweep.set(self.context.clock.now())
+        self.context.metrics.sweep_seconds.set(self.context.clock.monotonic() - began)
         self.last = report
         return report
 
@@ -77,7 +77,7 @@ class Sweeper:
     def _look(self, report: Report, *, resumed: bool) -> None:
         context = self.context
         families = context.families.by_id()
-        context.meters.registry_ok.set(0 if context.families.problem else 1)
+        context.metrics.registry_ok.set(0 if context.families.problem else 1)
         beat, why = self._clocks(resumed=resumed)
         rows = context.store.rows()
         holders = context.store.holders()
@@ -99,7 +99,7 @@ class Sweeper:
             self._rotate()
             for outcome in starting:
                 self._starts.start(outcome)
-        context.meters.store_ok.set(1)
+        context.metrics.store_ok.set(1)
         self._grace_since = grace_since
 
     def _clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
@@ -120,7 +120,7 @@ class Sweeper:
         Called once the containers are listed: a sweep that learned nothing of them was no look.
         """
         store = self.context.store
-        trouble = store.take_trouble()
+        trouble = store.pop_error()
         if trouble and not why:
             beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({trouble})"
         report.grace = why
@@ -130,15 +130,15 @@ class Sweeper:
             store.set_beat(beat)
         return beat.grace_since
 
-    def _count(self, listed: Mapping[str, Seen], families: Mapping[UUID, Family]) -> None:
-        meters = self.context.meters
+    def _count(self, listed: Mapping[str, ContainerSummary], families: Mapping[UUID, Family]) -> None:
+        metrics = self.context.metrics
         stack = self.context.settings.stack
         names = map(naming.container_name, families)
         states = [life(state_of(listed.get(name), stack)) for name in names]
-        meters.awake.set(states.count("awake"))
-        meters.asleep.set(states.count("asleep"))
-        meters.missing.set(states.count(MISSING) + states.count(STRANGER))
-        meters.orphans.set(sum(naming.is_orphan(name) for name in listed))
+        metrics.awake.set(states.count("awake"))
+        metrics.asleep.set(states.count("asleep"))
+        metrics.missing.set(states.count(MISSING) + states.count(UNMANAGED))
+        metrics.orphans.set(sum(naming.is_orphan(name) for name in listed))
 
     def _note(self, report: Report, rows: Mapping[UUID, Row], starting: Sequence[Outcome]) -> None:
         """Write down what changed since the last look: who is awake, who was healthy, and why."""
@@ -176,7 +176,7 @@ class Sweeper:
     def _awake_safe(self, report: Report) -> None:
         """Without a store only count who is there. Heartbeats and `ensure` go on waking families by themselves."""
         context = self.context
-        context.meters.store_ok.set(0)
+        context.metrics.store_ok.set(0)
         try:
             listed = context.engine.list()
         except FleetError as error:

@@ -16,7 +16,7 @@ _LEASE_SECONDS = 30.0
 _RENEW_SECONDS = 5.0
 
 
-class Turn:
+class BootSlot:
     """What one caller holds of both. Whoever makes one closes it, which gives everything back."""
 
     def __init__(self, context: Context, family: Family) -> None:

@@ -7,13 +7,13 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.engine import GoneError, Inspected, owned
+from reaper.engine import ContainerDetails, GoneError, owned
 from reaper.health import healthy
 from reaper.policy.rules import RUNNING
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
-from reaper.wake.boot_slot import WAKING, Turn
-from reaper.wake.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError, WakeError
+from reaper.wake.boot_slot import WAKING, BootSlot
+from reaper.wake.runtime import NoBootSlotError, NotProvisionedError, Runtime, SuspendedError, TimedOutError, WakeError
 
 log = logging.getLogger("reaper")
 
@@ -36,7 +36,7 @@ _BEING_MADE_SECONDS = 5.0
 GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
 
 
-class Attempt:
+class WakeOperation:
     """What one call of `ensure` has seen and holds: `note`, then `step` until there is an agent, and always `close`.
 
     The steps may be taken on different threads, one after the other.
@@ -50,14 +50,14 @@ class Attempt:
         self._signal = signal
         self._reason = reason
         self._began = context.clock.monotonic()
-        self._turn = Turn(context, family)
+        self._turn = BootSlot(context, family)
         self._blocked = False
         self._started_id: str | None = None
         self._started_at = 0.0
         self._missing_since: float | None = None
         self._failing_since: float | None = None
         self._was_up = False
-        self._seen: Inspected | None = None
+        self._seen: ContainerDetails | None = None
         self._errors: list[str] = []
 
     def note(self) -> None:
@@ -116,7 +116,7 @@ class Attempt:
         self._failing_since = None
         return runtime
 
-    def _act(self, seen: Inspected | None) -> Runtime | None:
+    def _act(self, seen: ContainerDetails | None) -> Runtime | None:
         """Do what can be done now; return the agent once it is healthy."""
         now = self._context.clock.monotonic()
         self._seen = seen or self._seen
@@ -143,14 +143,14 @@ class Attempt:
             self._start(seen, now)
         return None
 
-    def _is_due(self, seen: Inspected, now: float) -> bool:
+    def _is_due(self, seen: ContainerDetails, now: float) -> bool:
         """Tell whether a stopped container is to be started: neither being made, nor started a moment ago."""
         age = self._context.clock.now() - (seen.created or 0.0)
         if seen.state == "created" and 0 <= age < _BEING_MADE_SECONDS:
             return False
         return self._started_id != seen.id or now - self._started_at >= _START_AGAIN_SECONDS
 
-    def _start(self, seen: Inspected, now: float) -> None:
+    def _start(self, seen: ContainerDetails, now: float) -> None:
         self._started_id, self._started_at = seen.id, now
         try:
             self._context.engine.start(seen.id)
@@ -160,14 +160,14 @@ class Attempt:
             self._errors.append(str(error))
             log.warning("%s: did not start: %s", self._family.name, error)
 
-    def _succeed(self, seen: Inspected) -> Runtime:
+    def _succeed(self, seen: ContainerDetails) -> Runtime:
         context, family = self._context, self._family
         woken = self._started_id == seen.id
         ms = milliseconds(context, self._began)
         if woken:
             now = context.clock.now()
-            context.meters.wakes.labels(self._reason).inc()
-            context.meters.wake_seconds.observe(ms / 1000)
+            context.metrics.wakes.labels(self._reason).inc()
+            context.metrics.wake_seconds.observe(ms / 1000)
             context.store.mark(family.id, "woken", now)
             text = f"woken for: {self._reason}, healthy after {ms} ms"
             with contextlib.suppress(StoreError):
@@ -185,7 +185,9 @@ class Attempt:
         seconds = context.settings.health_timeout
         if self._had_no_turn():
             most = context.settings.max_boots
-            return NoTurnError(f"{family.name} was not started within {seconds} s: {most} others booted all the while")
+            return NoBootSlotError(
+                f"{family.name} was not started within {seconds} s: {most} others booted all the while"
+            )
         lines = [f"{family.name} did not answer /health within {seconds} s"]
         lines += self._errors[-1:]
         if self._seen:
@@ -222,7 +224,7 @@ def stopping(holder: Lease | None) -> bool:
     return holder is not None and holder.purpose != WAKING
 
 
-def look(context: Context, family: Family) -> Inspected | None:
+def look(context: Context, family: Family) -> ContainerDetails | None:
     """Return a family's container, None where there is none. Raises NotProvisionedError for a stranger's."""
     try:
         seen = context.engine.inspect(naming.container_name(family.id))
@@ -233,7 +235,7 @@ def look(context: Context, family: Family) -> Inspected | None:
     return seen
 
 
-def url_of(context: Context, seen: Inspected) -> str | None:
+def url_of(context: Context, seen: ContainerDetails) -> str | None:
     """Return where an agent's API is published."""
     return f"http://{context.settings.url_host}:{seen.port}" if seen.port else None
 

@@ -36,7 +36,7 @@ class TimedOutError(WakeError):
     code = "timed_out"
 
 
-class NoTurnError(TimedOutError):
+class NoBootSlotError(TimedOutError):
     """Others were booting all the while: as many as may at a time."""
 
     code = "no_turn"

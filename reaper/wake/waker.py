@@ -8,7 +8,7 @@ from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
 from reaper.wake.background import Background
-from reaper.wake.operation import Attempt
+from reaper.wake.operation import WakeOperation
 from reaper.wake.runtime import Runtime, WakeError
 
 log = logging.getLogger("reaper")
@@ -32,7 +32,7 @@ class Waker:
         Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError where the daemon does not answer.
         """
         with self.counting():
-            attempt = Attempt(self._context, family, signal, reason)
+            attempt = WakeOperation(self._context, family, signal, reason)
             try:
                 attempt.note()
                 return attempt.wait()
@@ -45,7 +45,7 @@ class Waker:
         try:
             yield
         except WakeError as error:
-            self._context.meters.failed_wakes.labels(error.code).inc()
+            self._context.metrics.failed_wakes.labels(error.code).inc()
             raise
 
     def ensure_later(

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from fleet import naming
-from fleet.host import Host, Seen
+from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
 from fleet.settings import Llm, Settings
 
@@ -34,18 +34,18 @@ def make_settings(**values: Any) -> Settings:
     )
 
 
-def make_seen(family: Family, state: str = "running", **values: Any) -> Seen:
+def make_seen(family: Family, state: str = "running", **values: Any) -> ContainerSummary:
     """Return a container of this stack as a host lists it."""
     labels = naming.family_labels(STACK, family.name, family.id)
     labels[naming.LABEL_START] = values.pop("start", naming.AWAKE)
     labels.update(values.pop("labels", {}))
-    return Seen(
+    return ContainerSummary(
         id=values.pop("id", "c" * 64), name=naming.container_name(family.id), state=state, labels=labels, **values
     )
 
 
-def make_host(*seen: Seen, volumes_of: tuple[UUID, ...] = ()) -> Host:
+def make_host(*seen: ContainerSummary, volumes_of: tuple[UUID, ...] = ()) -> Inventory:
     """Return a host with these containers, and volumes of these families beside the containers' own."""
     volumes = {f"{each.name}-data": dict(each.labels) for each in seen}
     volumes.update({naming.volume_name(family_id): {} for family_id in volumes_of})
-    return Host({each.name: each for each in seen}, volumes)
+    return Inventory({each.name: each for each in seen}, volumes)

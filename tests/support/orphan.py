@@ -9,7 +9,7 @@ import docker
 from docker.errors import NotFound
 from docker.models.containers import Container
 
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from reaper.engine import DockerEngine
 
 DRAINS = "trap 'exit 0' TERM; sleep 600 & wait"
@@ -45,6 +45,6 @@ class OnlyThese(DockerEngine):
         """See only these containers."""
         self._names = names
 
-    def list(self) -> dict[str, Seen]:
+    def list(self) -> dict[str, ContainerSummary]:
         """List them."""
         return {name: seen for name, seen in super().list().items() if name in self._names}

@@ -11,12 +11,12 @@ import yaml
 
 from fleet import naming
 from fleet.errors import FleetError  # noqa: TC001 - raised as values, too
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.host.cron import CronReading
 from reaper.clock import Clock
 from reaper.context import Context
-from reaper.engine import GoneError, Inspected
+from reaper.engine import ContainerDetails, GoneError
 from reaper.registry import Families
 from reaper.settings import ReaperSettings
 from reaper.store import Store
@@ -106,21 +106,23 @@ class FakeEngine:
             raise GoneError(f"{of}: there is no such container")
         return box
 
-    def list(self) -> dict[str, Seen]:
+    def list(self) -> dict[str, ContainerSummary]:
         """Answer like Docker's listing."""
         self.calls.append(("list", ""))
         if "list" in self.fail:
             raise self.fail["list"]
         return {
-            name: Seen(box.id, name, box.state, dict(box.labels), box.status, box.port)
+            name: ContainerSummary(box.id, name, box.state, dict(box.labels), box.status, box.port)
             for name, box in self.boxes.items()
         }
 
-    def inspect(self, name_or_id: str) -> Inspected:
+    def inspect(self, name_or_id: str) -> ContainerDetails:
         """Answer like Docker's inspect."""
         box = self._called("inspect", name_or_id)
         healthy = box.healthy and box.state == "running"
-        return Inspected(box.id, box.name, box.state, dict(box.labels), healthy, box.created, box.started, box.port)
+        return ContainerDetails(
+            box.id, box.name, box.state, dict(box.labels), healthy, box.created, box.started, box.port
+        )
 
     def activity(self, container_id: str) -> Activity:
         """Answer what the agent was told to be doing."""

@@ -87,7 +87,7 @@ class Recording:
             "Mounts": [{"Type": "volume", "Name": f"{name}-data", "Destination": "/opt/data", "RW": True}],
         }
 
-    def inspected(self, name_or_id: str) -> dict[str, Any] | None:
+    def container_details(self, name_or_id: str) -> dict[str, Any] | None:
         """Return the answer to an inspect, None where there is no such container."""
         family_id = self._family(name_or_id)
         if family_id is None:
@@ -134,7 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == "/containers/json":
             self._answer(HTTPStatus.OK, recording.listed())
         elif found:
-            told = recording.inspected(found[1])
+            told = recording.container_details(found[1])
             self._answer(HTTPStatus.OK if told else HTTPStatus.NOT_FOUND, told or {"message": "No such container"})
         else:
             self._answer(HTTPStatus.NOT_FOUND, {"message": "No such file"})

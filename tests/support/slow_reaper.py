@@ -12,7 +12,7 @@ import time
 from unittest.mock import patch
 from uuid import UUID
 
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper import cli
 from reaper.context import Context
@@ -23,13 +23,13 @@ from reaper.sweep.stop import Stopped, stop_family
 _FIRST: dict[UUID, Reading] = {}
 
 
-def _slowly(context: Context, family: Family, seen: Seen) -> tuple[Stopped, Reading | None]:
+def _slowly(context: Context, family: Family, seen: ContainerSummary) -> tuple[Stopped, Reading | None]:
     os.write(1, f"{family.name}\n".encode())  # a test reads along; threads that print share lines
     time.sleep(float(sys.argv[1]))
     return stop_family(context, family, seen)
 
 
-def _remembered(context: Context, family: Family, seen: Seen, grace_since: float) -> Reading:
+def _remembered(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> Reading:
     _FIRST[family.id] = read_candidate(context, family, seen, grace_since)
     return _FIRST[family.id]
 

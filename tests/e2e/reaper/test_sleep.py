@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fleet import naming
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from reaper.policy.rules import Limits
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
@@ -147,7 +147,10 @@ def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
     awake.beside.has_watched()
     context = awake.beside.context()
     family = context.families.current().get("ash")
-    assert stop.stop_family(context, family, Seen("0" * 64, awake.resource("ash"), "running"))[0] is Stopped.REPLACED
+    assert (
+        stop.stop_family(context, family, ContainerSummary("0" * 64, awake.resource("ash"), "running"))[0]
+        is Stopped.REPLACED
+    )
     assert awake.state("ash") == "running"
 
 

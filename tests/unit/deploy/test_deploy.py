@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from reaper.metrics import Meters
+from reaper.metrics import Metrics
 from reaper.settings import load_settings
 from tests.support.machine import ROOT
 
@@ -38,24 +38,24 @@ def rules() -> list[dict[str, Any]]:
     return [rule for group in groups for rule in group["rules"]]
 
 
-def series(meters: Meters) -> set[str]:
+def series(metrics: Metrics) -> set[str]:
     """Return the names of all series that the reaper can write, whether it has yet or not."""
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
-    return {f"{kind.name}{end}" for kind in meters.registry.collect() for end in suffixes.get(kind.type, ("",))}
+    return {f"{kind.name}{end}" for kind in metrics.registry.collect() for end in suffixes.get(kind.type, ("",))}
 
 
 def test_alerts_ask_for_series_that_there_are() -> None:
     """Each name in a rule is one that the reaper writes, and a failed wake counts from 0, so that the first is seen."""
-    meters = Meters()
+    metrics = Metrics()
     for rule in rules():
         names = set(re.findall(r"\bhermes_reaper_\w+", rule["expr"]))
         assert names, rule["alert"]
-        assert names <= series(meters), rule["alert"]
+        assert names <= series(metrics), rule["alert"]
         assert rule["labels"]["severity"] in {"page", "ticket"}
         assert rule["annotations"]["summary"]
     picked = re.findall(r'(hermes_reaper_\w+\{\w+="\w+"\})', " ".join(rule["expr"] for rule in rules()))
     assert picked
-    assert all(f"{each} 0.0" in meters.text().decode() for each in picked)
+    assert all(f"{each} 0.0" in metrics.text().decode() for each in picked)
 
 
 # What makes each alert fire, beside a reaper of ten families that is well: series and their values, minute by minute.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleet.redaction import mask_key_like
+from fleet.redaction import redact_key_like
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ from fleet.redaction import mask_key_like
 )
 def test_what_looks_like_a_key_is_masked(line: str, shown: str) -> None:
     """Each shape, whatever stands before it; the words beside it stay."""
-    assert mask_key_like(f"2026-11-21 07:11:34 ERROR x: {line}") == f"2026-11-21 07:11:34 ERROR x: {shown}"
+    assert redact_key_like(f"2026-11-21 07:11:34 ERROR x: {line}") == f"2026-11-21 07:11:34 ERROR x: {shown}"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_looks_like_a_key_is_masked(line: str, shown: str) -> None:
 )
 def test_ordinary_lines_stay_readable(line: str) -> None:
     """Whoever reads why an agent did not start reads what it said."""
-    assert mask_key_like(line) == line
+    assert redact_key_like(line) == line
 
 
 @pytest.mark.parametrize(
@@ -76,4 +76,4 @@ def test_ordinary_lines_stay_readable(line: str) -> None:
 )
 def test_no_log_is_too_long_to_be_masked(piece: str) -> None:
     """An agent may write what it likes: the time that it takes grows with the text and no faster."""
-    assert mask_key_like(piece * (300_000 // len(piece)))
+    assert redact_key_like(piece * (300_000 // len(piece)))

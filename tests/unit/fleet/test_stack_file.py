@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fleet.redaction import MASK
+from fleet.redaction import REDACTED
 from fleet.settings import Settings
 from fleet.stack_file import read_settings
 
@@ -42,4 +42,7 @@ def test_a_number_and_a_switch_stay_what_they_are(tmp_path: Path) -> None:
 
 def test_a_name_that_is_no_text_in_yaml_is_read_as_one(tmp_path: Path) -> None:
     """JSON has names of texts only, and a secret under another is hidden all the same."""
-    assert read(tmp_path, "env: {yes: planted, MAPS_API_KEY: planted}").env == {"True": MASK, "MAPS_API_KEY": MASK}
+    assert read(tmp_path, "env: {yes: planted, MAPS_API_KEY: planted}").env == {
+        "True": REDACTED,
+        "MAPS_API_KEY": REDACTED,
+    }

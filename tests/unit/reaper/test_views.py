@@ -12,7 +12,7 @@ from reaper import views
 from reaper.http import status_page
 from reaper.registry import Families
 from reaper.store import Entry
-from reaper.views import View
+from reaper.views import FamilyStatus
 from tests.support.fleet import family
 from tests.support.reaper import ReaperUnderTest, make_reaper, write_registry
 
@@ -73,7 +73,7 @@ def test_the_page_shows_two_hundred_families_escaped() -> None:
     """Everyone is on it once, whatever they are called, and nothing on it runs."""
     evil = "<script>alert('x')</script> & \"co\""
     found = [
-        View(
+        FamilyStatus(
             f"f{at}",
             evil,
             str(at),
@@ -104,7 +104,7 @@ def test_the_page_shows_two_hundred_families_escaped() -> None:
 def test_a_strip_is_known_from_when_the_state_is() -> None:
     """A family that has been awake for days has no line of the last day to show, and is awake in all of it."""
     day = 86400.0
-    steady = View("ash", "Ash", "1", "awake", 2 * day, None, "", None, 1536, None, "never", "it never sleeps")
+    steady = FamilyStatus("ash", "Ash", "1", "awake", 2 * day, None, "", None, 1536, None, "never", "it never sleeps")
     late = replace(steady, name="birch", id="2", state="asleep", since=10.75 * day, memory=1000)
     text = status_page.render_views([steady, late], {}, now=11 * day, stack="s", problem=None)
     assert "awake for 24 of the 24 hours known" in text

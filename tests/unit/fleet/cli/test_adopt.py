@@ -12,7 +12,7 @@ from requests.exceptions import ReadTimeout
 from fleet import adopt, naming
 from fleet.adopt import Candidate
 from fleet.errors import FleetError
-from fleet.host import Host, Seen
+from fleet.host import ContainerSummary, Inventory
 from tests.support.families import make_family, make_host, make_seen
 
 
@@ -52,7 +52,9 @@ def client_of(api: Api) -> docker.DockerClient:
 def found() -> list[Candidate]:
     """Return containers of three families to take over."""
     families = [make_family(name) for name in ("ash", "birch", "cedar")]
-    return [Candidate(each, Seen(each.id.hex, naming.container_name(each.id), "running")) for each in families]
+    return [
+        Candidate(each, ContainerSummary(each.id.hex, naming.container_name(each.id), "running")) for each in families
+    ]
 
 
 ERRORS = [
@@ -65,8 +67,8 @@ ERRORS = [
 def test_only_unlabelled_containers_of_the_registry_are_candidates() -> None:
     """Those of any stack, and those of nobody in the registry, are left alone."""
     ours, by_hand, unknown = make_family("ash"), make_family("birch"), make_family("cedar")
-    plain = [Seen(each.name, naming.container_name(each.id), "running") for each in (by_hand, unknown)]
-    host: Host = make_host(make_seen(ours), *plain)
+    plain = [ContainerSummary(each.name, naming.container_name(each.id), "running") for each in (by_hand, unknown)]
+    host: Inventory = make_host(make_seen(ours), *plain)
     assert [each.family.name for each in adopt.candidates([ours, by_hand], host)] == ["birch"]
 
 

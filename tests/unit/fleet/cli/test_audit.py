@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from fleet import naming
 from fleet.audit import Declared, Finding, Live, audit, read_declared, read_live
-from fleet.host import Host, Seen
+from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
 from tests.support.families import STACK, make_family, make_host, make_seen
 from tests.support.previews import digest, family_steps
@@ -47,7 +47,7 @@ def test_strangers_orphans_and_undeclared_are_told_apart() -> None:
     declared, live = healthy(make_family("ash"))
     stranger, gone, other = make_family("stranger"), make_family("gone"), make_family("other")
     unlabelled = replace(make_seen(stranger), labels={})
-    orphan = Seen("1", "hermes-user-usr_1", "running")
+    orphan = ContainerSummary("1", "hermes-user-usr_1", "running")
     others = make_seen(other, labels={naming.LABEL_STACK: "another"})
     seen = {each.name: each for each in (unlabelled, orphan, make_seen(gone), others)}
     host = replace(live.host, containers={**live.host.containers, **seen})
@@ -67,13 +67,13 @@ def test_a_volume_that_docker_made_in_place_of_a_lost_one_is_found() -> None:
     assert kinds(declared, younger) == [("volume-lost", "ash")]
     older = replace(live, volumes_made={volume: MADE - timedelta(days=9)})
     assert kinds(declared, older) == []
-    assert kinds(declared, replace(live, host=Host(live.host.containers, {}))) == [("volume-lost", "ash")]
+    assert kinds(declared, replace(live, host=Inventory(live.host.containers, {}))) == [("volume-lost", "ash")]
 
 
 def test_a_volume_that_has_lost_its_labels_is_another_one() -> None:
     """Docker makes one without labels; a volume that was taken over never had any."""
     declared, live = healthy(make_family("ash"))
-    bare = replace(live, host=Host(live.host.containers, {volume: {} for volume in live.host.volumes}))
+    bare = replace(live, host=Inventory(live.host.containers, {volume: {} for volume in live.host.volumes}))
     assert kinds(declared, bare) == []
     made_with = {name: replace(family, volume_labelled=True) for name, family in declared.items()}
     assert kinds(made_with, bare) == [("volume-lost", "ash")]
@@ -96,7 +96,7 @@ def test_a_volume_without_a_family_is_found() -> None:
     declared, live = healthy(make_family("ash"))
     gone = make_family("gone")
     volumes = {**live.host.volumes, naming.volume_name(gone.id): {}, "hermes-user-usr_1-data": {}}
-    found = kinds(declared, replace(live, host=Host(live.host.containers, volumes)))
+    found = kinds(declared, replace(live, host=Inventory(live.host.containers, volumes)))
     assert found == [("volume-without-family", naming.volume_name(gone.id))]
 
 
@@ -114,8 +114,8 @@ def test_declared_and_live_are_read_from_what_pulumi_and_docker_say() -> None:
         {"Name": "x", "CreatedAt": None},
     ]
     containers = [{"Names": [f"/{name}"], "ImageID": "sha256:aa"}]
-    live = read_live(Host(), containers, volumes, api_version="1.42")
-    assert read_live(Host(), [], volumes, api_version="1.41").volumes_made == {}, "Docker 20.10 tells no creation"
+    live = read_live(Inventory(), containers, volumes, api_version="1.42")
+    assert read_live(Inventory(), [], volumes, api_version="1.41").volumes_made == {}, "Docker 20.10 tells no creation"
     assert live.image_ids == {name: "sha256:aa"}
     assert abs(live.volumes_made[f"{name}-data"] - family.volume_made) < timedelta(seconds=2)
 

@@ -13,9 +13,9 @@ import pytest
 
 from fleet.cli import registry_path
 from fleet.cli.main import COMMANDS, main
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.keys import api_key_for
-from fleet.redaction import MASK
+from fleet.redaction import REDACTED
 from fleet.registry import load_registry
 from tests.support.registry import family_id, write_registry
 
@@ -144,10 +144,10 @@ def test_render_reads_the_stacks_file_and_shows_no_secret(project: Path, capsys:
     assert (code, err) == (0, "")
     assert "default: some/model" in out
     assert "_config_version: 24" in out
-    assert f'MAPS_API_KEY="{MASK}"' in out
-    assert f'OPENROUTER_API_KEY="{MASK}"' in out
-    assert f"API_SERVER_KEY={MASK}" in out
-    assert api_key_for(MASK * 4, family_id(0)) not in out
+    assert f'MAPS_API_KEY="{REDACTED}"' in out
+    assert f'OPENROUTER_API_KEY="{REDACTED}"' in out
+    assert f"API_SERVER_KEY={REDACTED}" in out
+    assert api_key_for(REDACTED * 4, family_id(0)) not in out
     assert "cipher" not in out
 
 
@@ -205,7 +205,7 @@ def test_commands_work_on_the_registry_of_the_stack(
 ) -> None:
     """It is the one that `up` declares; nobody has to name it."""
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
-    monkeypatch.setattr("fleet.host.observe", lambda _: Host())
+    monkeypatch.setattr("fleet.host.list_fleet", lambda _: Inventory())
     code, out, _ = run(capsys, *words)
     assert code == 0
     assert said in out

@@ -13,7 +13,7 @@ from requests.exceptions import ReadTimeout
 from fleet import naming
 from fleet.cli.purge import run
 from fleet.errors import FleetError
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.purge import purge, volume_to_purge
 from fleet.registry import Family, Registry
 from fleet.stack_file import registry_of, stack_path
@@ -23,18 +23,18 @@ from tests.support.reaper import write_registry
 FILE = Path("families.yaml")
 
 
-def left(*families: Family) -> Host:
+def left(*families: Family) -> Inventory:
     """Return a host with volumes of families, each under the name that it was created with, and no container."""
     labels = {naming.volume_name(each.id): naming.family_labels(STACK, each.name, each.id) for each in families}
-    return Host({}, labels)
+    return Inventory({}, labels)
 
 
-def chosen(host: Host, word: str, *declared: Family) -> str:
+def chosen(host: Inventory, word: str, *declared: Family) -> str:
     """Return the volume that is picked for a word while these families are declared."""
     return volume_to_purge(Registry(declared, FILE), host, STACK, word)
 
 
-def refusal(host: Host, word: str, *declared: Family) -> str:
+def refusal(host: Inventory, word: str, *declared: Family) -> str:
     """Return why nothing is deleted."""
     with pytest.raises(FleetError) as caught:
         chosen(host, word, *declared)
@@ -143,7 +143,7 @@ def test_purge_asks_the_registry_of_the_stack(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("fleet.cli.ROOT", tmp_path)
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
-    monkeypatch.setattr("fleet.host.observe", lambda _: Host({}, volumes))
+    monkeypatch.setattr("fleet.host.list_fleet", lambda _: Inventory({}, volumes))
     monkeypatch.setattr("fleet.purge.purge", lambda *_: pytest.fail("deleted"))
     arguments = argparse.Namespace(family="nguyen", yes="nguyen", registry=None, stack="acme/prod")
     with pytest.raises(FleetError, match=r"still in .*families\.prod\.yaml"):

@@ -3,7 +3,7 @@
 import json
 
 from fleet.container.files import render_all
-from fleet.container.inputs import visible_inputs
+from fleet.container.inputs import component_inputs
 from tests.support.families import make_family, make_settings
 
 PLANTED = "sk-PLANTED/visible+key"
@@ -15,7 +15,7 @@ def test_a_preview_sees_what_a_container_depends_on_and_no_secret() -> None:
     shown = []
     for key in (PLANTED, f"{PLANTED}-2"):
         settings = make_settings(llm_api_key=key)
-        shown.append(visible_inputs(family, settings, render_all([family], settings)[family.id]))
+        shown.append(component_inputs(family, settings, render_all([family], settings)[family.id]))
     first, second = shown
     assert first["gateway"] == {"dashboard": True, "supervise": True}
     assert (first["family"], first["env"], first["state"]) == ("ash", {"GREETING": "hello"}, "active")

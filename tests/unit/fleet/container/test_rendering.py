@@ -145,7 +145,7 @@ def test_a_secret_that_a_family_repeats_is_masked_in_previews() -> None:
     """Somebody may have copied a key into the family's own config."""
     family = make_family("smith", config={"mcp_servers": {"x": {"token": "sk-unit-test-key"}}})
     assert "sk-unit-test-key" in rendering.render_config(family, make_settings())
-    shown = render_all([family], make_settings())[family.id].masked_config
+    shown = render_all([family], make_settings())[family.id].redacted_config
     assert "sk-unit-test-key" not in shown
     assert "token: [secret]" in shown
 

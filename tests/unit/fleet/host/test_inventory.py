@@ -9,7 +9,7 @@ from docker.errors import APIError, DockerException, NotFound
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import connect, environment, observe
+from fleet.host import connect, environment, list_fleet
 from tests.support.families import STACK, make_family
 
 
@@ -42,7 +42,7 @@ def entry(name: str, **values: Any) -> dict[str, Any]:
 def test_two_calls_whatever_the_size() -> None:
     """The host is asked once for containers and once for volumes."""
     listing = Listing([entry(f"hermes-user-{at:032x}") for at in range(500)], None)
-    assert len(observe(listing).containers) == 500
+    assert len(list_fleet(listing).containers) == 500
     assert listing.calls == 2
 
 
@@ -58,7 +58,7 @@ def test_ours_takes_name_and_labels_together() -> None:
         ],
         None,
     )
-    host = observe(listing)
+    host = list_fleet(listing)
     assert list(host.ours(STACK)) == [family.id]
     assert host.ours("another") == {}
     assert host.container(other.id) is not None
@@ -66,21 +66,21 @@ def test_ours_takes_name_and_labels_together() -> None:
 
 def test_names_that_only_contain_the_prefix_are_not_the_fleets() -> None:
     """Docker's name filter matches anywhere in a name."""
-    assert observe(Listing([entry("my-hermes-user-1")], None)).containers == {}
+    assert list_fleet(Listing([entry("my-hermes-user-1")], None)).containers == {}
 
 
 def test_the_api_port_is_found() -> None:
     """The published port of the agent's API is read from the listing, other ports are not."""
     ports = [{"PrivatePort": 9119, "PublicPort": 1}, {"PrivatePort": 8642, "PublicPort": 32768, "IP": "127.0.0.1"}]
     listing = Listing([entry("hermes-user-x", Ports=ports), entry("hermes-user-y")], None)
-    host = observe(listing)
+    host = list_fleet(listing)
     assert host.containers["hermes-user-x"].port == 32768
     assert host.containers["hermes-user-y"].port is None
 
 
 def test_linked_names_do_not_confuse() -> None:
     """Legacy links add names such as `/other/alias`; the container's own name counts."""
-    host = observe(Listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
+    host = list_fleet(Listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
     assert list(host.containers) == ["hermes-user-x"]
 
 
@@ -92,9 +92,9 @@ def test_a_daemon_that_does_not_answer_is_a_clear_message() -> None:
             raise DockerException(self.listed)
 
     with pytest.raises(FleetError, match=r"no daemon answers.*make docker"):
-        observe(Broken("connection refused", None))  # type: ignore[arg-type]
+        list_fleet(Broken("connection refused", None))  # type: ignore[arg-type]
     with pytest.raises(FleetError, match=r"permission denied.*usermod -aG docker"):
-        observe(Broken("PermissionError(13, 'Permission denied')", None))  # type: ignore[arg-type]
+        list_fleet(Broken("PermissionError(13, 'Permission denied')", None))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("docker_host", ["tcp://[::1", "tcp://x:y", "tcp://127.0.0.1:99999", "tcp://h:1:2"])

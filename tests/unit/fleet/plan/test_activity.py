@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet import naming
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.host.activity import Activity, nothing_read
 from fleet.plan.activity import describe, with_live_state
 from fleet.plan.markdown import markdown
@@ -49,12 +49,12 @@ def test_the_comment_names_who_would_be_stopped_at_work() -> None:
 def test_a_host_that_has_none_of_the_fleet_is_perhaps_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the daemon of a CI runner: the plan would count everyone as gone. A first `up` has nobody yet."""
     client: Any = SimpleNamespace(api=None)
-    monkeypatch.setattr("fleet.plan.activity.observe", lambda _: Host())
+    monkeypatch.setattr("fleet.plan.activity.list_fleet", lambda _: Inventory())
     rolled = read_plan(digest(family_steps("ash", "roll", new={"credentials": "f" * 16})), stack="prod")
     (note,) = with_live_state(rolled, client).notes
     assert "no container of stack prod, which has 1 families" in note
     assert "DOCKER_HOST" in note
     assert with_live_state(read_plan(digest(family_steps("ash", "create")), stack="prod"), client).notes == ()
     seen = make_seen(make_family("birch"), labels={naming.LABEL_STACK: "prod"})
-    monkeypatch.setattr("fleet.plan.activity.observe", lambda _: make_host(seen))
+    monkeypatch.setattr("fleet.plan.activity.list_fleet", lambda _: make_host(seen))
     assert with_live_state(rolled, client).notes == ()

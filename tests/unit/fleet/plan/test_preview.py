@@ -21,7 +21,7 @@ def test_the_socket_answers_the_ping_and_nothing_else(monkeypatch: pytest.Monkey
         with pytest.raises(APIError):
             client.api.containers()
         with pytest.raises(FleetError):
-            host.observe(client.api)
+            host.list_fleet(client.api)
         client.close()
         raw = docker.APIClient(base_url=address, version="1.41")
         answer = raw.get(f"{raw.base_url}/v1.41/_ping", timeout=5)

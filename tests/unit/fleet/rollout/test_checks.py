@@ -7,7 +7,7 @@ import pytest
 
 from fleet import naming
 from fleet.errors import FleetError
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.rollout.checks import notices, refuse
 from tests.support.families import STACK, make_family, make_host, make_seen, make_settings
 
@@ -26,7 +26,7 @@ def test_our_own_containers_are_no_reason_to_refuse() -> None:
 def test_a_stranger_on_a_familys_name_is_named_with_the_way_out() -> None:
     """Every stranger is listed; adopt is offered for unlabelled ones, not for another stack's."""
     plain, foreign = make_family("a"), make_family("b")
-    unlabelled = Seen("1", naming.container_name(plain.id), "running")
+    unlabelled = ContainerSummary("1", naming.container_name(plain.id), "running")
     host = make_host(unlabelled, make_seen(foreign, labels={naming.LABEL_STACK: "other"}))
     with pytest.raises(FleetError) as caught:
         refuse([plain, foreign], host, make_settings(), nothing)
@@ -89,8 +89,8 @@ def test_a_volume_without_our_labels_is_taken_over_with_a_notice() -> None:
 def test_strangers_beside_the_fleet_are_reported_not_touched() -> None:
     """Orphans and foreign containers with our prefix are said, one line for each kind; our own removed ones are not."""
     removed, elsewhere = make_family("gone"), make_family("other")
-    orphans = [Seen(str(at), f"hermes-user-usr_{at}", "running") for at in range(5)]
-    foreign = Seen("9", f"hermes-user-{uuid4().hex}", "running")
+    orphans = [ContainerSummary(str(at), f"hermes-user-usr_{at}", "running") for at in range(5)]
+    foreign = ContainerSummary("9", f"hermes-user-{uuid4().hex}", "running")
     neighbour = make_seen(elsewhere, labels={naming.LABEL_STACK: "other"})
     host = replace(make_host(make_seen(removed), *orphans, foreign, neighbour), volumes={})
     said = notices([], host, STACK)
@@ -105,7 +105,7 @@ def test_more_processors_than_the_host_has_are_refused_before_anything_is_delete
     families = [make_family(name, resources={"cpus": cpus}) for name, cpus in (("a", 2), ("b", 2.5), ("c", 4))]
     for enough in (4, None):
         refuse(families, replace(make_host(), processors=enough), make_settings(), nothing)
-    stranger = Seen("1", naming.container_name(families[0].id), "running")
+    stranger = ContainerSummary("1", naming.container_name(families[0].id), "running")
     with pytest.raises(FleetError) as caught:
         refuse(families, replace(make_host(stranger), processors=2), make_settings(), nothing)
     assert [problem.where.partition(":")[0] for problem in caught.value.problems] == ["a", "b", "c"]

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from docker.errors import APIError
 
-from fleet.redaction import Mask
+from fleet.redaction import Redaction
 from fleet.rollout.failure import gate_report
 
 
@@ -26,7 +26,7 @@ def test_what_an_agent_wrote_cannot_command_a_terminal_or_a_ci_system() -> None:
     """Control and invisible characters are taken out, and no line of it begins with `::`; the rest can be read."""
     hostile = "\x1b[2J\x1b]0;owned\x07"
     log = f"{hostile}first\n::error::second\n  ::add-mask::a\rb\nsk-\u200bthird\n".encode()
-    report = gate_report(client(log, f"bad\n::set-output::{hostile}", hostile), "c", "smith", Mask([]))
+    report = gate_report(client(log, f"bad\n::set-output::{hostile}", hostile), "c", "smith", Redaction([]))
     assert all(character.isprintable() for character in report.replace("\n", ""))
     assert not any(line.strip().startswith("::") for line in report.splitlines())
     assert "  | ::error::second" in report.splitlines()
@@ -35,7 +35,9 @@ def test_what_an_agent_wrote_cannot_command_a_terminal_or_a_ci_system() -> None:
 
 def test_secrets_are_masked_in_all_of_it() -> None:
     """Log, health answer and error may each repeat a secret."""
-    report = gate_report(client(b"key=sk-planted\n", "sk-planted", "sk-planted"), "c", "smith", Mask(["sk-planted"]))
+    report = gate_report(
+        client(b"key=sk-planted\n", "sk-planted", "sk-planted"), "c", "smith", Redaction(["sk-planted"])
+    )
     assert "sk-planted" not in report
     assert report.count("[secret]") == 3
 
@@ -47,7 +49,7 @@ def test_a_daemon_that_fails_meanwhile_hides_no_failure() -> None:
         raise APIError("the daemon is going away")
 
     broken: Any = SimpleNamespace(containers=SimpleNamespace(get=fail))
-    report = gate_report(broken, "c", "smith", Mask([]))
+    report = gate_report(broken, "c", "smith", Redaction([]))
     assert "family smith (c) did not pass its gate" in report
     assert "the daemon is going away" in report
 
@@ -55,4 +57,4 @@ def test_a_daemon_that_fails_meanwhile_hides_no_failure() -> None:
 @pytest.mark.parametrize("log", [b"", b"\xff\xfe half a character \xe2\x82\n"])
 def test_any_log_can_be_told(log: bytes) -> None:
     """An empty one, and one that is no text."""
-    assert "log lines:" in gate_report(client(log), "c", "smith", Mask([]))
+    assert "log lines:" in gate_report(client(log), "c", "smith", Redaction([]))

@@ -9,10 +9,10 @@ import pytest
 from fleet import naming
 from fleet.container.inputs import credentials_of
 from fleet.errors import FleetError
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.registry import Family
 from fleet.rollout import key_check
-from fleet.rollout.prepare import Speech, make_ready, read_families
+from fleet.rollout.prepare import Reporter, make_ready, read_families
 from fleet.rollout.waves import Placement, WavePlan
 from fleet.settings import Rollout
 from tests.support.families import make_family, make_host, make_seen, make_settings
@@ -24,7 +24,7 @@ def read(folder: Path, plugins: Path, docker_host: str = "", *, preview: bool = 
     """Load a registry of one family beside a plugins directory, and return the warnings."""
     settings = make_settings(registry=write_registry(folder, [family("smith")]), plugins_dir=str(plugins))
     warned: list[str] = []
-    registry = read_families(settings, docker_host, preview=preview, speech=Speech(warned.append, warned.append))
+    registry = read_families(settings, docker_host, preview=preview, reporter=Reporter(warned.append, warned.append))
     assert [each.name for each in registry.families] == ["smith"]
     return warned
 
@@ -89,11 +89,11 @@ class Rolled:
         self.asked.append(key)
         return key_check.Preflight(self.verdict, "answered")
 
-    def make_ready(self, seen: Host, family: Family, **values: Any) -> None:
+    def make_ready(self, seen: Inventory, family: Family, **values: Any) -> None:
         """Prepare the roll of a family."""
         plan = WavePlan(((Placement(family, start=True),),), ())
         client: Any = SimpleNamespace(images=SimpleNamespace(get=lambda _: None))
-        make_ready(client, plan, make_settings(**values), seen, Speech(self.said.append, self.said.append))
+        make_ready(client, plan, make_settings(**values), seen, Reporter(self.said.append, self.said.append))
 
 
 def test_a_new_key_that_is_refused_stops_the_roll(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fleet.host import Host
+from fleet.host import Inventory
 from fleet.rollout.waves import WavePlan, place, plan_waves
 from fleet.settings import Rollout
 from tests.support.families import make_family, make_host, make_seen, make_settings
@@ -69,7 +69,7 @@ def test_a_suspended_family_is_never_started_and_stopped_if_it_runs() -> None:
 def test_without_a_host_everyone_counts_as_awake_and_nothing_is_created_again() -> None:
     """A preview without a daemon shows the longest roll, and no change that is only a guess."""
     families = [make_family("a"), make_family("b", state="suspended")]
-    plan = plan_waves(families, Host(read=False), make_settings())
+    plan = plan_waves(families, Inventory(read=False), make_settings())
     assert names(plan) == ([["a"]], ["b"])
     assert not any(p.recreate for p in plan.placements)
 

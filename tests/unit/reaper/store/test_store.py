@@ -138,10 +138,10 @@ def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, path: Path, m
             store.acquire(FAMILY, "stop", 60)
         blocker.execute("COMMIT")
     assert store.row(FAMILY).heartbeat == 5.0
-    assert store.take_trouble()
+    assert store.pop_error()
     store.note(FAMILY, text="y")
     assert Store(path).row(FAMILY) == Row(heartbeat=5.0, text="y")
-    assert store.take_trouble() is None
+    assert store.pop_error() is None
 
 
 def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
@@ -217,4 +217,4 @@ def test_wrong_names_are_mistakes(store: Store) -> None:
     with pytest.raises(ValueError, match="not a signal"):
         store.mark(FAMILY, "human", 1.0)
     store.note(FAMILY, text="x")
-    assert store.take_trouble() is None
+    assert store.pop_error() is None

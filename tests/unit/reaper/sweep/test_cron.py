@@ -85,7 +85,7 @@ def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(reaper
     assert reaper.engine.did("start") == []
     ash = reaper.context.families.current().get("ash")
     assert "start_failed" not in {entry.action for entry in store.ledger(ash.id, 0.0)}
-    assert b'failed_wakes_total{error="timed_out"} 0.0' in reaper.context.meters.text()
+    assert b'failed_wakes_total{error="timed_out"} 0.0' in reaper.context.metrics.text()
     for slot in slots:
         assert slot
         store.release(slot)
@@ -160,7 +160,7 @@ def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest,
     found.sweep(resumed=False)
 
     def counted() -> float:
-        return next(iter(reaper.context.meters.cron_unread.collect())).samples[0].value
+        return next(iter(reaper.context.metrics.cron_unread.collect())).samples[0].value
 
     assert counted() == 1
     box.state = "running"

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from fleet.errors import FleetError
-from fleet.host import Seen
+from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.host.cron import CronReading
 from fleet.registry import Family
@@ -103,7 +103,7 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
         box.port, box.next_run = 4000 + at, CronReading()
     stop_family = stop.stop_family
 
-    def later(context: Context, of: Family, seen: Seen) -> tuple[stop.Stopped, Reading | None]:
+    def later(context: Context, of: Family, seen: ContainerSummary) -> tuple[stop.Stopped, Reading | None]:
         for _ in range(3):
             world.happen()
         return stop_family(context, of, seen)

@@ -189,7 +189,7 @@ def test_a_failed_stop_is_no_stop_and_is_tried_again(reaper: ReaperUnderTest) ->
     actions = [entry.action for entry in reaper.context.store.ledger(ash.id, 0.0)]
     assert "stop_failed" in actions
     assert "stop" not in actions
-    assert reaper.context.meters.failed_stops._value.get() >= 2
+    assert reaper.context.metrics.failed_stops._value.get() >= 2
     reaper.engine.fail.clear()
     found.sweep()
     assert reaper.box("ash").state == "exited"

@@ -16,8 +16,15 @@ from reaper.orphans import orphans
 from reaper.store import Store
 from reaper.store.database import StoreError
 from reaper.wake.boot_slot import WAKING
-from reaper.wake.operation import Attempt
-from reaper.wake.runtime import NotProvisionedError, NoTurnError, Runtime, SuspendedError, TimedOutError, UnknownError
+from reaper.wake.operation import WakeOperation
+from reaper.wake.runtime import (
+    NoBootSlotError,
+    NotProvisionedError,
+    Runtime,
+    SuspendedError,
+    TimedOutError,
+    UnknownError,
+)
 from reaper.wake.waker import Waker
 from tests.support.fleet import family
 from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
@@ -46,7 +53,7 @@ def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
 def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> None:
     """As one of very many, perhaps; a family that boots is asked for its health as often as ever."""
     ash = asleep.context.families.current().get("ash")
-    attempts = [Attempt(asleep.context, ash, "touched", "ensure") for _ in range(2)]
+    attempts = [WakeOperation(asleep.context, ash, "touched", "ensure") for _ in range(2)]
     lease = asleep.context.store.acquire(str(ash.id), WAKING, 600)
     assert lease
     assert attempts[0].step() is None
@@ -344,7 +351,7 @@ def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
     assert store.acquire(str(ash.id), "wake", 10_000)
     for number in range(asleep.context.settings.max_boots):
         assert store.acquire(f"boot:{number}", "wake", 10_000)
-    with pytest.raises(NoTurnError, match="others booted all the while"):
+    with pytest.raises(NoBootSlotError, match="others booted all the while"):
         Waker(asleep.context).ensure(ash)
     assert asleep.engine.did("start") == []
     assert [entry.action for entry in store.ledger(ash.id, 0.0, 20)] == []
