@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.providers import find_providers
-from tests.support.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
-from tests.support.pulumi_stack import Provider, find_pulumi, home_for_tests
+from tests.support.pulumi.providers import find_providers
+from tests.support.pulumi.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
+from tests.support.pulumi.pulumi_stack import Provider, find_pulumi, home_for_tests
 
 PROVIDER = next(iter(find_providers()), Provider("official", DEFAULT_HOME))
 # The engine then keeps the state in memory until the update ends; killed before, it knows nothing of what it made.

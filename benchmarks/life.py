@@ -14,7 +14,7 @@ from benchmarks import fleets
 from benchmarks.engine import Measured, Program, progress
 from benchmarks.plan import BARE, MAX_RATIO, OURS
 from fleet import naming
-from tests.support import stub_agent
+from tests.support.fleet import stub_agent
 
 NEW_KEY = "sk-benchmark-0002"
 FIRST, NOOP, REFRESH, ROLL = "first up, all asleep", "no-op up", "refresh", "roll, all asleep"

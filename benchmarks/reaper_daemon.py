@@ -25,9 +25,9 @@ from reaper.health import healthy
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker
-from tests.support import stub_agent
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
-from tests.support.reaper_program import Program, running
+from tests.support.fleet import stub_agent
+from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY
+from tests.support.reaper.reaper_program import Program, running
 
 FAMILIES = 200
 RUNNING = 20

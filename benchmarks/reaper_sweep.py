@@ -17,8 +17,8 @@ from reaper.context import Context, make_context
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
-from tests.support.recorded_docker import Recording, container_id, playing
+from tests.support.docker.recorded_docker import Recording, container_id, playing
+from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -123,6 +123,6 @@ def _begin(context: Context, recording: Recording, families: Sequence[Family], i
             "human": now - (_DAY if at < idle else 60 + at),
             "reason": None if running else "asleep",
         }
-    context.store.note_all(rows)
+    context.store.update_all(rows)
     context.store.set_beat(Beat(now, clock.monotonic(), boot_id(), now - _DAY))
     recording.calls.clear()

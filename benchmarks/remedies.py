@@ -14,7 +14,7 @@ import docker
 from benchmarks import fleets
 from benchmarks.engine import SKIP_CHECKPOINTS, Measured, Program, progress
 from benchmarks.life import NEW_KEY, clean
-from tests.support import stub_agent
+from tests.support.fleet import stub_agent
 
 PARTS = 4
 _NO_BACKUPS = {"PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS": "true"}

@@ -13,7 +13,7 @@ from benchmarks.life import Lived
 from benchmarks.plan import BARE, OURS, Compared
 from benchmarks.remedies import Remedied
 from benchmarks.roll import Rolled
-from tests.support.pulumi_stack import find_pulumi
+from tests.support.pulumi.pulumi_stack import find_pulumi
 
 
 def machine() -> str:

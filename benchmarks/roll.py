@@ -15,8 +15,8 @@ from benchmarks import fleets
 from benchmarks.engine import BenchError, Program
 from benchmarks.life import NEW_KEY, clean
 from fleet import naming
-from tests.support import stub_agent
-from tests.support.docker_events import watched
+from tests.support.docker.docker_events import watched
+from tests.support.fleet import stub_agent
 
 MAX_RATIO = 1.15
 FAMILIES, WAVE_SIZE = 6, 2

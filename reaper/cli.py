@@ -130,7 +130,7 @@ def _touch(context: Context, args: argparse.Namespace) -> int:
     family = _family(context, args.family)
     now = context.clock.now()
     if not args.dry_run:
-        context.store.note(family.id, touched=now)
+        context.store.update(family.id, touched=now)
     state = _state(context, family)
     if state == "awake":
         came_to = f"{'would be' if args.dry_run else 'is'} kept awake for {family.sleep.idle_after} s"

@@ -88,7 +88,7 @@ def _restart(context: Context, wave: int, entry: tuple[Family, ContainerSummary]
             context.store.release(lease)
         ms = round((clock.monotonic() - began) * 1000)
         text = f"restarted by hand, healthy after {ms} ms"
-        context.store.mark(family.id, "woken", clock.now())
+        context.store.record_activity(family.id, "woken", clock.now())
         context.store.append([Entry(clock.now(), family.id, "restart", "restart", text, seen.id)])
     except GoneError:
         return Restarted(family.name, wave, skipped="its container was replaced meanwhile, which restarted it too")

@@ -10,12 +10,13 @@ import hypothesis
 import pytest
 from docker.errors import DockerException
 
-from tests.support import kept_logs, stub_agent
-from tests.support.fleet import FleetUnderTest, family
-from tests.support.grouping import pytest_collection_modifyitems  # noqa: F401 - a hook of pytest's
-from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import Provider, find_pulumi
-from tests.support.reaper import ReaperUnderTest, make_reaper
+from tests.support.docker import kept_logs
+from tests.support.fleet import stub_agent
+from tests.support.fleet.fleet import FleetUnderTest, family
+from tests.support.pulumi.providers import chosen_providers
+from tests.support.pulumi.pulumi_stack import Provider, find_pulumi
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
+from tests.support.setup.grouping import pytest_collection_modifyitems  # noqa: F401 - a hook of pytest's
 
 # CI looks for longer than somebody who waits.
 hypothesis.settings.register_profile("quick", max_examples=40)

@@ -19,10 +19,12 @@ class Heartbeat:
         self._began = context.clock.monotonic()
         self._stopping = False
 
-    def note(self) -> None:
+    def record(self) -> None:
         """Write it down. Never raises, and never waits for Docker."""
         self._context.metrics.heartbeats.inc()
-        self._stopping = stopping(self._context.store.mark(self._family.id, "heartbeat", self._context.clock.now()))
+        self._stopping = stopping(
+            self._context.store.record_activity(self._family.id, "heartbeat", self._context.clock.now())
+        )
 
     def answer(self) -> Runtime:
         """Say how the family is, and wake it in the background if it does not run.

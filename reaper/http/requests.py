@@ -42,7 +42,7 @@ class Requests:
     async def heartbeat(self, family: Family) -> Runtime:
         """Take a heartbeat. Raises what `Heartbeat` does, and FleetError where the daemon takes too long."""
         beat = Heartbeat(self._context, self._waker, family)
-        await _on(self._notes, beat.note)
+        await _on(self._notes, beat.record)
         try:
             return await asyncio.wait_for(_on(self._first_looks, beat.answer), _HEARTBEAT_SECONDS)
         except TimeoutError as error:
@@ -65,7 +65,7 @@ class Requests:
         with self._waker.counting():
             attempt = WakeOperation(self._context, family, "touched", "ensure")
             try:
-                await _on(self._notes, attempt.note)
+                await _on(self._notes, attempt.record)
                 runtime = await _on(self._first_looks, attempt.step)
                 while runtime is None:
                     await asyncio.sleep(attempt.pause())

@@ -81,7 +81,7 @@ class Store:
         """Remember where; the file is opened when it is first needed, and again after a failure."""
         self._clock = clock or Clock()
         self._database = Database(path, self._clock, read_only=read_only)
-        self._held: dict[tuple[UUID, str], float] = {}
+        self._buffered: dict[tuple[UUID, str], float] = {}
 
     def pop_error(self) -> str | None:
         """Return why the store failed since this was last asked, or None."""
@@ -97,7 +97,7 @@ class Store:
         """Return everything that is remembered, by family."""
         found = self._database.read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
         rows = {UUID(values[0]): Row(*values[1:]) for values in found}
-        for (family, name), at in list(self._held.items()):
+        for (family, name), at in list(self._buffered.items()):
             row = rows.get(family, Row())
             known: float | None = getattr(row, name)
             rows[family] = _replaced(row, {name: max(at, known or at)})
@@ -107,14 +107,14 @@ class Store:
         """Return what is remembered of one family."""
         found = self._database.read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
         row = Row(*found[0]) if found else Row()
-        held = {name: at for (of, name), at in list(self._held.items()) if of == family}
+        held = {name: at for (of, name), at in list(self._buffered.items()) if of == family}
         return _replaced(row, {name: max(at, getattr(row, name) or at) for name, at in held.items()})
 
-    def note(self, family: UUID, **values: float | str | None) -> None:
+    def update(self, family: UUID, **values: float | str | None) -> None:
         """Set some of what is remembered of a family."""
         self._write(lambda database: _upsert(database, family, values))
 
-    def note_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
+    def update_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
         """Set some of what is remembered of many families, in one transaction."""
 
         def write(database: sqlite3.Connection) -> None:
@@ -124,7 +124,7 @@ class Store:
         if values:
             self._write(write)
 
-    def mark(self, family: UUID, signal: str, at: float) -> Lease | None:
+    def record_activity(self, family: UUID, signal: str, at: float) -> Lease | None:
         """Write down a sign of life, then return the lease that somebody holds on the family, or None.
 
         One transaction: whoever takes a lease afterwards sees the sign. Never raises; what cannot be written is held.
@@ -141,7 +141,7 @@ class Store:
             return self._write(write)
         except StoreError:
             with self._database.lock:
-                self._held[family, signal] = at
+                self._buffered[family, signal] = at
             return None
 
     def clamp(self, now: float) -> None:
@@ -246,14 +246,14 @@ class Store:
     def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Write, and in the same transaction what was held."""
 
-        def with_held(database: sqlite3.Connection) -> _Result:
-            for (family, name), at in self._held.items():
+        def with_buffered(database: sqlite3.Connection) -> _Result:
+            for (family, name), at in self._buffered.items():
                 _upsert(database, family, {name: at})
             return write(database)
 
         with self._database.lock:
-            result = self._database.write(with_held)
-            self._held.clear()
+            result = self._database.write(with_buffered)
+            self._buffered.clear()
             return result
 
 

@@ -119,7 +119,7 @@ class Candidates:
         context, reason = self._context, outcome.decision.reason
         context.metrics.skips.labels(reason.code).inc()
         if context.store.row(outcome.family.id).reason != reason.code and outcome.seen:
-            context.store.note(outcome.family.id, reason=reason.code, text=reason.text)
+            context.store.update(outcome.family.id, reason=reason.code, text=reason.text)
             now = context.clock.now()
             inputs = as_inputs(outcome.facts)
             entry = Entry(now, outcome.family.id, "keep", reason.code, reason.text, outcome.seen.id, inputs)

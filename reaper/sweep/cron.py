@@ -76,13 +76,13 @@ class Schedules:
         else:
             self._unreadable.went_well(seen.id)
         next_run = _earliest(reading, known, until)
-        context.store.note(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
+        context.store.update(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
         return replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
 
     def _postpone(self, waiting: list[tuple[Family, ContainerSummary, Row]], rows: dict[UUID, Row]) -> None:
         outdated = {family.id: known for family, seen, known in waiting if not _fresh(seen, known)}
         rows |= {id_: replace(known, cron_next=None) for id_, known in outdated.items()}
-        self._context.store.note_all({id_: {"cron_of": None} for id_, known in outdated.items() if known.cron_of})
+        self._context.store.update_all({id_: {"cron_of": None} for id_, known in outdated.items() if known.cron_of})
 
 
 def _fresh(seen: ContainerSummary, row: Row) -> bool:

@@ -53,7 +53,7 @@ def note_activity(
     # What could not be read of an agent that has been started anew since says nothing of this one.
     of_this_life = unread_since is not None and unread_since >= (info.started or 0.0)
     since = unread_since if of_this_life else context.clock.now()
-    context.store.note(family.id, unread_since=since if activity.unread else None, **values)
+    context.store.update(family.id, unread_since=since if activity.unread else None, **values)
 
 
 def read_facts(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> tuple[Facts, Decision]:

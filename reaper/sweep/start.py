@@ -73,7 +73,7 @@ class Starts:
                 # Not before: a reaper that dies while the family waits its turn must not pass for one that woke it.
                 if due is not None:
                     with contextlib.suppress(StoreError):
-                        self._context.store.note(family.id, cron_woken=due)
+                        self._context.store.update(family.id, cron_woken=due)
             elif not isinstance(failed, NoBootSlotError):
                 self._failed.failed(family.id, self._context.clock.monotonic())
 

@@ -97,7 +97,7 @@ def _act(context: Context, family: Family, reading: Reading) -> Stopped:
     asked = reading.facts.activity
     # If the agent did not say when its next job is due, what is known is of an earlier sleep: the files are read anew.
     forgotten = {} if asked and "cron_next" not in asked.unread else {"cron_of": None}
-    context.store.note(family.id, state="asleep", state_since=now, reason=reason.code, text=reason.text, **forgotten)
+    context.store.update(family.id, state="asleep", state_since=now, reason=reason.code, text=reason.text, **forgotten)
     context.store.append([Entry(now, family.id, "stop", reason.code, reason.text, reading.info.id)])
     return Stopped.DONE
 

@@ -164,7 +164,7 @@ class Sweeper:
                 entries.append(Entry(now, id_, action, reason.code, reason.text, container, inputs))
             if changed:
                 values[id_] = changed
-        self.context.store.note_all(values)
+        self.context.store.update_all(values)
         self.context.store.append(entries)
 
     def _rotate(self) -> None:

@@ -60,9 +60,9 @@ class WakeOperation:
         self._seen: ContainerDetails | None = None
         self._errors: list[str] = []
 
-    def note(self) -> None:
+    def record(self) -> None:
         """Write the sign of life down, before anything is looked at. Never raises, and never waits for Docker."""
-        mark = self._context.store.mark(self._family.id, self._signal, self._context.clock.now())
+        mark = self._context.store.record_activity(self._family.id, self._signal, self._context.clock.now())
         self._blocked = stopping(mark)
 
     @property
@@ -129,7 +129,7 @@ class WakeOperation:
             return None
         self._missing_since = None
         if self._blocked:
-            mark = self._context.store.mark(self._family.id, "touched", self._context.clock.now())
+            mark = self._context.store.record_activity(self._family.id, "touched", self._context.clock.now())
             self._blocked = stopping(mark)
             return None
         if seen.state == RUNNING:
@@ -168,16 +168,16 @@ class WakeOperation:
             now = context.clock.now()
             context.metrics.wakes.labels(self._reason).inc()
             context.metrics.wake_seconds.observe(ms / 1000)
-            context.store.mark(family.id, "woken", now)
+            context.store.record_activity(family.id, "woken", now)
             text = f"woken for: {self._reason}, healthy after {ms} ms"
             with contextlib.suppress(StoreError):
-                context.store.note(
+                context.store.update(
                     family.id, state="awake", state_since=now, healthy_id=seen.id, reason=self._reason, text=text
                 )
                 context.store.append([Entry(now, family.id, "start", self._reason, text, seen.id)])
             log.info("%s: %s", family.name, text)
         elif ms > _LONG_WAIT_MS:
-            context.store.mark(family.id, self._signal, context.clock.now())
+            context.store.record_activity(family.id, self._signal, context.clock.now())
         return Runtime(family.name, "awake", url_of(context, seen), woken, ms)
 
     def _timed_out(self) -> TimedOutError:

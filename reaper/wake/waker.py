@@ -34,7 +34,7 @@ class Waker:
         with self.counting():
             attempt = WakeOperation(self._context, family, signal, reason)
             try:
-                attempt.note()
+                attempt.record()
                 return attempt.wait()
             finally:
                 attempt.close()

@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 import docker
 import pytest
 
-from tests.support.agents import AgentFleet, NewAgents, Pair, real_agents
-from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import Provider
-from tests.support.reaper_program import free_port
+from tests.support.fleet.agents import AgentFleet, NewAgents, Pair, real_agents
+from tests.support.pulumi.providers import chosen_providers
+from tests.support.pulumi.pulumi_stack import Provider
+from tests.support.reaper.reaper_program import free_port
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ import docker
 import pytest
 
 from fleet import naming
-from tests.support.agents import LINES, AgentFleet, image_or_skip
-from tests.support.fleet import family
-from tests.support.llm_server import LlmServer
-from tests.support.pulumi_stack import ROOT, Provider
+from tests.support.fleet.agents import LINES, AgentFleet, image_or_skip
+from tests.support.fleet.fleet import family
+from tests.support.fleet.llm_server import LlmServer
+from tests.support.pulumi.pulumi_stack import ROOT, Provider
 
 SEED = "mkdir -p /opt/data/memories; echo 'We live by the sea.' > /opt/data/memories/MEMORY.md"
 START = "exec /usr/bin/tini -g -- /opt/hermes/docker/entrypoint.sh gateway run"

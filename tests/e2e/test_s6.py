@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.agents import AgentFleet, NewAgents, execute, pairs
-from tests.support.providers import chosen_providers
+from tests.support.fleet.agents import AgentFleet, NewAgents, execute, pairs
+from tests.support.pulumi.providers import chosen_providers
 from tests.support.waiting import until
 
 IMAGES = {"0.19": "hermes-fleet/hermes-agent:0.19.0-s6", "0.15": "hermes-fleet/hermes-agent:0.15.1-s6"}

@@ -7,9 +7,9 @@ import sys
 
 from docker.errors import NotFound
 
-from tests.support import stub_agent
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import LLM_KEY, NEW_KEY, ROOT
+from tests.support.fleet import stub_agent
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import LLM_KEY, NEW_KEY, ROOT
 
 
 def found(fleet: FleetUnderTest) -> set[tuple[str, str]]:

@@ -5,9 +5,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.support.copies import copy_repository
-from tests.support.nested_pytest import run_pytest
-from tests.support.providers import OFFLINE, find_providers
+from tests.support.pulumi.providers import OFFLINE, find_providers
+from tests.support.setup.copies import copy_repository
+from tests.support.setup.nested_pytest import run_pytest
 
 OPTIONS = "components/options.py"
 # What a component does wrong: its file, the right words and the wrong ones; a test that has to notice, and how it does.

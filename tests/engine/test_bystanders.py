@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.fleet import FleetUnderTest
+from tests.support.fleet.fleet import FleetUnderTest
 
 
 def add(fleet: FleetUnderTest) -> None:

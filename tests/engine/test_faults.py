@@ -11,7 +11,7 @@ from docker.models.containers import Container
 from docker.models.networks import Network
 
 from fleet import naming
-from tests.support.fleet import FleetUnderTest
+from tests.support.fleet.fleet import FleetUnderTest
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.support import stub_agent
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import Run
+from tests.support.fleet import stub_agent
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import Run
 
 CHANGES: dict[str, dict[str, Any]] = {
     "memory": {"resources": {"memory": "300m"}},

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.support import kept_logs
-from tests.support.fleet import FleetUnderTest
+from tests.support.docker import kept_logs
+from tests.support.fleet.fleet import FleetUnderTest
 
 
 @pytest.fixture

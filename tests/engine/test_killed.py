@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from fleet import naming
-from tests.support.docker_events import watched
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import NEW_KEY, Provider, PulumiStack
+from tests.support.docker.docker_events import watched
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import NEW_KEY, Provider, PulumiStack
 
 MEMORY = "do not forget"
 # None of them is what a fleet begins with.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.copies import copy_repository
+from tests.support.setup.copies import copy_repository
 
 # A state as any `up` leaves it, with a secret in it.
 HELD = {

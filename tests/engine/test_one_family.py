@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from fleet import naming
-from tests.support.fleet import FleetUnderTest
+from tests.support.fleet.fleet import FleetUnderTest
 
 
 @pytest.fixture(scope="module")

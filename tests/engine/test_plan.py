@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import FleetUnderTest
-from tests.support.plans import plan
-from tests.support.pulumi_stack import NEW_KEY, ROOT
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.fleet.plans import plan
+from tests.support.pulumi.pulumi_stack import NEW_KEY, ROOT
 
 
 def test_a_plan_without_a_daemon_is_what_up_then_does(fleet: FleetUnderTest) -> None:

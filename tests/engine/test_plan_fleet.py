@@ -6,10 +6,10 @@ Sixty families take some seconds, a thousand some minutes: FLEET_TEST_FAMILIES=1
 import os
 
 from fleet.plan.markdown import LIMIT
-from tests.support.fleet import FleetUnderTest
-from tests.support.many_families import multiply
-from tests.support.plans import plan
-from tests.support.pulumi_stack import NEW_KEY
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.fleet.many_families import multiply
+from tests.support.fleet.plans import plan
+from tests.support.pulumi.pulumi_stack import NEW_KEY
 
 ADDED, REMOVED = 20, 3
 ALL = int(os.environ.get("FLEET_TEST_FAMILIES", "60"))

@@ -9,9 +9,9 @@ from typing import Any
 import docker
 import pytest
 
-from tests.support.docker_plugin import Made, Plugin, Properties, running
-from tests.support.providers import OFFICIAL, OFFLINE, both_providers
-from tests.support.uploaded import uploaded
+from tests.support.fleet.uploaded import uploaded
+from tests.support.pulumi.docker_plugin import Made, Plugin, Properties, running
+from tests.support.pulumi.providers import OFFICIAL, OFFLINE, both_providers
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 GONE = "<gone>"

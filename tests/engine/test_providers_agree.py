@@ -18,12 +18,12 @@ import docker
 import pytest
 from docker.errors import NotFound
 
-from tests.support.providers import both_providers
-from tests.support.pulumi_stack import Provider, PulumiStack, Run
+from tests.support.pulumi.providers import both_providers
+from tests.support.pulumi.pulumi_stack import Provider, PulumiStack, Run
 
-PROGRAM = Path(__file__).parent.parent / "support" / "agree_program"
+PROGRAM = Path(__file__).parent.parent / "support" / "pulumi" / "agree_program"
 SECRET = "PLANTED-secret/1"
-ContainerSummary = list[Any]
+Observed = list[Any]
 
 
 class ProgramStack(PulumiStack):
@@ -112,7 +112,7 @@ def lives(docker_client: docker.DockerClient, stub_image: str, pulumi_cli: str, 
         life.clean()
 
 
-def live(lives: list[Life], story: Callable[[Life], ContainerSummary]) -> ContainerSummary:
+def live(lives: list[Life], story: Callable[[Life], Observed]) -> Observed:
     """Let all live through a story side by side; return what they saw when they saw the same."""
     with ThreadPoolExecutor() as pool:
         official, offline = pool.map(story, lives)
@@ -124,8 +124,8 @@ def live(lives: list[Life], story: Callable[[Life], ContainerSummary]) -> Contai
 def test_a_life_without_trouble(lives: list[Life]) -> None:
     """Up, sleep, refresh, a new secret and the end are the same; no secret is ever in the clear."""
 
-    def story(life: Life) -> ContainerSummary:
-        seen: ContainerSummary = [life.did(life.stack.up()), life.container()]
+    def story(life: Life) -> Observed:
+        seen: Observed = [life.did(life.stack.up()), life.container()]
         life.client.containers.get(life.name).stop(timeout=1)
         seen += [life.plan(), life.did(life.stack.refresh()), life.plan(), life.container()]
         before = life.id()
@@ -154,9 +154,9 @@ def test_a_failed_gate(lives: list[Life]) -> None:
     So it is after a refresh, too; the one that heals is gated a last time.
     """
 
-    def story(life: Life) -> ContainerSummary:
+    def story(life: Life) -> Observed:
         life.declare(sick=True)
-        seen: ContainerSummary = [life.did(life.stack.up(code=None)), life.container(), life.plan()]
+        seen: Observed = [life.did(life.stack.up(code=None)), life.container(), life.plan()]
         state, first = life.resource("Container"), life.id()
         seen += [state["id"] == first, [each.replace(life.name, "") for each in state["initErrors"]]]
         seen += [life.did(life.stack.up(code=None)), first == life.id(), life.container()]
@@ -178,10 +178,10 @@ def test_behind_pulumis_back(lives: list[Life]) -> None:
     Where not everything replaces, the same inputs are changed on the running container.
     """
 
-    def story(life: Life) -> ContainerSummary:
+    def story(life: Life) -> Observed:
         life.stack.up()
         life.client.containers.get(life.name).remove(force=True)
-        seen: ContainerSummary = [life.plan(), life.did(life.stack.refresh()), life.did(life.stack.up())]
+        seen: Observed = [life.plan(), life.did(life.stack.refresh()), life.did(life.stack.up())]
         life.client.api.update_container(life.name, mem_limit="80m", memswap_limit="80m")
         seen += [life.did(life.stack.refresh()), life.plan(), life.did(life.stack.up()), life.container()]
         before = life.id()
@@ -199,7 +199,7 @@ def test_behind_pulumis_back(lives: list[Life]) -> None:
 def test_a_missing_daemon_stops_a_preview(lives: list[Life]) -> None:
     """Without a daemon a preview stops with the same words."""
 
-    def story(life: Life) -> ContainerSummary:
+    def story(life: Life) -> Observed:
         life.stack.docker_host = f"unix://{life.folder}/none.sock"
         run = life.stack.preview(code=None)
         return [run.code, "failed to connect to any docker daemon" in run.text]

@@ -6,8 +6,8 @@ import sys
 import pytest
 from docker.errors import NotFound
 
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import ROOT
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import ROOT
 
 
 def purge(fleet: FleetUnderTest, family: str, yes: str) -> subprocess.CompletedProcess[str]:

@@ -1,8 +1,8 @@
 """How a roll goes through a fleet, on the real engine, a real provider and a real daemon."""
 
-from tests.support.docker_events import events
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import LLM_KEY, NEW_KEY
+from tests.support.docker.docker_events import events
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import LLM_KEY, NEW_KEY
 
 
 def started(fleet: FleetUnderTest, *names: str) -> None:

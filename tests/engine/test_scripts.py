@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from tests.support.copies import copy_repository
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import ROOT
-from tests.support.uploaded import uploaded
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.fleet.uploaded import uploaded
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.setup.copies import copy_repository
 
 HEALTH = "templates/health.sh"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import warm_host
-from tests.support.pulumi_stack import Provider, PulumiStack, find_script
+from tests.support.pulumi import warm_host
+from tests.support.pulumi.pulumi_stack import Provider, PulumiStack, find_script
 from tests.support.waiting import until
 
 PROGRAMS = {

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agents import LINES, AgentFleet, NewAgents, pairs
-from tests.support.providers import chosen_providers
+from tests.support.fleet.agents import LINES, AgentFleet, NewAgents, pairs
+from tests.support.pulumi.providers import chosen_providers
 
 
 @pytest.fixture(scope="package", params=pairs(LINES, chosen_providers()), ids=lambda pair: pair.name)

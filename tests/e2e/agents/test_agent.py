@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.agents import AgentFleet, execute
+from tests.support.fleet.agents import AgentFleet, execute
 
 AGENT = 10000
 

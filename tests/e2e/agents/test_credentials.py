@@ -6,9 +6,9 @@ import zlib
 from pathlib import Path
 
 from fleet.keys import api_key_for, reaper_key
-from tests.support.agents import AgentFleet, execute
-from tests.support.docker_events import events
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, home_for_tests
+from tests.support.docker.docker_events import events
+from tests.support.fleet.agents import AgentFleet, execute
+from tests.support.pulumi.pulumi_stack import LLM_KEY, MASTER_KEY, home_for_tests
 
 ANOTHER_KEY = "sk-test-PLANTED-rolled-0003"
 EXTRA = "planted-extra-token-0004"

@@ -2,7 +2,7 @@
 
 import yaml
 
-from tests.support.agents import AgentFleet, execute
+from tests.support.fleet.agents import AgentFleet, execute
 
 AGENT = 10000
 ENTRY = "\n§\nGrandmother's birthday is on the third of May."

@@ -10,9 +10,9 @@ import pytest
 from docker.models.containers import Container
 
 from fleet import naming
-from tests.support.fleet import family
-from tests.support.pulumi_stack import ROOT
-from tests.support.socket_proxy import Proxied, find_nginx
+from tests.support.docker.socket_proxy import Proxied, find_nginx
+from tests.support.fleet.fleet import family
+from tests.support.pulumi.pulumi_stack import ROOT
 
 CONFIG = ROOT / "deploy" / "socket-proxy.conf"
 AGENT = "echo ok >/tmp/health; exec httpd -f -p 8642 -h /tmp"

@@ -12,10 +12,10 @@ import pytest
 from docker.errors import ImageNotFound, NotFound
 from docker.models.containers import Container
 
-from tests.support.pulumi_stack import ROOT
-from tests.support.reaper import write_registry
-from tests.support.reaper_program import environment, free_port, wait_for_sweep
-from tests.support.socket_proxy import Proxied, ensure
+from tests.support.docker.socket_proxy import Proxied, ensure
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper import write_registry
+from tests.support.reaper.reaper_program import environment, free_port, wait_for_sweep
 from tests.support.waiting import until
 
 BASES = ("python:3.12-slim", "hermes-fleet/base:bookworm")

@@ -7,9 +7,9 @@ import pytest
 from docker.models.containers import Container
 
 from reaper.engine import DockerEngine
-from tests.support.reaper import write_registry
-from tests.support.reaper_program import running
-from tests.support.socket_proxy import Proxied, ensure
+from tests.support.docker.socket_proxy import Proxied, ensure
+from tests.support.reaper.reaper import write_registry
+from tests.support.reaper.reaper_program import running
 
 
 def test_everything_that_the_reaper_does_with_containers_passes(

@@ -6,8 +6,8 @@ import docker
 import pytest
 
 from reaper.policy.rules import Limits
-from tests.support.acting import ActingFleet
-from tests.support.pulumi_stack import Provider
+from tests.support.pulumi.pulumi_stack import Provider
+from tests.support.reaper.acting import ActingFleet
 
 IDLE_AFTER = 2
 

@@ -21,11 +21,11 @@ from reaper.health import healthy
 from reaper.policy.rules import Limits
 from reaper.sweep.sweeper import Sweeper
 from reaper.views import explain
-from tests.support.agents import LINES, AgentFleet, NewAgents, pairs
-from tests.support.companion import Companion, daemon
-from tests.support.docker_events import events
-from tests.support.providers import chosen_providers
-from tests.support.pulumi_stack import ROOT
+from tests.support.docker.docker_events import events
+from tests.support.fleet.agents import LINES, AgentFleet, NewAgents, pairs
+from tests.support.pulumi.providers import chosen_providers
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper_process import Companion, daemon
 from tests.support.waiting import until
 
 IDLE_AFTER = 3
@@ -196,7 +196,7 @@ def test_a_background_process_keeps_the_agent_awake(watched: Watched) -> None:
 def test_the_idle_agent_sleeps_after_its_time_and_drains(watched: Watched) -> None:
     """It is stopped once nobody asked for it for idle_after, not before, and ends in order."""
     began = time.time()
-    watched.context.store.mark(watched.agents.id("ash"), "touched", began)
+    watched.context.store.record_activity(watched.agents.id("ash"), "touched", began)
     reasons = watched.until_asleep()
     assert reasons[0] == "touched"
     assert reasons[-1] == "idle"

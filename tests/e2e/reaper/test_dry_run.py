@@ -8,10 +8,10 @@ from typing import Any
 
 from reaper.cli import _parser
 from reaper.orphans import orphans
-from tests.support.acting import ActingFleet
-from tests.support.docker_events import events
-from tests.support.orphan import OnlyThese, orphan
-from tests.support.pulumi_stack import ROOT
+from tests.support.docker.docker_events import events
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.acting import ActingFleet
+from tests.support.reaper.orphan import OnlyThese, orphan
 
 REHEARSED = {
     "sweep": ([], "would stop"),

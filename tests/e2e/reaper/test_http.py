@@ -18,10 +18,10 @@ from fleet import keys
 from fleet.errors import FleetError
 from reaper.http import server, slow_clients
 from reaper.store import Entry
-from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
-from tests.support.reaper_http import Served, serving
-from tests.support.reaper_program import Program, environment, free_port
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
+from tests.support.reaper.reaper_http import Served, serving
+from tests.support.reaper.reaper_program import Program, environment, free_port
 
 
 @pytest.fixture

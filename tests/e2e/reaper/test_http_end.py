@@ -6,10 +6,10 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, write_registry
-from tests.support.reaper_program import running
-from tests.support.recorded_docker import Recording, playing
+from tests.support.docker.recorded_docker import Recording, playing
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ADMIN_TOKEN, write_registry
+from tests.support.reaper.reaper_program import running
 
 STACK = "test-end"
 # More than may wait at a time: the others wait for their turn.

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from reaper.http import slow_clients
-from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, make_reaper, write_registry
-from tests.support.reaper_http import Served, serving
-from tests.support.reaper_program import Program, running
-from tests.support.recorded_docker import Recording, playing
+from tests.support.docker.recorded_docker import Recording, playing
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper, write_registry
+from tests.support.reaper.reaper_http import Served, serving
+from tests.support.reaper.reaper_program import Program, running
 
 STACK = "test-hostile"
 HOLDERS = 150

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.fleet import family
-from tests.support.reaper import ADMIN_TOKEN, make_reaper
-from tests.support.reaper_http import Served, serving
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper
+from tests.support.reaper.reaper_http import Served, serving
 from tests.support.waiting import until
 
 # More than any of the server's pools has threads.

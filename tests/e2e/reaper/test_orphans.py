@@ -11,8 +11,8 @@ from docker.models.containers import Container
 
 from reaper.clock import Clock
 from reaper.orphans import orphans
-from tests.support.orphan import OnlyThese, orphan
-from tests.support.reaper import make_reaper
+from tests.support.reaper.orphan import OnlyThese, orphan
+from tests.support.reaper.reaper import make_reaper
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ import pytest
 from fleet.registry import Family, load_registry
 from reaper.store import Entry, Store
 from tests.support import chromium
-from tests.support.reaper import write_registry
-from tests.support.reaper_program import running, wait_for_sweep
-from tests.support.recorded_docker import Recording, container_id, playing
+from tests.support.docker.recorded_docker import Recording, container_id, playing
+from tests.support.reaper.reaper import write_registry
+from tests.support.reaper.reaper_program import running, wait_for_sweep
 
 STACK = "prod"
 FAMILIES = 200
@@ -85,8 +85,8 @@ def remember(store: Store, recording: Recording, families: tuple[Family, ...]) -
         recording.states[family.id] = "running" if awake else "exited"
         day = list(day_of(at, family.id, now, awake=awake, never=family.sleep.never))
         lines += day
-        store.mark(family.id, "heartbeat", now - (5 + at % 60 if awake else 8 * HOUR + 60 * at))
-        store.note(
+        store.record_activity(family.id, "heartbeat", now - (5 + at % 60 if awake else 8 * HOUR + 60 * at))
+        store.update(
             family.id,
             state="awake" if awake else "asleep",
             state_since=day[-1].at if day else now - 1.5 * HOUR,
@@ -149,7 +149,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
     ):
         wait_for_sweep(reaper.url)
         # What an agent says of itself gets into the store as a reason; here it speaks like an attacker.
-        store.note(families[152].id, reason="unreadable", text=HOSTILE_REASON)
+        store.update(families[152].id, reason="unreadable", text=HOSTILE_REASON)
         yield Shown(reaper.url, browser, families, recording)
     store.close()
 

@@ -21,10 +21,10 @@ import pytest
 
 from reaper.library import ensure_runtime
 from reaper.sweep.sweeper import Sweeper
-from tests.support import stub_agent
-from tests.support.companion import Daemon, daemon
-from tests.support.own_docker import OwnDocker
-from tests.support.street import NAMES, Street
+from tests.support.docker.own_docker import OwnDocker
+from tests.support.fleet import stub_agent
+from tests.support.reaper.race_fleet import NAMES, Street
+from tests.support.reaper.reaper_process import Daemon, daemon
 from tests.support.waiting import until
 
 ROUNDS = 220
@@ -138,7 +138,7 @@ def street() -> Iterator[Street]:
 def race(street: Street, port: int, seed: int, *options: str) -> Iterator[Race]:
     """Let the reaper run beside the street."""
     about_to_stop: queue.SimpleQueue[str] = queue.SimpleQueue()
-    command = ("-m", "tests.support.slow_reaper", *options)
+    command = ("-m", "tests.support.reaper.slow_reaper", *options)
 
     def heard(line: str) -> None:
         if line in NAMES:  # the other lines are its log

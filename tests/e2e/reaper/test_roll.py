@@ -11,10 +11,10 @@ import pytest
 
 from fleet import naming
 from reaper.policy.rules import Limits
-from tests.support.acting import ActingFleet
-from tests.support.companion import Daemon, daemon
-from tests.support.docker_events import events
-from tests.support.pulumi_stack import Provider
+from tests.support.docker.docker_events import events
+from tests.support.pulumi.pulumi_stack import Provider
+from tests.support.reaper.acting import ActingFleet
+from tests.support.reaper.reaper_process import Daemon, daemon
 from tests.support.waiting import until
 
 ANOTHER_KEY = "sk-test-PLANTED-rolled-beside-the-reaper"

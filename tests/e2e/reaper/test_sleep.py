@@ -13,7 +13,7 @@ from reaper.policy.rules import Limits
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped
-from tests.support.acting import ActingFleet
+from tests.support.reaper.acting import ActingFleet
 
 
 def test_the_idle_are_stopped_the_busy_are_not_and_pulumi_sees_no_change(awake: ActingFleet) -> None:
@@ -54,7 +54,7 @@ def test_explain_names_the_reason(awake: ActingFleet, signals: dict[str, Any], r
 
 
 def _heartbeat(fleet: ActingFleet) -> None:
-    fleet.beside.context().store.mark(fleet.id("ash"), "heartbeat", time.time())
+    fleet.beside.context().store.record_activity(fleet.id("ash"), "heartbeat", time.time())
 
 
 def _touch(fleet: ActingFleet) -> None:

@@ -7,10 +7,10 @@ import sys
 import urllib.request
 from datetime import UTC, datetime, timedelta
 
-from tests.support.acting import ActingFleet
-from tests.support.companion import daemon
-from tests.support.docker_events import events
-from tests.support.pulumi_stack import ROOT
+from tests.support.docker.docker_events import events
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.acting import ActingFleet
+from tests.support.reaper.reaper_process import daemon
 from tests.support.waiting import until
 
 CALLERS = """

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boot import SHELLS, Boot
+from tests.support.fleet.boot import SHELLS, Boot
 
 
 @pytest.fixture(params=SHELLS)

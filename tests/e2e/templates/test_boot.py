@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boot import AGENT, CONFIG, ENV, IDENTITY, TOOLS, Boot
+from tests.support.fleet.boot import AGENT, CONFIG, ENV, IDENTITY, TOOLS, Boot
 
 AGENTS_OWN = (*AGENT, "0o600")
 

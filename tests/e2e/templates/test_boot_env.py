@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from tests.support.boot import AGENT, ENV, Boot
+from tests.support.fleet.boot import AGENT, ENV, Boot
 
 BEGIN = "# >>> hermes-fleet: these lines are rewritten at every start >>>\n"
 END = "# <<< hermes-fleet <<<\n"

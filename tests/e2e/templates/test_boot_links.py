@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.boot import AGENT, Boot
+from tests.support.fleet.boot import AGENT, Boot
 
 FILES = ["config.yaml", ".env", "memories/MEMORY.md", "memories/MEMORY.md.lock", "profiles/kid/.env"]
 DIRECTORIES = ["memories", "profiles", "profiles/kid", "platforms"]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.boot import IDENTITY, TOOLS, Boot
-from tests.support.hermes_memory import editable, entries
+from tests.support.fleet.boot import IDENTITY, TOOLS, Boot
+from tests.support.fleet.hermes_memory import editable, entries
 
 MEMORY = "memories/MEMORY.md"
 MARKER = IDENTITY.splitlines()[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.boot import SHELLS, TEMPLATES
+from tests.support.fleet.boot import SHELLS, TEMPLATES
 
 TOOLS = ["curl", "wget", "python3"]
 

@@ -12,7 +12,7 @@ import yaml
 
 from reaper.metrics import Metrics
 from reaper.settings import load_settings
-from tests.support.machine import ROOT
+from tests.support.setup.machine import ROOT
 
 DEPLOY = ROOT / "deploy"
 # As `systemd-analyze security` has it: 0 is shut off from everything, 10 from nothing.

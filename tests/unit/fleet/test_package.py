@@ -2,7 +2,7 @@
 
 import tomllib
 
-from tests.support.machine import ROOT
+from tests.support.setup.machine import ROOT
 
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
 

@@ -8,8 +8,8 @@ import pytest
 from fleet.errors import FleetError
 from reaper import cli
 from reaper.store import Entry
-from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
 
 def run(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:

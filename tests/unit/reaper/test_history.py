@@ -9,8 +9,8 @@ from fleet.errors import FleetError
 from reaper import views
 from reaper.history import Asked, asked, history, line_of
 from reaper.store import Entry
-from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
 NOW = datetime(2026, 11, 21, 8, 0, tzinfo=UTC).timestamp()
 LONG_AGO = datetime(2026, 11, 20, 20, 4, 12, tzinfo=UTC).timestamp()

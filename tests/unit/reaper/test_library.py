@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from reaper import ensure_runtime, evict_idle, library
-from tests.support.fleet import family
-from tests.support.pulumi_stack import ROOT
-from tests.support.reaper import FakeEngine, make_reaper, write_registry
-from tests.support.reaper_program import environment
-from tests.support.recorded_docker import Recording, playing
+from tests.support.docker.recorded_docker import Recording, playing
+from tests.support.fleet.fleet import family
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper import FakeEngine, make_reaper, write_registry
+from tests.support.reaper.reaper_program import environment
 
 STACK = "test-unit"
 FORKS = """

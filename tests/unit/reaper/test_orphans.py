@@ -2,7 +2,7 @@
 
 from fleet.errors import FleetError
 from reaper.orphans import orphans
-from tests.support.reaper import Box, ReaperUnderTest
+from tests.support.reaper.reaper import Box, ReaperUnderTest
 
 STATES = ("created", "dead", "exited", "paused", "restarting", "running")
 UP = ("paused", "restarting", "running")

@@ -7,7 +7,7 @@ import pytest
 from fleet.errors import FleetError
 from reaper.http.auth import bearer, is_admin
 from reaper.settings import load_settings
-from tests.support.reaper import make_reaper
+from tests.support.reaper.reaper import make_reaper
 
 KEY, TOKEN = "7ea9" * 16, "ad317" * 8
 

@@ -13,8 +13,8 @@ from reaper.http import status_page
 from reaper.registry import Families
 from reaper.store import Entry
 from reaper.views import FamilyStatus
-from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper, write_registry
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper, write_registry
 
 HOUR = 3600.0
 
@@ -48,7 +48,7 @@ def test_explain_answers_why_ours_was_stopped(reaper: ReaperUnderTest) -> None:
 def test_explain_gives_every_reason_of_a_running_family(reaper: ReaperUnderTest) -> None:
     """Not only the first one, and its agent is asked although a heartbeat is enough."""
     ash = reaper.context.families.current().get("ash")
-    reaper.context.store.mark(ash.id, "heartbeat", reaper.hands.wall)
+    reaper.context.store.record_activity(ash.id, "heartbeat", reaper.hands.wall)
     told = views.explain(reaper.context, ash)
     assert [reason["reason"] for reason in told["reasons"]] == ["heartbeat", "grace"]
     assert reaper.engine.did("activity") == [reaper.box("ash").name]

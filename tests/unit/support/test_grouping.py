@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from tests.support.grouping import SHARED
-from tests.support.nested_pytest import run_pytest
-from tests.support.pulumi_stack import ROOT
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.setup.grouping import SHARED
+from tests.support.setup.nested_pytest import run_pytest
 
-CONFTEST = "from tests.support.grouping import pytest_collection_modifyitems"
+CONFTEST = "from tests.support.setup.grouping import pytest_collection_modifyitems"
 TEST = """
 import pathlib, time, pytest
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.agents import pairs
-from tests.support.pulumi_stack import Provider
+from tests.support.fleet.agents import pairs
+from tests.support.pulumi.pulumi_stack import Provider
 
 OFFICIAL, OFFLINE = Provider("official", Path("a")), Provider("offline", Path("b"))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.support.machine import ROOT, Machine
+from tests.support.setup.machine import ROOT, Machine
 
 PASSED = '<testcase classname="tests.{layer}.test_x" name="test_{number}[{on}]"/>'
 

@@ -2,7 +2,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.support.machine import ROOT
+from tests.support.setup.machine import ROOT
 
 REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_keys" name="test_a"/>

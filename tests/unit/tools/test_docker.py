@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 DENIED = "permission denied while trying to connect to the Docker daemon socket at unix:///var/run/docker.sock"
 NOBODY = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 VERSION = "5.2.0"
 

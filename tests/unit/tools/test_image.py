@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 from tests.support.waiting import until
 
 UPSTREAM = "registry.example/hermes-agent:v1"

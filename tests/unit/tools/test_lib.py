@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 
 def end(process: subprocess.Popen[str]) -> None:

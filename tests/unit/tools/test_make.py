@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from tests.support.machine import ROOT, Machine
+from tests.support.setup.machine import ROOT, Machine
 
 
 def test_help_lists_every_target(machine: Machine) -> None:

@@ -19,7 +19,7 @@ from offline_docker.properties import UNKNOWN, check, diff
 from pulumi.runtime.proto import provider_pb2
 
 from fleet.container.inputs import go_duration
-from tests.support.providers import wanted_version
+from tests.support.pulumi.providers import wanted_version
 
 MINIMAL: dict[str, Any] = {"name": "it", "image": "agent:1", "mustRun": False}
 SECRET = "PLANTED-secret"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 HOST = "pulumi-language-python"
 RECENT = "echo v3.270.1"

@@ -1,4 +1,4 @@
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 from tests.support.waiting import until
 
 SLOW_PYTHON = r"""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.keys import reaper_key
-from tests.support.machine import ROOT, Machine
+from tests.support.setup.machine import ROOT, Machine
 
 KEY = "sk-PLANTED/llm+key"
 PULUMI = r"""

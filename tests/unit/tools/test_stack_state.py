@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.machine import ROOT
+from tests.support.setup.machine import ROOT
 
 SCRIPT = ROOT / "tools" / "stack_state.py"
 HERE = socket.gethostname()

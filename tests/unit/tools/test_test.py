@@ -1,6 +1,6 @@
 import pytest
 
-from tests.support.machine import Machine
+from tests.support.setup.machine import Machine
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from fleet import adopt, naming
 from fleet.adopt import Candidate
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary, Inventory
-from tests.support.families import make_family, make_host, make_seen
+from tests.support.fleet.families import make_family, make_host, make_seen
 
 
 @dataclass

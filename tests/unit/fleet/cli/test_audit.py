@@ -7,8 +7,8 @@ from fleet import naming
 from fleet.audit import Declared, Finding, Live, audit, read_declared, read_live
 from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
-from tests.support.families import STACK, make_family, make_host, make_seen
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.families import STACK, make_family, make_host, make_seen
+from tests.support.fleet.previews import digest, family_steps
 
 MADE = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DIGEST = "0123456789abcdef"

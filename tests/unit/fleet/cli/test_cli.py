@@ -17,7 +17,7 @@ from fleet.host import Inventory
 from fleet.keys import api_key_for
 from fleet.redaction import REDACTED
 from fleet.registry import load_registry
-from tests.support.registry import family_id, write_registry
+from tests.support.fleet.registry import family_id, write_registry
 
 ROOT = Path(__file__).parents[4]
 STACK_FILE = """\

@@ -17,8 +17,8 @@ from fleet.host import Inventory
 from fleet.purge import purge, volume_to_purge
 from fleet.registry import Family, Registry
 from fleet.stack_file import registry_of, stack_path
-from tests.support.families import STACK, make_family, make_host, make_seen
-from tests.support.reaper import write_registry
+from tests.support.fleet.families import STACK, make_family, make_host, make_seen
+from tests.support.reaper.reaper import write_registry
 
 FILE = Path("families.yaml")
 

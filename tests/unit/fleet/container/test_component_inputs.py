@@ -4,7 +4,7 @@ import json
 
 from fleet.container.files import render_all
 from fleet.container.inputs import component_inputs
-from tests.support.families import make_family, make_settings
+from tests.support.fleet.families import make_family, make_settings
 
 PLANTED = "sk-PLANTED/visible+key"
 

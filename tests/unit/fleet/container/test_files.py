@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fleet.container.files import scripts
-from tests.support.pulumi_stack import ROOT
+from tests.support.pulumi.pulumi_stack import ROOT
 
 
 def test_scripts_are_named_by_their_place_in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from fleet import naming
 from fleet.container.inputs import canonical_cpus, container_inputs, credentials_of, environment, healthcheck
 from fleet.settings import Health
-from tests.support.families import make_family, make_settings
+from tests.support.fleet.families import make_family, make_settings
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.keys import api_key_for
 from fleet.settings import Llm
-from tests.support.families import make_family, make_settings
-from tests.support.hermes_env import read
-from tests.support.hermes_memory import editable, entries
+from tests.support.fleet.families import make_family, make_settings
+from tests.support.fleet.hermes_env import read
+from tests.support.fleet.hermes_memory import editable, entries
 
 T = TypeVar("T")
 ID = "0b9f5a3e-6c1d-4f0e-9d3a-2f6f1c0e4a77"

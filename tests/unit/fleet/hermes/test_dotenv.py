@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fleet.hermes import dotenv
-from tests.support.hermes_env import KNOWN, read
+from tests.support.fleet.hermes_env import KNOWN, read
 
 LINE_ENDS = "\n\r\0\v\x1b\x7f"
 PIECES = st.sampled_from(['"', "'", "\\", "#", " ", "\t", "$", "{", "}", "${A}", "${A:-b}", "=", "A_B=", *KNOWN])

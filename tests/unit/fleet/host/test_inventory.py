@@ -10,7 +10,7 @@ from docker.errors import APIError, DockerException, NotFound
 from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import connect, environment, list_fleet
-from tests.support.families import STACK, make_family
+from tests.support.fleet.families import STACK, make_family
 
 
 class Listing:

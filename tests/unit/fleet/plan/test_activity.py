@@ -12,8 +12,8 @@ from fleet.host.activity import Activity, nothing_read
 from fleet.plan.activity import describe, with_live_state
 from fleet.plan.markdown import markdown
 from fleet.plan.reader import read_plan
-from tests.support.families import make_family, make_host, make_seen
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.families import make_family, make_host, make_seen
+from tests.support.fleet.previews import digest, family_steps
 
 NOW = 1_000_000.0
 

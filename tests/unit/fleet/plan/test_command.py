@@ -7,7 +7,7 @@ import pytest
 
 from fleet.cli.main import main
 from fleet.errors import FleetError
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.previews import digest, family_steps
 
 
 def test_a_file_that_cannot_be_written_costs_no_comment(

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.plan.guards import GUARDS, Policy, guarded, is_production
 from fleet.plan.reader import read_plan
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.previews import digest, family_steps
 
 NEW = {"credentials": "fedcba9876543210"}
 PINNED = f"hermes@sha256:{'0' * 64}"

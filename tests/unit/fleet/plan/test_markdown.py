@@ -8,7 +8,7 @@ from fleet.plan.guards import Policy, guarded
 from fleet.plan.markdown import LIMIT, block, code, markdown
 from fleet.plan.model import Plan
 from fleet.plan.reader import read_plan
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.previews import digest, family_steps
 
 NEW = {"credentials": "fedcba9876543210"}
 

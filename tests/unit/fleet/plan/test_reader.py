@@ -3,7 +3,7 @@
 from typing import Any
 
 from fleet.plan.reader import read_plan
-from tests.support.previews import digest, family_steps
+from tests.support.fleet.previews import digest, family_steps
 
 NEW = {"credentials": "fedcba9876543210"}
 

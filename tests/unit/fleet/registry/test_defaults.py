@@ -6,7 +6,7 @@ import pytest
 
 from fleet.registry import load_registry
 from fleet.registry.loader import merge
-from tests.support.registry import problems_of, write_registry
+from tests.support.fleet.registry import problems_of, write_registry
 
 
 def test_a_familys_own_values_win(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from fleet.errors import FleetError
 from fleet.registry import load_registry
-from tests.support.registry import problems_of
+from tests.support.fleet.registry import problems_of
 
 KEYS = (
     "timezone, language, members, account, channels, toolsets, memory, kanban, dashboard, supervise, image, resources,"

@@ -12,7 +12,7 @@ from fleet.hermes.lines import CHANNELS
 from fleet.hermes.toolsets import TOOLSETS
 from fleet.registry import Family, Resources, Sleep, Window, load_registry
 from fleet.registry.models import Channels, Shared
-from tests.support.registry import family_id, write_registry
+from tests.support.fleet.registry import family_id, write_registry
 
 ID = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11"
 

@@ -12,7 +12,7 @@ import pytest
 from fleet.errors import FleetError
 from fleet.registry import load_registry, load_text
 from fleet.registry import plugins as checked
-from tests.support.registry import problems_of, write_registry
+from tests.support.fleet.registry import problems_of, write_registry
 
 ID = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11"
 

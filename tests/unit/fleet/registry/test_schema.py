@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from fleet.registry import json_schema, load_registry
 from fleet.registry.models import Family, RegistryFile, field_order
 from fleet.registry.schema import FILE_NAME, schema_text
-from tests.support.registry import family_entry, problems_of
+from tests.support.fleet.registry import family_entry, problems_of
 
 ROOT = Path(__file__).parents[4]
 SAMPLE = ROOT / "families.yaml"

@@ -13,7 +13,7 @@ from fleet.registry import builder, load_text
 from fleet.registry.document import parse
 from fleet.registry.scalars import AmbiguousError, plain
 from fleet.registry.source import Place, read_text
-from tests.support.registry import problems_of
+from tests.support.fleet.registry import problems_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(10**17), 10**17) | st.text(),

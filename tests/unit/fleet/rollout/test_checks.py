@@ -9,7 +9,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.rollout.checks import notices, refuse
-from tests.support.families import STACK, make_family, make_host, make_seen, make_settings
+from tests.support.fleet.families import STACK, make_family, make_host, make_seen, make_settings
 
 
 def nothing(_: str) -> list[str]:

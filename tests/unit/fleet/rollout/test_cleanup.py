@@ -12,7 +12,7 @@ from fleet import host, naming
 from fleet.errors import FleetError
 from fleet.registry import Family
 from fleet.rollout.cleanup import clear_container
-from tests.support.families import STACK, make_family, make_settings
+from tests.support.fleet.families import STACK, make_family, make_settings
 
 
 class Leftover:

@@ -12,7 +12,7 @@ import pytest
 from fleet import naming
 from fleet.rollout.key_check import Preflight, Verdict, ask_provider, new_credentials
 from fleet.settings import Llm
-from tests.support.families import STACK, make_family, make_host, make_seen
+from tests.support.fleet.families import STACK, make_family, make_host, make_seen
 
 
 class Answer(BaseHTTPRequestHandler):

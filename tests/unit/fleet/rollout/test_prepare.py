@@ -15,9 +15,9 @@ from fleet.rollout import key_check
 from fleet.rollout.prepare import Reporter, make_ready, read_families
 from fleet.rollout.waves import Placement, WavePlan
 from fleet.settings import Rollout
-from tests.support.families import make_family, make_host, make_seen, make_settings
-from tests.support.fleet import family
-from tests.support.reaper import write_registry
+from tests.support.fleet.families import make_family, make_host, make_seen, make_settings
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import write_registry
 
 
 def read(folder: Path, plugins: Path, docker_host: str = "", *, preview: bool = False) -> list[str]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from fleet.host import Inventory
 from fleet.rollout.waves import WavePlan, place, plan_waves
 from fleet.settings import Rollout
-from tests.support.families import make_family, make_host, make_seen, make_settings
+from tests.support.fleet.families import make_family, make_host, make_seen, make_settings
 
 STATES = ["running", "restarting", "paused", "created", "exited", "dead"]
 

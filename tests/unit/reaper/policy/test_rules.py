@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fleet.host.activity import COUNTS, TIMES, Activity, nothing_read
 from reaper.policy.rules import Action, Facts, Limits, Policy, decide, policy_of, reasons, span
-from tests.support.families import make_family
+from tests.support.fleet.families import make_family
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0

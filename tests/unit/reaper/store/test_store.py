@@ -12,8 +12,8 @@ import pytest
 
 from reaper.store import Entry, Row, Store
 from reaper.store.database import StoreError
-from tests.support.pulumi_stack import ROOT
-from tests.support.reaper import Hands
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper import Hands
 
 FAMILY = UUID(int=7)
 
@@ -38,7 +38,7 @@ def store(path: Path, hands: Hands) -> Store:
 
 def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:
     """The file is created with its folder, for its owner alone, in WAL mode."""
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     assert path.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
@@ -46,8 +46,8 @@ def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:
 
 def test_signs_of_life_only_move_forward(store: Store) -> None:
     """A late writer does not turn a family's clock back; only a clamp after a clock that jumped does."""
-    store.mark(FAMILY, "heartbeat", 100.0)
-    store.mark(FAMILY, "heartbeat", 90.0)
+    store.record_activity(FAMILY, "heartbeat", 100.0)
+    store.record_activity(FAMILY, "heartbeat", 90.0)
     assert store.row(FAMILY) == Row(heartbeat=100.0)
     store.clamp(50.0)
     assert store.rows() == {FAMILY: Row(heartbeat=50.0)}
@@ -59,7 +59,7 @@ def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, hands: Hand
     lease = store.acquire(FAMILY, "stop", 60)
     assert lease
     assert other.acquire(FAMILY, "wake", 60) is None
-    assert other.mark(FAMILY, "heartbeat", 1.0) == lease
+    assert other.record_activity(FAMILY, "heartbeat", 1.0) == lease
     hands.pass_time(61)
     taken = other.acquire(FAMILY, "wake", 60)
     assert taken
@@ -75,10 +75,10 @@ def test_stores_of_one_process_do_not_shut_another_process_out(tmp_path: Path) -
     path = tmp_path / "reaper.db"
     store, beside = Store(path), Store(path)
     for own in (store, beside):
-        own.mark(FAMILY, "touched", 1.0)
-    assert _in_another_process(path, "store.mark(family, 'touched', 2.0)") == "None"
+        own.record_activity(FAMILY, "touched", 1.0)
+    assert _in_another_process(path, "store.record_activity(family, 'touched', 2.0)") == "None"
     assert store.acquire(FAMILY, "wake", 60)
-    store.mark(FAMILY, "heartbeat", 10.0)
+    store.record_activity(FAMILY, "heartbeat", 10.0)
     said = "(store.acquire(family, 'stop', 60), store.row(family).heartbeat)"
     assert _in_another_process(path, said) == "(None, 10.0)"
     assert store.row(FAMILY) == beside.row(FAMILY) == Row(heartbeat=10.0, touched=2.0)
@@ -129,24 +129,24 @@ def test_the_ledger_is_kept_in_order_and_rotated(store: Store) -> None:
 def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While somebody blocks the file nothing is lost: it is seen at once, and written when the file is free."""
     monkeypatch.setattr("reaper.store.database._BUSY_SECONDS", 0.05)
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     store.close()
     with sqlite3.connect(path, isolation_level=None) as blocker:
         blocker.execute("BEGIN IMMEDIATE")
-        assert store.mark(FAMILY, "heartbeat", 5.0) is None
+        assert store.record_activity(FAMILY, "heartbeat", 5.0) is None
         with pytest.raises(StoreError, match="locked"):
             store.acquire(FAMILY, "stop", 60)
         blocker.execute("COMMIT")
     assert store.row(FAMILY).heartbeat == 5.0
     assert store.pop_error()
-    store.note(FAMILY, text="y")
+    store.update(FAMILY, text="y")
     assert Store(path).row(FAMILY) == Row(heartbeat=5.0, text="y")
     assert store.pop_error() is None
 
 
 def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
     """Nothing is written half; when there is room again, everything goes on."""
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     connection = store._database._connected()
     assert connection
     connection.execute("PRAGMA max_page_count = 1")
@@ -161,7 +161,7 @@ def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
     store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A directory that was closed is an error like any other: families are woken all the same."""
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     look = Path.stat
 
     def closed(file: Path, **options: bool) -> os.stat_result:
@@ -171,7 +171,7 @@ def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
 
     monkeypatch.setattr(Path, "stat", closed)
     monkeypatch.setattr("os.mknod", lambda *_: closed(path))
-    assert store.mark(FAMILY, "heartbeat", 5.0) is None
+    assert store.record_activity(FAMILY, "heartbeat", 5.0) is None
     with pytest.raises(StoreError, match="Permission denied"):
         store.rows()
     monkeypatch.undo()
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
 
 def test_a_corrupt_file_is_set_aside(store: Store, path: Path) -> None:
     """It is kept for whoever wants to look, and a new one is begun."""
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     store.close()
     path.write_bytes(b"this was a database once " * 1000)
     with pytest.raises(StoreError):
@@ -191,10 +191,10 @@ def test_a_corrupt_file_is_set_aside(store: Store, path: Path) -> None:
 
 def test_a_file_that_is_moved_away_is_begun_anew(store: Store, path: Path) -> None:
     """A reaper does not go on writing into a file that nobody else can see."""
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     path.rename(path.with_name("gone"))
     assert store.row(FAMILY) == Row()
-    store.note(FAMILY, text="y")
+    store.update(FAMILY, text="y")
     assert Store(path).row(FAMILY) == Row(text="y")
 
 
@@ -203,18 +203,18 @@ def test_read_only_writes_nothing_and_needs_no_file(tmp_path: Path, store: Store
     absent = Store(tmp_path / "absent.db", read_only=True)
     assert absent.rows() == {}
     assert not (tmp_path / "absent.db").exists()
-    store.note(FAMILY, text="x")
+    store.update(FAMILY, text="x")
     reader = Store(path, read_only=True)
     assert reader.row(FAMILY) == Row(text="x")
     with pytest.raises(StoreError, match="reading only"):
-        reader.note(FAMILY, text="y")
+        reader.update(FAMILY, text="y")
 
 
 def test_wrong_names_are_mistakes(store: Store) -> None:
     """A column or signal that does not exist is an error of the program, not of the disk."""
     with pytest.raises(LookupError):
-        store.note(FAMILY, colour="red")
+        store.update(FAMILY, colour="red")
     with pytest.raises(ValueError, match="not a signal"):
-        store.mark(FAMILY, "human", 1.0)
-    store.note(FAMILY, text="x")
+        store.record_activity(FAMILY, "human", 1.0)
+    store.update(FAMILY, text="x")
     assert store.pop_error() is None

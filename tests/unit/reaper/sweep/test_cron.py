@@ -8,9 +8,9 @@ from fleet import naming
 from fleet.host.activity import nothing_read
 from fleet.host.cron import CronReading
 from reaper.sweep.sweeper import Sweeper
-from tests.support.fleet import family
-from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
-from tests.support.sweeps import sweeper
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import Box, ReaperUnderTest, make_reaper, write_registry
+from tests.support.reaper.sweeps import sweeper
 
 
 @pytest.fixture
@@ -141,7 +141,7 @@ def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
         box.state, box.port = "exited", 5000 + number
         box.next_run = CronReading(now + 400)
         # What was known while it was awake: a run that it has had since.
-        store.note(id_, state="awake", cron_next=now - 3600, cron_of=box.id)
+        store.update(id_, state="awake", cron_next=now - 3600, cron_of=box.id)
     found = sweeper(reaper)
     for _ in range(3):
         sweep(found)

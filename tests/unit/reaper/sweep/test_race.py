@@ -19,8 +19,8 @@ from reaper.sweep.probe import Reading, read_candidate
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.runtime import WakeError
 from reaper.wake.waker import Waker
-from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
 ROUNDS = 200
 IDLE_AFTER = 60
@@ -65,7 +65,7 @@ class World:
         if event < 0.10:
             self.chat(name, going=True)
         elif event < 0.12:
-            self.reaper.context.store.mark(self.id(name), "heartbeat", self.reaper.hands.wall)
+            self.reaper.context.store.record_activity(self.id(name), "heartbeat", self.reaper.hands.wall)
         elif event < 0.14:
             self.replace(name)
         elif event < 0.15:
@@ -146,7 +146,7 @@ def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch:
     engine.before.clear()
     engine.fail.clear()
     for name in FAMILIES:
-        store.mark(world.id(name), "heartbeat", world.reaper.hands.wall)
+        store.record_activity(world.id(name), "heartbeat", world.reaper.hands.wall)
     sweeper = Sweeper(world.reaper.context, Waker(world.reaper.context))
     sweeper.sweep()
     sweeper.waker.wait()

@@ -13,9 +13,9 @@ from reaper.store import Entry
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped
-from tests.support.fleet import family
-from tests.support.reaper import ReaperUnderTest, make_reaper
-from tests.support.sweeps import reasons, settled, sweeper
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
+from tests.support.reaper.sweeps import reasons, settled, sweeper
 
 
 def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
@@ -41,7 +41,7 @@ def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnd
     ash = reaper.context.families.current().get("ash")
     assert views.view(reaper.context, ash).text.startswith("no sign of life for")
     reaper.box("ash").state = "running"
-    reaper.context.store.mark(ash.id, "touched", reaper.hands.wall)
+    reaper.context.store.record_activity(ash.id, "touched", reaper.hands.wall)
     found.sweep()
     reaper.box("ash").state = "exited"
     found.sweep()
@@ -53,7 +53,9 @@ def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> N
     found = settled(reaper)
     for box in reaper.engine.boxes.values():
         box.state = "running"
-    reaper.context.store.mark(reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall)
+    reaper.context.store.record_activity(
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+    )
     reaper.engine.calls.clear()
     found.sweep()
     assert reaper.engine.did("list") == [""]
@@ -79,7 +81,7 @@ def test_what_a_listing_decides_is_written_down_with_its_facts(reaper: ReaperUnd
     expected = {"ash": "keep", "birch": "starting"}
     families = {name: reaper.context.families.current().get(name).id for name in expected}
     for id_ in families.values():
-        reaper.context.store.mark(id_, "heartbeat", reaper.hands.wall)
+        reaper.context.store.record_activity(id_, "heartbeat", reaper.hands.wall)
     found = sweeper(reaper)
     found.sweep(resumed=False)
     found.waker.wait()
@@ -132,7 +134,9 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
     box = reaper.box("ash")
     box.state, box.started = "running", reaper.hands.wall - 4000
     seen = reaper.context.engine.list()[box.name]
-    reaper.engine.before["activity"] = lambda: reaper.context.store.mark(ash.id, "heartbeat", reaper.hands.wall)
+    reaper.engine.before["activity"] = lambda: reaper.context.store.record_activity(
+        ash.id, "heartbeat", reaper.hands.wall
+    )
     ended, second = stop.stop_family(reaper.context, ash, seen)
     assert ended is Stopped.BUSY
     assert second
@@ -226,7 +230,9 @@ def test_strangers_and_other_stacks_are_never_touched(reaper: ReaperUnderTest) -
     assert reasons(found.last)["ash"] == "stranger"
     assert reaper.box("ash").name not in reaper.engine.did("stop")
     reaper.box("ash").state = "exited"
-    reaper.context.store.mark(reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall)
+    reaper.context.store.record_activity(
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+    )
     found.sweep()
     assert reaper.engine.did("start") == []
 
@@ -304,7 +310,9 @@ def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monk
     box = reaper.box("ash")
     box.state, box.port = "created", 1
     found = sweeper(reaper)
-    reaper.context.store.mark(reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall)
+    reaper.context.store.record_activity(
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+    )
     found.sweep(resumed=False)
     found.waker.wait()
     assert box.state == "running"

@@ -6,8 +6,8 @@ import pytest
 
 from fleet.host.activity import nothing_read
 from reaper.sweep.probe import read_candidate
-from tests.support.reaper import ReaperUnderTest
-from tests.support.sweeps import reasons, settled
+from tests.support.reaper.reaper import ReaperUnderTest
+from tests.support.reaper.sweeps import reasons, settled
 
 
 def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> None:
@@ -33,7 +33,7 @@ def test_what_could_not_be_read_once_does_not_count_while_others_speak_for_the_f
     assert reasons(found.last)["ash"] == "unreadable"
     for _ in range(37):
         reaper.hands.pass_time(600)
-        reaper.context.store.mark(ash.id, "heartbeat", reaper.hands.wall)
+        reaper.context.store.record_activity(ash.id, "heartbeat", reaper.hands.wall)
         found.sweep()
     for _ in range(4):
         reaper.hands.pass_time(600)

@@ -4,8 +4,8 @@ import pytest
 
 from reaper.wake.runtime import TimedOutError
 from reaper.wake.waker import Waker
-from tests.support.reaper import ReaperUnderTest
-from tests.support.sweeps import settled
+from tests.support.reaper.reaper import ReaperUnderTest
+from tests.support.reaper.sweeps import settled
 
 
 @pytest.fixture

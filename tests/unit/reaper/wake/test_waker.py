@@ -26,8 +26,8 @@ from reaper.wake.runtime import (
     UnknownError,
 )
 from reaper.wake.waker import Waker
-from tests.support.fleet import family
-from tests.support.reaper import Box, ReaperUnderTest, make_reaper, write_registry
+from tests.support.fleet.fleet import family
+from tests.support.reaper.reaper import Box, ReaperUnderTest, make_reaper, write_registry
 
 
 @pytest.fixture
@@ -153,7 +153,7 @@ def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnder
 def beat(reaper: ReaperUnderTest, waker: Waker) -> Runtime:
     """Take a heartbeat of the family ash."""
     heartbeat = Heartbeat(reaper.context, waker, reaper.context.families.current().get("ash"))
-    heartbeat.note()
+    heartbeat.record()
     return heartbeat.answer()
 
 
@@ -164,10 +164,10 @@ def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> N
     waker = Waker(asleep.context)
     with pytest.raises(NotProvisionedError):
         beat(asleep, waker)
-    asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall - 3600, healthy_id=box.id)
+    asleep.context.store.update(ash.id, state="missing", state_since=asleep.hands.wall - 3600, healthy_id=box.id)
     with pytest.raises(NotProvisionedError):
         beat(asleep, waker)
-    asleep.context.store.note(ash.id, state="missing", state_since=asleep.hands.wall)
+    asleep.context.store.update(ash.id, state="missing", state_since=asleep.hands.wall)
     asleep.engine.before["inspect"] = lambda: asleep.hands.steady > 1001 and asleep.engine.boxes.update({box.name: box})
     assert beat(asleep, waker).state == "waking"
     waker.wait()

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.pulumi_stack import ROOT
-from tests.support.reaper import ADMIN_TOKEN, REAPER_KEY
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY
 
 RUN = ("-m", "reaper", "run")
 _START_SECONDS = 60.0

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from docker.models.containers import Container
 
-from tests.support.pulumi_stack import ROOT
-from tests.support.reaper import ADMIN_TOKEN
+from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.reaper.reaper import ADMIN_TOKEN
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from docker.errors import ImageNotFound
 from docker.models.containers import Container
 
 from fleet.keys import api_key_for
-from tests.support import kept_logs
-from tests.support.fleet import FleetUnderTest
-from tests.support.llm_server import MODEL, LlmServer
-from tests.support.netns import listen_inside
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, Provider
+from tests.support.docker import kept_logs
+from tests.support.docker.netns import listen_inside
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.fleet.llm_server import MODEL, LlmServer
+from tests.support.pulumi.pulumi_stack import LLM_KEY, MASTER_KEY, Provider
 
 LINES = {"0.19": "hermes-fleet/hermes-agent:0.19.0", "0.15": "hermes-fleet/hermes-agent:0.15.1"}
 TOOLSETS = ["memory", "session_search", "cronjob", "terminal"]

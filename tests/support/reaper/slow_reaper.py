@@ -1,6 +1,6 @@
 """`python -m reaper run` on a machine that is slow between two readings: it says whom it means to stop, and pauses.
 
-usage: python -m tests.support.slow_reaper SECONDS [--one-reading]
+usage: python -m tests.support.reaper.slow_reaper SECONDS [--one-reading]
 
 With `--one-reading` it acts on the first one, so that a test can show what the second is for.
 """

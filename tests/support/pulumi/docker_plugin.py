@@ -12,8 +12,8 @@ from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import provider_pb2 as pb
 from pulumi.runtime.proto import provider_pb2_grpc, status_pb2
 
-from tests.support.providers import plugin_file
-from tests.support.pulumi_stack import Provider
+from tests.support.pulumi.providers import plugin_file
+from tests.support.pulumi.pulumi_stack import Provider
 
 Properties = dict[str, Any]
 STACK = "urn:pulumi:test-agree::agree::"

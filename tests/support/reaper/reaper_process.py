@@ -22,9 +22,9 @@ from reaper.policy.rules import Limits
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker
-from tests.support.pulumi_stack import MASTER_KEY, ROOT
-from tests.support.reaper import ADMIN_TOKEN
-from tests.support.reaper_program import RUN, Program, environment
+from tests.support.pulumi.pulumi_stack import MASTER_KEY, ROOT
+from tests.support.reaper.reaper import ADMIN_TOKEN
+from tests.support.reaper.reaper_program import RUN, Program, environment
 
 REAPER_KEY = keys.reaper_key(MASTER_KEY)
 

@@ -17,7 +17,7 @@ from reaper.clock import Clock
 from reaper.http import slow_clients
 from reaper.http.app import Api
 from reaper.wake.waker import Waker
-from tests.support.reaper import REAPER_KEY, ReaperUnderTest
+from tests.support.reaper.reaper import REAPER_KEY, ReaperUnderTest
 
 
 @dataclass

@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, NEW_KEY, ROOT
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import LLM_KEY, MASTER_KEY, NEW_KEY, ROOT
 
 
 @dataclass(frozen=True)

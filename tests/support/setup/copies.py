@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from tests.support.pulumi_stack import ROOT
+from tests.support.pulumi.pulumi_stack import ROOT
 
 
 def copy_repository(target: Path) -> Path:

@@ -3,7 +3,7 @@
 from reaper.sweep.report import Report
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker
-from tests.support.reaper import ReaperUnderTest
+from tests.support.reaper.reaper import ReaperUnderTest
 
 
 def sweeper(reaper: ReaperUnderTest, *, dry_run: bool = False) -> Sweeper:

@@ -17,10 +17,10 @@ from typing import Any
 
 import yaml
 
-from tests.support import warm_host
-from tests.support.blank_stack import PASSPHRASE, BlankStack, blank_stack
+from tests.support.pulumi import warm_host
+from tests.support.pulumi.blank_stack import PASSPHRASE, BlankStack, blank_stack
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 PULUMI_HOME = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
 MASTER_KEY = "5eed" * 16
 LLM_KEY = "sk-test-PLANTED/llm+key=0001"

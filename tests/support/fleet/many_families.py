@@ -6,8 +6,8 @@ import uuid
 from typing import Any
 
 from fleet.keys import api_key_for
-from tests.support.fleet import FleetUnderTest, family
-from tests.support.pulumi_stack import MASTER_KEY
+from tests.support.fleet.fleet import FleetUnderTest, family
+from tests.support.pulumi.pulumi_stack import MASTER_KEY
 
 
 def multiply(fleet: FleetUnderTest, template: str, count: int) -> list[str]:

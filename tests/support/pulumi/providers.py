@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.pulumi_stack import PULUMI_HOME, ROOT, Provider
+from tests.support.pulumi.pulumi_stack import PULUMI_HOME, ROOT, Provider
 
 OFFICIAL = "official"
 OFFLINE = "offline"

@@ -5,8 +5,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.companion import Companion
-from tests.support.fleet import FleetUnderTest
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.reaper.reaper_process import Companion
 
 NOTHING: Mapping[str, Any] = {
     **dict.fromkeys(("human", "any", "cron_next")),

@@ -13,11 +13,11 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from fleet import naming
-from tests.support import stub_agent
-from tests.support.acting import NOTHING
-from tests.support.companion import Companion
-from tests.support.fleet import family
-from tests.support.own_docker import OwnDocker
+from tests.support.docker.own_docker import OwnDocker
+from tests.support.fleet import stub_agent
+from tests.support.fleet.fleet import family
+from tests.support.reaper.acting import NOTHING
+from tests.support.reaper.reaper_process import Companion
 from tests.support.waiting import until
 
 IDLE_AFTER = 3

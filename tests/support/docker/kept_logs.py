@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from docker.errors import APIError, NotFound
 
-from tests.support.fleet import FleetUnderTest
-from tests.support.pulumi_stack import ROOT
+from tests.support.fleet.fleet import FleetUnderTest
+from tests.support.pulumi.pulumi_stack import ROOT
 
 FOLDER = "test-report/logs"
 

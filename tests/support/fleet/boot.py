@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-TEMPLATES = Path(__file__).parent.parent.parent / "templates"
+TEMPLATES = Path(__file__).parents[3] / "templates"
 SHELLS = ("dash", "busybox ash")
 AGENT = (10000, 10000)
 # All that boot.sh needs but flock.

@@ -14,7 +14,7 @@ from docker.errors import NotFound
 from docker.models.containers import Container
 
 from fleet import naming
-from tests.support.pulumi_stack import LLM_KEY, MASTER_KEY, ROOT, Provider, PulumiStack, Run
+from tests.support.pulumi.pulumi_stack import LLM_KEY, MASTER_KEY, ROOT, Provider, PulumiStack, Run
 
 PLUGINS = ROOT / "plugins"
 
