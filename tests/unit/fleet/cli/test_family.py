@@ -1,12 +1,12 @@
-"""What the commands print."""
+"""What the commands on one family print."""
 
 import json
 from pathlib import Path
 
 import pytest
 
+from fleet.cli import ERROR, main
 from fleet.errors import FleetError
-from reaper import cli
 from reaper.store import Entry
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
@@ -14,8 +14,8 @@ from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
 def run(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     """Run one command."""
-    monkeypatch.setattr(cli, "make_context", lambda *_, **__: reaper.context)
-    return cli.main(words)
+    monkeypatch.setattr("fleet.cli.reaper.make_context", lambda *_, **__: reaper.context)
+    return main(words)
 
 
 def test_nothing_that_is_printed_moves_the_terminal(
@@ -28,7 +28,7 @@ def test_nothing_that_is_printed_moves_the_terminal(
     assert run(reaper, monkeypatch, "explain", "ash") == 0
     assert run(reaper, monkeypatch, "explain", "ash", "--json") == 0
     reaper.engine.fail["list"] = FleetError(evil)
-    assert run(reaper, monkeypatch, "status") == cli.ERROR
+    assert run(reaper, monkeypatch, "status") == ERROR
     printed = capsys.readouterr()
     assert (printed.out + printed.err).count("all is well") == 3
     assert all(character.isprintable() or character == "\n" for character in printed.out + printed.err)
@@ -38,9 +38,9 @@ def test_nothing_that_is_printed_moves_the_terminal(
     ("state", "said"),
     [
         ("running", "ash is kept awake for 1800 s"),
-        ("exited", "ash is asleep, and a touch wakes nobody; wake it with: python -m reaper ensure ash"),
-        ("paused", "ash is paused, and a touch wakes nobody"),
-        (None, "ash is missing, and a touch wakes nobody"),
+        ("exited", "ash is asleep, and a touch wakes no family; fix: hermes-fleet ensure ash"),
+        ("paused", "ash is paused, and a touch wakes no family"),
+        (None, "ash is missing, and a touch wakes no family"),
     ],
 )
 def test_a_touch_says_what_is_true(
