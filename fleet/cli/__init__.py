@@ -26,6 +26,8 @@ FOUND = 2
 Command = Callable[..., int | None]
 Commands = Mapping[str, tuple[str, str]]
 
+_PROJECT_NAME = re.compile(r"""^name:\s*["']?hermes-fleet["']?\s*(#.*)?$""", re.MULTILINE)
+
 # Of each command: where its function is, and what it does.
 REGISTRY: Commands = {
     "validate": ("registry:validate", "Check the registry and print every problem."),
@@ -205,7 +207,7 @@ def write_output(file: Path, text: str) -> None:
 
 def _is_project(folder: Path) -> bool:
     try:
-        return re.search(r"^name: *hermes-fleet\s*$", (folder / "Pulumi.yaml").read_text(), re.MULTILINE) is not None
+        return _PROJECT_NAME.search((folder / "Pulumi.yaml").read_text(encoding="utf-8")) is not None
     except (OSError, ValueError):
         return False
 

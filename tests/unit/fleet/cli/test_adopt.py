@@ -65,7 +65,7 @@ ERRORS = [
 
 
 def test_only_unlabelled_containers_of_the_registry_are_candidates() -> None:
-    """Those of any stack, and those of nobody in the registry, are left alone."""
+    """Those of any stack, and those of no family in the registry, are left alone."""
     ours, by_hand, unknown = make_family("ash"), make_family("birch"), make_family("cedar")
     plain = [ContainerSummary(each.name, naming.container_name(each.id), "running") for each in (by_hand, unknown)]
     host: Inventory = make_host(make_seen(ours), *plain)

@@ -127,7 +127,7 @@ def test_list_cannot_be_garbled_by_a_name(project: Path, capsys: pytest.CaptureF
     assert "A\\n\\x1b[31mB" in run(capsys, "list")[1]
 
 
-def test_list_of_nobody(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_of_no_families(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty registry is no error."""
     (project / "families.yaml").write_text("families: []\n")
     assert run(capsys, "list") == (0, "no families\n", "")
@@ -159,9 +159,7 @@ def test_render_reads_the_stacks_file_and_shows_no_secret(project: Path, capsys:
     assert "cipher" not in out
 
 
-def test_render_masks_a_secret_that_somebody_left_in_plain_text(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_render_masks_a_secret_that_is_in_plain_text(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is a secret by its key is masked even where the stack's file does not encrypt it."""
     (project / "stacks").mkdir()
     stack_file = STACK_FILE.replace("llmApiKey: {secure: AAABcipher}", "llmApiKey: sk-planted")
@@ -175,7 +173,7 @@ def test_render_masks_a_secret_that_somebody_left_in_plain_text(
 def test_render_says_what_is_wrong_with_the_stacks_file(
     content: str, problem: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A stack's file that is there but will not do is an error, not a placeholder."""
+    """A stack's file that is there but invalid is an error, not a placeholder."""
     (project / "stacks").mkdir()
     (project / "stacks" / "Pulumi.dev.yaml").write_text(content)
     code, out, err = run(capsys, "render", "family-0")
@@ -211,7 +209,7 @@ def mine(project: Path) -> Path:
 def test_commands_work_on_the_registry_of_the_stack(
     words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is the one that `up` declares; nobody has to name it."""
+    """It is the one that `up` declares; it need not be named."""
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
     monkeypatch.setattr("fleet.host.list_fleet", lambda _: Inventory())
     code, out, _ = run(capsys, *words)
@@ -370,7 +368,7 @@ def test_the_nearest_project_above_is_found(project: Path, monkeypatch: pytest.M
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
     assert find_project() == project
-    (inner.parent / "Pulumi.yaml").write_text("# ours\nname: hermes-fleet\nruntime: python\n")
+    (inner.parent / "Pulumi.yaml").write_text("# ours\nname: 'hermes-fleet' # here\nruntime: python\n")
     assert find_project() == inner.parent
     monkeypatch.chdir("/")
     assert find_project() == ROOT

@@ -2,12 +2,14 @@
 
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from fleet.cli import ERROR, main
 from fleet.errors import FleetError
 from reaper.store import Entry
+from reaper.store.database import StoreError
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
@@ -50,7 +52,7 @@ def test_a_touch_says_what_is_true(
     state: str | None,
     said: str,
 ) -> None:
-    """It keeps awake who is awake, and wakes nobody."""
+    """It keeps an awake family awake, and wakes none."""
     box = reaper.box("ash")
     if state:
         box.state = state
@@ -70,3 +72,41 @@ def test_a_touch_needs_no_daemon_and_says_that_a_suspended_family_is(
         assert run(reaper, monkeypatch, "touch", name, "--json") == 0
         assert json.loads(capsys.readouterr().out)["state"] == said
         assert reaper.context.store.row(reaper.context.families.current().get(name).id).touched == reaper.hands.wall
+
+
+def test_a_table_of_all_families(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each with its state and the first line of the reason for it."""
+    assert run(reaper, monkeypatch, "status") == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.split() == ["NAME", "STATE", "SINCE", "LAST", "NEXT", "JOB", "MEMORY", "URL", "WHY"]
+    assert [row.split()[0] for row in rows] == [family.name for family in reaper.context.families.current().families]
+
+
+def test_the_nearest_family_is_offered(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """For every command on a family."""
+    for command in ("explain", "ensure", "touch", "token"):
+        assert run(reaper, monkeypatch, command, "ahs") == ERROR
+        assert "; did you mean 'ash'?" in capsys.readouterr().err
+
+
+def test_settings_of_another_stack_are_refused(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys, store and containers belong to one stack; its name may be given, qualified too."""
+    own = reaper.context.settings.stack
+    assert run(reaper, monkeypatch, "token", "ash", "--stack", f"acme/{own}") == 0
+    assert run(reaper, monkeypatch, "token", "ash", "--stack", "other") == ERROR
+    assert f"the reaper's settings here are for stack {own}" in capsys.readouterr().err
+
+
+def test_a_store_that_fails_is_a_message(
+    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a traceback."""
+    monkeypatch.setattr(reaper.context.store, "rows", Mock(side_effect=StoreError("the disk is full")))
+    assert run(reaper, monkeypatch, "status") == ERROR
+    assert capsys.readouterr().err == "the disk is full\n"

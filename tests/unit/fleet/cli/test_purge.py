@@ -115,7 +115,7 @@ def test_a_daemon_that_refuses_or_does_not_answer_is_a_message(error: OSError, s
 
 
 def test_the_registry_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
-    """An entry in the stack's own registry keeps its data; nobody has to name the file."""
+    """An entry in the stack's own registry keeps its data; the file need not be named."""
     assert registry_of(tmp_path, "prod") is None
     file = stack_path(tmp_path, "prod")
     file.parent.mkdir()
