@@ -170,7 +170,7 @@ def _containers(declared: Mapping[str, Declared], live: Live, stack: str, image_
         elif naming.is_orphan(name):
             yield Finding("orphan", name, "is of an older deployment; see: hermes-fleet reaper orphans")
         elif family or naming.LABEL_STACK not in seen.labels:  # else it is another stack's, under a name of its own
-            yield Finding("unmanaged", name, "has a family's name but not this stack's labels; fix: hermes-fleet adopt")
+            yield Finding("stranger", name, "has a family's name but not this stack's labels; fix: hermes-fleet adopt")
 
 
 def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterator[Finding]:

@@ -172,7 +172,7 @@ def _live(families: Iterable[Family], stack: str) -> list[dict[str, Any]]:
     for family in families:
         own = found.ours(stack).get(family.id)
         if own is None:
-            state = "unmanaged" if found.container(family.id) else "not provisioned"
+            state = "stranger" if found.container(family.id) else "not provisioned"
         elif own.state != "running":
             asleep = "suspended" if family.state == "suspended" else "asleep"
             state = own.state if own.awake else asleep

@@ -53,8 +53,8 @@ def test_unmanaged_orphans_and_undeclared_are_told_apart() -> None:
     host = replace(live.host, containers={**live.host.containers, **seen})
     assert kinds(declared, replace(live, host=host)) == [
         ("orphan", "hermes-user-usr_1"),
+        ("stranger", unlabelled.name),
         ("undeclared", naming.container_name(gone.id)),
-        ("unmanaged", unlabelled.name),
     ]
 
 
