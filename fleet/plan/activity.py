@@ -1,6 +1,5 @@
 """What each family does now: a roll would stop those that are at work."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from uuid import UUID
@@ -9,7 +8,7 @@ import docker
 
 from fleet.host import ContainerSummary, list_fleet
 from fleet.host.activity import Activity, read_activity
-from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
+from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Plan
 
 _AT_ONCE = 8
 _SIGNALS = {
@@ -36,12 +35,8 @@ def with_live_state(plan: Plan, client: docker.DockerClient) -> Plan:
         plan = replace(plan, notes=(*plan.notes, _ELSEWHERE.format(stack=plan.stack, families=plan.before)))
     rolled = [change for change in plan.changes if change.kind in {"rolled", "removed"}]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        doing = dict(zip(_keys(rolled), pool.map(lambda c: _doing(ours.get(UUID(c.id)), client), rolled), strict=True))
-    return replace(plan, changes=tuple(replace(c, doing=doing.get((c.id, c.kind), "")) for c in plan.changes))
-
-
-def _keys(changes: Sequence[Change]) -> list[tuple[str, str]]:
-    return [(change.id, change.kind) for change in changes]
+        doing = dict(zip(rolled, pool.map(lambda c: _doing(ours.get(UUID(c.id)), client), rolled), strict=True))
+    return replace(plan, changes=tuple(replace(change, doing=doing.get(change, "")) for change in plan.changes))
 
 
 def _doing(seen: ContainerSummary | None, client: docker.DockerClient) -> str:
