@@ -16,7 +16,7 @@ help: ## list the targets
 .PHONY: up
 up: setup ## set everything up, then bring the stack dev up and print its families
 	@$(ENV) && pulumi up --yes --skip-preview --suppress-outputs
-	@$(ENV) && echo && python -m fleet list --live
+	@$(ENV) && echo && hermes-fleet list --live
 
 .PHONY: preview
 preview: setup ## show what `make up` would do, and to whom

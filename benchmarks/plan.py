@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks import fleets
 from benchmarks.engine import Measured, Program
-from fleet.plan.socket import ping_socket
+from fleet.plan.preview import ping_socket
 
 MAX_RATIO = 1.10
 MAX_GROWTH = 1.3

@@ -2,6 +2,7 @@
 
 import sys
 
-from fleet.cli.main import main
+from fleet.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

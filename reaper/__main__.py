@@ -1,8 +1,8 @@
-"""Runs the command line: `python -m reaper`."""
+"""Runs the command line of the reaper: `python -m reaper`."""
 
 import sys
 
-from reaper.cli import main
+from fleet.cli.reaper import main
 
 if __name__ == "__main__":
     sys.exit(main())

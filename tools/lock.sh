@@ -17,8 +17,8 @@ compile() {
   "$TOOLS/uv-$UV/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
     --custom-compile-command "make lock" "$@"
 }
-compile --extra reaper pyproject.toml --output-file requirements.lock
-compile --extra reaper --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+compile pyproject.toml --output-file requirements.lock
+compile --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
 for version in 0.15.1 0.19.0; do
   compile "tools/image/requirements-$version.in" --output-file "tools/image/requirements-$version.lock"
 done

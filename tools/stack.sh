@@ -69,7 +69,7 @@ write_env() {
       # shellcheck disable=SC2016  # expanded where the file is sourced
       printf 'if [ "${PULUMI_HOME:-}" = %q ]; then unset PULUMI_HOME PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION; fi\n' "$TOOLS/pulumi-home"
     fi
-    for name in "$PULUMI_BIN" "$ROOT/.venv/bin"; do
+    for name in "$PULUMI_BIN" "$ROOT/bin" "$ROOT/.venv/bin"; do
       # shellcheck disable=SC2016  # expanded where the file is sourced
       printf 'case "$PATH:" in %q:*) ;; *) PATH=%q:"$PATH" ;; esac\n' "$name" "$name"
     done

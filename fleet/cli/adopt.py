@@ -1,34 +1,118 @@
-"""`adopt`: takes over a fleet that was started by `docker run`."""
+"""The command `adopt`: takes over a fleet that was started by `docker run`, and keeps its volumes.
 
-import argparse
+Pulumi cannot turn a container that it did not create into one of its own. So each is stopped with grace and removed by
+ID; the next `pulumi up` declares the family on its volume.
+"""
+
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from typing import NamedTuple
 
-from fleet import adopt, host
-from fleet.cli import add_registry_arguments, registry_here
-from fleet.registry import load_registry
+import docker
+from docker.errors import APIError, NotFound
+
+from fleet import host, naming
+from fleet.cli import DryRun, Json, RegistryFile, Stack, say, show
+from fleet.cli.registry import registry_here
+from fleet.errors import FleetError, Problem
+from fleet.host import ContainerSummary, Inventory
+from fleet.naming import DATA
+from fleet.registry import Family, load_registry
 from fleet.registry.source import display_path
 
-
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_registry_arguments(parser)
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
+STOP_GRACE_SECONDS = 30
 
 
-def run(args: argparse.Namespace) -> int:
-    """Stop and remove the registry's unlabelled containers, and keep their volumes."""
-    registry = load_registry(registry_here(args))
+class Candidate(NamedTuple):
+    """A container to take over, and the family it belongs to."""
+
+    family: Family
+    container: ContainerSummary
+
+    def problem(self, what: object) -> Problem:
+        """Return what is wrong with it, or Docker's reason for not doing what was asked."""
+        if isinstance(what, APIError):
+            what = what.explanation or what
+        elif isinstance(what, Exception):
+            what = f"docker: no answer ({what}); run the same command again"
+        return Problem(f"{self.family.name}: container {self.container.name}", str(what))
+
+
+def adopt(registry: RegistryFile = None, stack: Stack = "dev", dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Stop and remove the registry's containers that carry no stack's labels, and keep their volumes.
+
+    Example: hermes-fleet adopt --dry-run
+    """
+    declared = load_registry(registry_here(stack, registry))
     with closing(host.connect()) as client:
-        found = adopt.candidates(registry.families, host.list_fleet(client.api))
-        adopt.check(client, found)
-        if args.dry_run:
-            for candidate in found:
-                print(f"{candidate.family.name}: would stop and remove {candidate.seen.name}, and keep its volume")
-        else:
-            adopt.adopt(client, found, print)
+        found = candidates(declared.families, host.list_fleet(client.api))
+        check(client, found)
+        if not dry_run:
+            take_over(client, found, (lambda _: None) if as_json else say)
+    rows = [{"name": family.name, "container": container.name, "id": container.id} for family, container in found]
     if not found:
-        where = display_path(registry.path)
-        print(f"nothing to adopt: no family of {where} has a container without a stack's labels")
-    elif not args.dry_run:
-        print("next: pulumi up (or make up) declares them on their volumes, asleep; ensure or docker start wakes them")
-    return 0
+        text = f"nothing to adopt: no family of {display_path(declared.path)} has a container without a stack's labels"
+    elif dry_run:
+        text = "\n".join("{name}: would stop and remove {container}, and keep its volume".format(**row) for row in rows)
+    else:
+        text = "next: pulumi up (or make up) declares them on their volumes, asleep; ensure or docker start wakes them"
+    show(rows, text, as_json=as_json)
+
+
+def candidates(families: Iterable[Family], inventory: Inventory) -> list[Candidate]:
+    """Return the families' containers that carry no stack's label."""
+    found = ((family, inventory.container(family.id)) for family in families)
+    return [Candidate(family, seen) for family, seen in found if seen and naming.LABEL_STACK not in seen.labels]
+
+
+def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
+    """Raise FleetError, with every problem, where the data of a family is not on its volume.
+
+    A container that is gone by now is no problem: `take_over` says so.
+    """
+    problems = [problem for candidate in found if (problem := _problem(client, candidate))]
+    if problems:
+        raise FleetError(problems)
+
+
+def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | None:
+    family, container = candidate
+    try:
+        mounts = client.api.inspect_container(container.id)["Mounts"]
+    except NotFound:
+        return None
+    except (APIError, OSError) as error:
+        return candidate.problem(error)
+    data = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), None)
+    volume = naming.volume_name(family.id)
+    if data and data.get("Type") == "volume" and data.get("Name") == volume:
+        return None
+    place = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
+    return candidate.problem(
+        f"its data is {place}, not in volume {volume}; nothing was touched. fix: stop it and copy the data: "
+        f"docker cp -a {container.name}:{DATA}/. - | "
+        f"docker run --rm -i -v {volume}:{DATA} --entrypoint tar IMAGE -x -C {DATA}; "
+        f"then: docker rename {container.name} old-{family.name}"
+    )
+
+
+def take_over(client: docker.DockerClient, found: Iterable[Candidate], report: Callable[[str], None]) -> None:
+    """Stop each container with grace and remove it by ID. Volumes are never removed.
+
+    Raises FleetError with those that failed, after all were tried.
+    """
+    problems = []
+    for candidate in found:
+        family, container = candidate
+        try:
+            client.api.stop(container.id, timeout=STOP_GRACE_SECONDS)
+            client.api.remove_container(container.id, v=False, force=False)
+        except NotFound:
+            report(f"{family.name}: its container is gone already")
+        except (APIError, OSError) as error:
+            problems.append(candidate.problem(error))
+        else:
+            volume = naming.volume_name(family.id)
+            report(f"{family.name}: container {container.id[:12]} stopped and removed, volume {volume} kept")
+    if problems:
+        raise FleetError(problems)

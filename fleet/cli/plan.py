@@ -1,15 +1,15 @@
-"""`plan`: tells a reviewer what an `up` would do to which families."""
+"""The command `plan`: tells a reviewer what an `up` would do to which families."""
 
-import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import typer
 
 from fleet import naming
-from fleet.cli import ROOT, add_config_file_argument, add_stack_argument, registry_path
-from fleet.output_file import write_output
+from fleet.cli import ConfigFile, Stack, project, write_output
+from fleet.cli.registry import registry_path
 from fleet.plan.activity import with_live_state
 from fleet.plan.guards import GUARDS, Policy, guarded
 from fleet.plan.markdown import markdown
@@ -20,61 +20,64 @@ from fleet.redaction import Redaction
 from fleet.registry import load_registry
 
 
-def configure(parser: argparse.ArgumentParser) -> None:
-    """Add the command's arguments."""
-    add_stack_argument(parser)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the plan as JSON too")
-    add_config_file_argument(parser)
-    parser.add_argument(
-        "--allow", action="append", default=[], choices=tuple(GUARDS), metavar="GUARD", help=", ".join(GUARDS)
-    )
-    parser.add_argument("--max-removed", type=_share, default=0.2, metavar="SHARE", help="of the fleet; default: 0.2")
-    parser.add_argument("--production", action="store_true", help="guard as production (so is a stack named prod…)")
+def plan(
+    stack: Stack = "dev",
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the plan as JSON too; - prints it alone.")
+    ] = None,
+    config_file: ConfigFile = None,
+    allow: Annotated[
+        list[str] | None, typer.Option(metavar="GUARD", help=f"Let it pass: {', '.join(GUARDS)}. Can be repeated.")
+    ] = None,
+    max_removed: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of the fleet that may be removed, from 0 to 1.")
+    ] = 0.2,
+    production: Annotated[
+        bool, typer.Option("--production", help="Guard as production, as a stack named prod is.")
+    ] = False,
+) -> int:
+    """Tell what an up would do to which families, as Markdown. Exits with 0 for no change, 2 for changes, 3 if refused.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Print the plan. Returns 0 for no change, 2 for changes, 3 where a guard refuses, 1 for an error."""
-    env = environment(ROOT)
+    Example: hermes-fleet plan --stack prod --json plan.json
+    """
+    unknown = set(allow or ()) - GUARDS.keys()
+    if unknown:
+        raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(GUARDS)}", param_hint="--allow")
+    if not 0 <= max_removed <= 1:
+        raise typer.BadParameter(f"{max_removed} is not a share between 0 and 1", param_hint="--max-removed")
+    root = project()
+    env = environment(root)
     with reachable_host() as client:
-        digest = preview(ROOT, args.stack, args.config_file, env, daemon=client is not None)
-        plan = read_plan(digest, stack=naming.stack_label(args.stack))
-        if client and plan.live and not plan.errors:
-            plan = with_live_state(plan, client)
+        digest = preview(root, stack, config_file, env, daemon=client is not None)
+        found = read_plan(digest, stack=naming.stack_label(stack))
+        if client and found.live and not found.errors:
+            found = with_live_state(found, client)
     policy = Policy(
-        allowed=frozenset(args.allow),
-        max_removed=args.max_removed,
-        production=args.production,
-        canaries=_canaries(registry_path(args.stack, config_file=args.config_file)) if not plan.errors else frozenset(),
+        allowed=frozenset(allow or ()),
+        max_removed=max_removed,
+        production=production,
+        canaries=_canaries(registry_path(stack, config_file=config_file)) if not found.errors else frozenset(),
     )
-    plan = guarded(plan, policy)
-    mask = Redaction(secrets_of(env))
-    print(mask.apply(markdown(plan)), end="")
-    for refusal in plan.refused:
-        print(mask.apply(f"refused ({refusal.guard}): {refusal.why}"), file=sys.stderr)
-    if args.json:
-        write_output(args.json, mask.apply(as_json(plan)))
-    return plan.exit_code
+    found = guarded(found, policy)
+    redacted = Redaction(secrets_of(env)).apply
+    if json_file != Path("-"):
+        typer.echo(redacted(markdown(found)), nl=False)
+    for refusal in found.refused:
+        typer.echo(redacted(f"refused ({refusal.guard}): {refusal.why}"), err=True)
+    if json_file:
+        write_output(json_file, redacted(as_json(found)))
+    return found.exit_code
 
 
-def as_json(plan: Plan) -> str:
-    """Return the plan as JSON, whole: what a comment has no room for stands here."""
-    data: dict[str, Any] = asdict(plan)
+def as_json(found: Plan) -> str:
+    """Return the whole plan as JSON: it holds what a comment has no room for."""
+    counts = {kind: len(found.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
+    counts |= {"unchanged": found.unchanged, "asleep": sum(not change.started for change in found.of("rolled"))}
+    data = {"counts": counts, "waves": found.waves, "exit": found.exit_code, **asdict(found)}
     del data["volumes"]
-    counts = {kind: len(plan.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
-    counts |= {"unchanged": plan.unchanged, "asleep": sum(not change.started for change in plan.of("rolled"))}
-    return json.dumps({"counts": counts, "waves": plan.waves, "exit": plan.exit_code, **data}, indent=2) + "\n"
+    return json.dumps(data, indent=2) + "\n"
 
 
 def _canaries(registry: Path) -> frozenset[str]:
     families = load_registry(registry).families
     return frozenset(family.name for family in families if family.canary and family.state == "active")
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1
-    if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share between 0 and 1")
-    return share

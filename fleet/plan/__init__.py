@@ -1,1 +1,1 @@
-"""What a roll will do to which family, told from Pulumi's preview for somebody who has to approve it."""
+"""What an `up` would do to which family, read from Pulumi's preview for the reviewer who approves it."""

@@ -1,4 +1,4 @@
-"""Guards: what a reviewer should not approve without saying so by name."""
+"""Guards: what a reviewer has to allow by name."""
 
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -14,7 +14,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Policy:
-    """How strict the guards are: which pass by name, which share of the fleet may go, who the canaries are."""
+    """How strict the guards are: those allowed by name, the share of families that may be removed, and the canaries."""
 
     allowed: frozenset[str] = frozenset()
     max_removed: float = 0.2
@@ -28,7 +28,7 @@ def is_production(stack: str) -> bool:
 
 
 def guarded(plan: Plan, policy: Policy) -> Plan:
-    """Return the plan with what the guards refuse. What `up` would refuse itself cannot be allowed."""
+    """Return the plan with what the guards refuse. What `up` itself refuses cannot be allowed."""
     found = [
         Refusal(name, why, allowed=name in policy.allowed)
         for name, guard in GUARDS.items()

@@ -1,4 +1,4 @@
-"""Writes a plan as Markdown that fits a pull request comment, whatever the registry's names hold."""
+"""Writes a plan as Markdown that fits a pull request comment; no name of the registry can break it."""
 
 import re
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from fleet.plan.model import ASLEEP, IDLE, UNKNOWN, Change, Plan
 from fleet.redaction import printable
 
-# What a pull request comment may hold, less room for what a workflow puts around it.
+# The limit of a pull request comment, less room for what a workflow puts around it.
 LIMIT = 65_536 - 1_536
 MARKER = "<!-- hermes-fleet:plan -->"
 
@@ -17,7 +17,7 @@ _GROUPS = 20
 
 
 def markdown(plan: Plan) -> str:
-    """Return the plan: counts first, then what is refused, then who and why."""
+    """Return the plan: counts, what the guards found, then the families and reasons."""
     parts = [MARKER, f"## Fleet plan for {code(plan.stack)}", _counts(plan), *_warnings(plan)]
     parts += _refusals(plan)
     parts += _rolled(plan)
@@ -34,7 +34,7 @@ def markdown(plan: Plan) -> str:
 
 
 def code(text: str) -> str:
-    """Return any text as inline code: no markup, no HTML, no mention comes alive in it."""
+    """Return text as inline code, in which no markup, HTML or mention works."""
     plain = " ".join(printable(text).split()) or " "
     fence = "`" * (max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     pad = " " if "`" in plain else ""
@@ -42,7 +42,7 @@ def code(text: str) -> str:
 
 
 def block(text: str, language: str = "diff") -> str:
-    """Return any text as a code block that nothing in it can end."""
+    """Return text as a code block that nothing in it can end."""
     plain = "\n".join(printable(line) for line in text.splitlines())
     fence = "`" * max(3, max((len(run) for run in re.findall("`+", plain)), default=0) + 1)
     return f"{fence}{language}\n{plain}\n{fence}"
@@ -110,7 +110,7 @@ def _rolled(plan: Plan) -> list[str]:
 
 
 def _grouped(changes: Iterable[Change]) -> dict[tuple[str, str], list[Change]]:
-    """Group families that are rolled for the same reasons, down to the same lines of their config."""
+    """Group families that are rolled for the same reasons and with the same changes of their config."""
     groups: dict[tuple[str, str], list[Change]] = {}
     for change in changes:
         what = ", ".join(reason.what for reason in change.reasons)
@@ -143,7 +143,7 @@ def _waves(plan: Plan) -> list[str]:
 
 def _noted(plan: Plan) -> list[str]:
     noted = plan.of("noted")
-    return [f"### Redescribed, nobody restarted ({len(noted)})", _listed(noted)] if noted else []
+    return [f"### Redescribed, not restarted ({len(noted)})", _listed(noted)] if noted else []
 
 
 def _listed(changes: Sequence[Change], about: Callable[[Change], str] | None = None) -> str:
@@ -156,7 +156,7 @@ def _bullets(lines: Iterable[str]) -> list[str]:
 
 
 def _joined(entries: Sequence[str], separator: str, more: str) -> str:
-    """Join entries as far as there is room in a list; `more` tells how many were left out."""
+    """Join the entries that fit into a list; `more` says how many were left out."""
     room = _LIST
     for index, entry in enumerate(entries):
         room -= len(entry) + len(separator)
@@ -166,7 +166,7 @@ def _joined(entries: Sequence[str], separator: str, more: str) -> str:
 
 
 def _fitted(parts: Sequence[str]) -> str:
-    """Return the parts up to the limit; what comes first matters most. No part is cut in two."""
+    """Return the first parts that fit the limit, each whole."""
     last = "\n\nThis plan is longer than a comment may be; the rest is in its JSON.\n"
     room = LIMIT - len(last.encode())
     text = ""

@@ -1,8 +1,8 @@
-"""What a plan says, as plain data: the same for Markdown, for JSON and for the guards."""
+"""A plan as plain data: for Markdown, JSON and the guards."""
 
 from dataclasses import dataclass, field
 
-# What a family may be doing now, beside being at work; an agent that could not be asked is unknown.
+# What a family does now, where it is not at work; unknown is an agent that could not be asked.
 ASLEEP = "asleep"
 IDLE = "idle"
 UNKNOWN = "unknown"
@@ -21,8 +21,8 @@ class Change:
     """One family that a roll touches.
 
     `kind` is `added`, `rolled`, `removed` or `noted` (its description changes, its container does not). `started` tells
-    whether its container is started and gated; `wave` counts from 0, None for one that is not. `doing` says what the
-    agent does now, empty where nobody looked.
+    whether its container is started and gated; `wave` counts from 0, and is None for one that is not. `doing` says what
+    the agent does now, and is empty where it was not read.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Refusal:
-    """What a guard found. `allowed`: the reviewer let it pass by name; `final`: `up` refuses it too."""
+    """What a guard found. `allowed`: the reviewer allowed it by name; `final`: `up` refuses it too."""
 
     guard: str
     why: str
@@ -57,9 +57,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that is said of one preview. `before` counts the families that the stack has now.
+    """All that is known of one preview. `before` counts the families that the stack has now.
 
-    `lines` and `ids` hold (family, before, after) for each that changes its Hermes line, or the id behind its name.
+    `lines` and `ids` hold (family, before, after) where a family's Hermes line, or the id behind its name, changes.
     """
 
     stack: str
@@ -91,7 +91,7 @@ class Plan:
 
     @property
     def refused(self) -> tuple[Refusal, ...]:
-        """Return what no one let pass."""
+        """Return what was not allowed."""
         return tuple(refusal for refusal in self.refusals if not refusal.allowed)
 
     @property

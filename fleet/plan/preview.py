@@ -1,21 +1,31 @@
-"""Runs `pulumi preview --json`, with a Docker daemon or without one."""
+"""Runs `pulumi preview --json`, with a Docker daemon or without one.
+
+The provider pings the daemon once and previews nothing without an answer; a preview needs nothing else of it. So where
+there is no daemon it gets a socket that answers the ping and refuses everything else.
+"""
 
 import json
 import os
 import re
 import shutil
+import socketserver
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import docker
 
 from fleet import host
 from fleet.errors import FleetError
-from fleet.plan.socket import ping_socket
+
+API_VERSION = "1.41"
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
 
@@ -35,8 +45,7 @@ def preview(
 ) -> dict[str, Any]:
     """Preview the stack of the project in `root`, and return the JSON; `daemon` tells whether a Docker host answers.
 
-    Raises FleetError where Pulumi has nothing to say. A preview that fails is an answer too: its errors stand in the
-    JSON.
+    Raises FleetError where Pulumi prints no JSON. A preview that fails does: its errors are in the JSON.
     """
     env = {**environment, "PULUMI_SKIP_UPDATE_CHECK": "true"}
     with ExitStack() as opened:
@@ -61,7 +70,10 @@ def preview(
 
 
 def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return the environment for Pulumi: as given, or with `.state/env` where no backend is set."""
+    """Return the environment for Pulumi: as given, or with `.state/env` where no backend is set.
+
+    Raises FleetError where that file cannot be sourced.
+    """
     env = dict(given)
     file = root / ".state" / "env"
     if "PULUMI_BACKEND_URL" in env or not file.is_file():
@@ -92,5 +104,45 @@ def _pulumi(root: Path, env: Mapping[str, str]) -> str:
         folders.insert(0, pinned.read_text(encoding="utf-8").strip())
     found = shutil.which("pulumi", path=":".join(folders))
     if not found:
-        raise FleetError("no Pulumi CLI on PATH; get it with: make setup")
+        raise FleetError("no Pulumi CLI on PATH; fix: make setup")
     return found
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        ping = self.path.rpartition("/")[2] == "_ping"
+        body = b"OK" if ping else b"no daemon here"
+        self.send_response(HTTPStatus.OK if ping else HTTPStatus.NOT_IMPLEMENTED)
+        self.send_header("Api-Version", API_VERSION)
+        self.send_header("OSType", "linux")
+        self.send_header("Content-Type", "text/plain")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815 - the base class calls it that
+
+    def address_string(self) -> str:
+        return "local"  # a unix socket's peer has no address
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it that
+        pass
+
+
+@contextmanager
+def ping_socket() -> Iterator[str]:
+    """Serve the ping on a socket of its own and yield its address in the form of `DOCKER_HOST`."""
+    with tempfile.TemporaryDirectory(prefix="hermes-fleet-") as folder:
+        path = Path(folder) / "docker.sock"
+        with socketserver.ThreadingUnixStreamServer(str(path), _Answers) as server:
+            server.daemon_threads = True
+            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+            thread.start()
+            try:
+                yield f"unix://{path}"
+            finally:
+                server.shutdown()
+                thread.join()

@@ -1,5 +1,7 @@
 """Reads the JSON of `pulumi preview --json --show-sames` into a plan."""
 
+import difflib
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -7,8 +9,7 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from fleet import naming
-from fleet.plan.model import Change, Plan, Refusal, Step
-from fleet.plan.reasons import container_reasons, reasons_of
+from fleet.plan.model import Change, Plan, Reason, Refusal, Step
 
 RUNTIME = "hermes-fleet:index:FamilyRuntime"
 CONTAINER = "docker:index/container:Container"
@@ -17,14 +18,32 @@ _SCAFFOLD = {"pulumi:pulumi:Stack", "hermes-fleet:index:Fleet"}
 
 _NOT_READ = "live state was not read"
 
-# What the program itself refuses where it can read the host, by the words it says it with.
+# What the program itself refuses where it can read the host, by the words of its error.
 _OWN_REFUSALS = {"family-id": re.compile(r": id changed: "), "hermes-line": re.compile(r": hermesLine: ")}
+
+# The inputs of a family's component under the names that a reviewer knows, in the order in which they are shown. Others
+# come last, under their own names.
+_LABELS = {
+    "credentials": "credentials",
+    "image": "image",
+    "hermesLine": "Hermes line",
+    "limits": "limits",
+    "env": ".env entries",
+    "gateway": "gateway",
+    "plugins": "plugins",
+    "state": "state",
+    "family": "name",
+    "config": "config",
+    "identity": "identity",
+}
+# The lines of the config show it.
+_SHOWN_BY_ANOTHER = {"toolsets"}
 
 Raw = Mapping[str, Any]
 
 
 def read_plan(digest: Raw, *, stack: str) -> Plan:
-    """Return what a preview says of the fleet, before any guard has looked at it."""
+    """Return what a preview says of the fleet, before the guards."""
     steps: Sequence[Raw] = [each for each in digest.get("steps") or [] if "pulumi:providers:" not in each["urn"]]
     runtimes = {_name(each): each for each in steps if _kind(each) == RUNTIME}
     containers = {_name(each): each for each in steps if _kind(each) == CONTAINER}
@@ -34,11 +53,8 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
     errors = _texts(diagnostics, "error")
     notes = _texts(diagnostics, "warning")
     live = not any(_NOT_READ in note for note in notes)
-    changes = []
-    for name, runtime in runtimes.items():
-        change = _change(name, runtime, containers.get(name), waves, live=live)
-        if change is not None:
-            changes.append(change)
+    found = (_change(name, each, containers.get(name), waves, live=live) for name, each in runtimes.items())
+    changes = [change for change in found if change]
     owned = {RUNTIME, CONTAINER, VOLUME, *_SCAFFOLD}
     present = [each for each in runtimes.values() if each["op"] != "delete"]
     return Plan(
@@ -52,7 +68,7 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
         lines=tuple(_line_changes(runtimes.values())),
         ids=tuple(_id_changes(runtimes)),
         volumes=volumes,
-        notes=tuple(note for note in notes if _NOT_READ not in note),  # `live` says it, in words for a reviewer
+        notes=tuple(note for note in notes if _NOT_READ not in note),  # `live` says it
         errors=errors,
         refusals=tuple(_own_refusals(errors)),
     )
@@ -74,13 +90,49 @@ def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, 
     placed = replace(base, started=started, wave=waves.get(name) if started else None)
     if operation == "create":
         return placed
-    reasons = reasons_of(_inputs(runtime, "oldState"), inputs)
+    reasons = _reasons(_inputs(runtime, "oldState"), inputs)
     if container is not None and container["op"] not in {"same", "read", "refresh"}:
-        return replace(placed, kind="rolled", reasons=reasons or container_reasons(container))
-    # Only the host tells whether it runs, and is replaced to stop it. Unread, everyone counts as awake.
+        return replace(placed, kind="rolled", reasons=reasons or _container_reasons(container))
+    # Whether the container runs, and is replaced to stop it, only the host tells. Unread, all families count as awake.
     if not live and _suspends(runtime):
         return replace(base, kind="rolled", reasons=reasons)
     return replace(base, kind="noted", reasons=reasons) if operation == "update" else None
+
+
+def _reasons(old: Raw, new: Raw) -> tuple[Reason, ...]:
+    """Return what differs between two sets of a component's inputs. Credentials are named, never shown."""
+    others = (old.keys() | new.keys()) - _LABELS.keys() - _SHOWN_BY_ANOTHER
+    return tuple(
+        Reason(_LABELS.get(key, key), "" if key == "credentials" else _detail(old.get(key), new.get(key)))
+        for key in (*_LABELS, *sorted(others))
+        if old.get(key) != new.get(key)
+    )
+
+
+def _container_reasons(step: Raw) -> tuple[Reason, ...]:
+    """Return why a container is replaced although its component stays, from the engine's own reasons."""
+    if step["op"] == "create":
+        return (Reason("its container is not in the state any more"),)
+    keys = sorted({str(key) for key in [*(step.get("replaceReasons") or []), *(step.get("diffReasons") or [])]})
+    if (step.get("oldState") or {}).get("initErrors"):
+        return (Reason("it did not pass its gate at the last up"),)
+    if "containerReadRefreshTimeoutMilliseconds" in keys:
+        return (Reason("its container is gone from the host, or runs although the family is suspended"),)
+    if keys == ["uploads"]:
+        return (Reason("the files it boots from"),)
+    return (Reason("inputs of its container", ", ".join(keys)) if keys else Reason("its container"),)
+
+
+def _detail(old: object, new: object) -> str:
+    """Return both values, or of multi-line strings the lines that differ."""
+    if any(isinstance(value, str) and "\n" in value for value in (old, new)):
+        diff = difflib.unified_diff(str(old or "").splitlines(), str(new or "").splitlines(), lineterm="", n=0)
+        return "\n".join(line for line in diff if not line.startswith(("---", "+++", "@@")))
+    return f"{_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
 def _suspends(runtime: Raw) -> bool:
@@ -89,10 +141,10 @@ def _suspends(runtime: Raw) -> bool:
 
 
 def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
-    """Return a number for each container: one more than the highest of those that it waits for, from 0.
+    """Return the wave of each container, from 0: one more than the highest of those that it waits for.
 
-    Sleepers are numbered too: a container that does not change shows the `start` it was created with, so it does not
-    tell whether it sleeps now. Only the numbers of containers that are started are used.
+    Sleepers are numbered too: an unchanged container shows the `start` it was created with, not whether it sleeps now.
+    Only the numbers of containers that are started are used.
     """
     present = {name: each for name, each in containers.items() if each["op"] != "delete"}
     before = {name: [other for other in _waits_for(each) if other in present] for name, each in present.items()}
@@ -115,9 +167,9 @@ def _line_changes(runtimes: Iterable[Raw]) -> Iterable[tuple[str, str, str]]:
 
 
 def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
-    """Find the families whose name stands for another id than before.
+    """Yield the families whose name stands for another id than before.
 
-    One that was renamed, so that a new one could have its name, is none of them: nobody's memory changes hands.
+    A family that was renamed to free its name for a new one is not among them: no data changes hands.
     """
     old = {
         str(_inputs(each, "oldState").get("family")): name for name, each in runtimes.items() if each["op"] != "create"

@@ -12,9 +12,9 @@ import time
 from unittest.mock import patch
 from uuid import UUID
 
+from fleet import cli
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper import cli
 from reaper.context import Context
 from reaper.sweep import candidates, stop
 from reaper.sweep.probe import Reading, read_candidate
@@ -41,7 +41,7 @@ def main() -> int:
         if "--one-reading" in sys.argv:
             patched.enter_context(patch.object(candidates, "read_candidate", _remembered))
             patched.enter_context(patch.object(stop, "second_reading", lambda _, family, __: _FIRST[family.id]))
-        return cli.main(["run"])
+        return cli.main(["reaper", "run"])
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_the_environment_for_plain_pulumi(ready: Machine) -> None:
     url, stack, passphrase, home, path = answer.said.strip().split("|")
     assert url == f"file://{ready.repository}/.state/backend"
     assert (stack, passphrase, home) == ("dev", "unset", "")
-    assert path.startswith(f"{ready.repository}/.venv/bin:")
+    assert path.startswith(f"{ready.repository}/.venv/bin:{ready.repository}/bin:")
 
 
 def test_the_offline_provider_has_a_home_of_its_own(ready: Machine) -> None:

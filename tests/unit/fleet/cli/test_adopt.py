@@ -9,8 +9,8 @@ import pytest
 from docker.errors import APIError, NotFound
 from requests.exceptions import ReadTimeout
 
-from fleet import adopt, naming
-from fleet.adopt import Candidate
+from fleet import naming
+from fleet.cli.adopt import Candidate, candidates, check, take_over
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary, Inventory
 from tests.support.fleet.families import make_family, make_host, make_seen
@@ -65,44 +65,44 @@ ERRORS = [
 
 
 def test_only_unlabelled_containers_of_the_registry_are_candidates() -> None:
-    """Those of any stack, and those of nobody in the registry, are left alone."""
+    """Those of any stack, and those of no family in the registry, are left alone."""
     ours, by_hand, unknown = make_family("ash"), make_family("birch"), make_family("cedar")
     plain = [ContainerSummary(each.name, naming.container_name(each.id), "running") for each in (by_hand, unknown)]
     host: Inventory = make_host(make_seen(ours), *plain)
-    assert [each.family.name for each in adopt.candidates([ours, by_hand], host)] == ["birch"]
+    assert [each.family.name for each in candidates([ours, by_hand], host)] == ["birch"]
 
 
 def test_a_container_that_is_gone_holds_no_data_back(found: list[Candidate]) -> None:
     """One that goes away between the list and the look is nothing to adopt, and the others are."""
-    api = Api({found[0].seen.id: NotFound("404", explanation="No such container")})
+    api = Api({found[0].container.id: NotFound("404", explanation="No such container")})
     said: list[str] = []
-    adopt.check(client_of(api), found)
-    adopt.adopt(client_of(api), found, said.append)
+    check(client_of(api), found)
+    take_over(client_of(api), found, said.append)
     assert said[0] == "ash: its container is gone already"
-    assert api.removed == [each.seen.id for each in found[1:]]
+    assert api.removed == [each.container.id for each in found[1:]]
 
 
 @pytest.mark.parametrize(("error", "what"), ERRORS)
 def test_a_container_that_cannot_be_looked_at_is_a_problem(found: list[Candidate], error: OSError, what: str) -> None:
     """Where its data lies is not known, so nothing is touched; every container is looked at."""
-    api = Api({each.seen.id: error for each in found[:2]})
+    api = Api({each.container.id: error for each in found[:2]})
     with pytest.raises(FleetError) as caught:
-        adopt.check(client_of(api), found)
+        check(client_of(api), found)
     assert str(caught.value).splitlines() == [
-        f"{each.family.name}: container {each.seen.name}: {what}" for each in found[:2]
+        f"{each.family.name}: container {each.container.name}: {what}" for each in found[:2]
     ]
 
 
 @pytest.mark.parametrize(("error", "what"), ERRORS)
 def test_all_are_tried_whatever_one_answers(found: list[Candidate], error: OSError, what: str) -> None:
     """A container that does not stop is told at the end, after the others were taken over."""
-    api = Api({found[0].seen.id: error})
+    api = Api({found[0].container.id: error})
     said: list[str] = []
     with pytest.raises(FleetError) as caught:
-        adopt.adopt(client_of(api), found, said.append)
-    assert str(caught.value) == f"ash: container {found[0].seen.name}: {what}"
+        take_over(client_of(api), found, said.append)
+    assert str(caught.value) == f"ash: container {found[0].container.name}: {what}"
     assert [line.partition(":")[0] for line in said] == ["birch", "cedar"]
-    assert api.removed == [each.seen.id for each in found[1:]]
+    assert api.removed == [each.container.id for each in found[1:]]
 
 
 def test_data_elsewhere_than_on_the_familys_volume_is_refused(found: list[Candidate]) -> None:
@@ -113,6 +113,8 @@ def test_data_elsewhere_than_on_the_familys_volume_is_refused(found: list[Candid
             return {"Mounts": [{"Type": "bind", "Source": f"/srv/{container}", "Destination": "/opt/data/"}]}
 
     with pytest.raises(FleetError) as caught:
-        adopt.check(client_of(Elsewhere()), found[:1])
-    assert f"its data lies in /srv/{found[0].seen.id}, not in volume {found[0].seen.name}-data" in str(caught.value)
+        check(client_of(Elsewhere()), found[:1])
+    assert f"its data is in /srv/{found[0].container.id}, not in volume {found[0].container.name}-data" in str(
+        caught.value
+    )
     assert "docker cp -a" in str(caught.value)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fleet import naming
-from fleet.audit import Declared, Finding, Live, audit, read_declared, read_live
+from fleet.cli.audit import Declared, Finding, Live, findings, read_declared, read_live
 from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
 from tests.support.fleet.families import STACK, make_family, make_host, make_seen
@@ -24,7 +24,7 @@ def healthy(family: Family) -> tuple[dict[str, Declared], Live]:
 
 def kinds(declared: dict[str, Declared], live: Live, image: str | None = "sha256:aa") -> list[tuple[str, str]]:
     """Return what an audit finds, as kind and whom."""
-    return [(finding.kind, finding.about) for finding in audit(declared, live, STACK, lambda _: image)]
+    return [(finding.kind, finding.about) for finding in findings(declared, live, STACK, lambda _: image)]
 
 
 def test_a_family_that_runs_as_declared_is_no_finding() -> None:
@@ -42,11 +42,11 @@ def test_an_old_key_and_a_moved_tag_are_found() -> None:
     assert kinds(declared, live, None) == []
 
 
-def test_strangers_orphans_and_undeclared_are_told_apart() -> None:
-    """A name proves nothing, labels do; another stack's own family is nobody's business."""
+def test_unmanaged_orphans_and_undeclared_are_told_apart() -> None:
+    """A name proves nothing, labels do; another stack's own family is left out."""
     declared, live = healthy(make_family("ash"))
-    stranger, gone, other = make_family("stranger"), make_family("gone"), make_family("other")
-    unlabelled = replace(make_seen(stranger), labels={})
+    unknown, gone, other = make_family("unknown"), make_family("gone"), make_family("other")
+    unlabelled = replace(make_seen(unknown), labels={})
     orphan = ContainerSummary("1", "hermes-user-usr_1", "running")
     others = make_seen(other, labels={naming.LABEL_STACK: "another"})
     seen = {each.name: each for each in (unlabelled, orphan, make_seen(gone), others)}
@@ -85,7 +85,7 @@ def test_a_time_of_another_zone_is_told_in_utc() -> None:
     family = make_family("ash")
     declared, live = healthy(family)
     made = datetime.fromisoformat("2026-03-02T10:00:00+02:00")
-    (finding,) = audit(
+    (finding,) = findings(
         declared, replace(live, volumes_made={naming.volume_name(family.id): made}), STACK, lambda _: None
     )
     assert "2026-03-02 08:00 UTC" in finding.what
@@ -124,6 +124,6 @@ def test_a_finding_says_what_to_do() -> None:
     """Each ends in a remedy."""
     declared, live = healthy(make_family("ash"))
     older = {name: replace(family, credentials="f" * 16) for name, family in declared.items()}
-    (finding,) = audit(older, live, STACK, lambda _: None)
+    (finding,) = findings(older, live, STACK, lambda _: None)
     assert finding == Finding("old-key", "ash", finding.what)
     assert "pulumi up" in finding.what

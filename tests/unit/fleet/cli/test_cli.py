@@ -3,20 +3,24 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 
-from fleet.cli import registry_path
-from fleet.cli.main import COMMANDS, main
+import fleet
+from fleet.cli import FAMILY, FLEET, REAPER, REGISTRY, main, table
+from fleet.cli import project as find_project
+from fleet.cli.registry import registry_path
 from fleet.host import Inventory
 from fleet.keys import api_key_for
 from fleet.redaction import REDACTED
 from fleet.registry import load_registry
+from fleet.settings import Settings
 from tests.support.fleet.registry import family_id, write_registry
 
 ROOT = Path(__file__).parents[4]
@@ -36,13 +40,12 @@ config:
 
 @pytest.fixture(autouse=True, name="project")
 def project_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in a project with a registry of two families, without anybody's environment."""
+    """Work in a project with a registry of two families, with an environment of its own."""
     monkeypatch.chdir(tmp_path)
-    for module in ("fleet.cli", "fleet.cli.render"):
-        monkeypatch.setattr(f"{module}.ROOT", tmp_path)
-    monkeypatch.setenv("COLUMNS", "100")
-    for name in ("PULUMI_STACK", "HERMES_FLEET_STACK"):
-        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "Pulumi.yaml").write_text("name: hermes-fleet\n")
+    monkeypatch.setenv("COLUMNS", "300")
+    for name in ("PULUMI_STACK", "HERMES_FLEET_STACK", "HERMES_FLEET_PROJECT"):
+        monkeypatch.setenv(name, "")  # and what a command sets is undone
     return write_registry(tmp_path / "families.yaml", 2).parent
 
 
@@ -50,7 +53,12 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     """Run a command and return its exit code and what it printed."""
     code = main(words)
     printed = capsys.readouterr()
-    return code, printed.out, printed.err
+    return code, plain(printed.out), plain(printed.err)
+
+
+def plain(text: str) -> str:
+    """Return text without colours, which a CI service gets too."""
+    return re.sub(r"\x1b\[[\d;]*m", "", text)
 
 
 def test_validate_counts_the_families(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,7 +127,7 @@ def test_list_cannot_be_garbled_by_a_name(project: Path, capsys: pytest.CaptureF
     assert "A\\n\\x1b[31mB" in run(capsys, "list")[1]
 
 
-def test_list_of_nobody(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_list_of_no_families(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty registry is no error."""
     (project / "families.yaml").write_text("families: []\n")
     assert run(capsys, "list") == (0, "no families\n", "")
@@ -151,9 +159,7 @@ def test_render_reads_the_stacks_file_and_shows_no_secret(project: Path, capsys:
     assert "cipher" not in out
 
 
-def test_render_masks_a_secret_that_somebody_left_in_plain_text(
-    project: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_render_masks_a_secret_that_is_in_plain_text(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What is a secret by its key is masked even where the stack's file does not encrypt it."""
     (project / "stacks").mkdir()
     stack_file = STACK_FILE.replace("llmApiKey: {secure: AAABcipher}", "llmApiKey: sk-planted")
@@ -167,7 +173,7 @@ def test_render_masks_a_secret_that_somebody_left_in_plain_text(
 def test_render_says_what_is_wrong_with_the_stacks_file(
     content: str, problem: str, project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A stack's file that is there but will not do is an error, not a placeholder."""
+    """A stack's file that is there but invalid is an error, not a placeholder."""
     (project / "stacks").mkdir()
     (project / "stacks" / "Pulumi.dev.yaml").write_text(content)
     code, out, err = run(capsys, "render", "family-0")
@@ -203,7 +209,7 @@ def mine(project: Path) -> Path:
 def test_commands_work_on_the_registry_of_the_stack(
     words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It is the one that `up` declares; nobody has to name it."""
+    """It is the one that `up` declares; it need not be named."""
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
     monkeypatch.setattr("fleet.host.list_fleet", lambda _: Inventory())
     code, out, _ = run(capsys, *words)
@@ -217,15 +223,19 @@ def test_the_registry_is_found_from_below(
     """A stack's registry lies in the project, not in that directory of it where the command is run."""
     monkeypatch.chdir(project / "stacks")
     assert "family-2" in run(capsys, "list")[1]
-    assert run(capsys, "list", "--stack", "prod")[2].startswith("families.yaml: there is no such file")
+    assert "family-1" in run(capsys, "list", "--stack", "prod")[1], "of a stack without config, the project's own"
     assert run(capsys, "render", "famly-2")[2] == f"'famly-2' is not in {mine}; did you mean 'family-2'?\n"
 
 
 @pytest.mark.usefixtures("mine")
 def test_elsewhere_the_registry_is_the_one_that_lies_there(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Outside of the project a families.yaml belongs to no stack; `plan` and `purge` ask the stack all the same."""
+    """Outside a project a families.yaml belongs to no stack; `plan` and `purge` ask the stack of the checkout."""
+    monkeypatch.setattr(fleet, "__file__", str(project / "fleet" / "__init__.py"))
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write_registry(elsewhere / "families.yaml", 1)
     monkeypatch.chdir(elsewhere)
@@ -250,7 +260,7 @@ def test_schema_is_printed_written_and_checked(project: Path, capsys: pytest.Cap
     """Check fails until the file is what write makes of it."""
     assert run(capsys, "schema", "--check")[::2] == (
         1,
-        "families.schema.json is not what the models say; make it with: python -m fleet schema --write\n",
+        "families.schema.json: is out of date; fix: hermes-fleet schema --write\n",
     )
     printed = run(capsys, "schema")[1]
     assert run(capsys, "schema", "--write") == (0, "", "")
@@ -260,48 +270,209 @@ def test_schema_is_printed_written_and_checked(project: Path, capsys: pytest.Cap
     assert run(capsys, "schema", "--write", "--file", "nowhere/schema.json") == (1, "", unwritable)
 
 
-@pytest.mark.parametrize("words", [[], ["nonsense"], ["add"], ["render"], ["list", "--nonsense"]])
-def test_a_wrong_command_line_exits_with_1(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["nonsense"],
+        ["add"],
+        ["render"],
+        ["list", "--nonsense"],
+        ["plan", "--allow", "x"],
+        ["reaper"],
+        ["reaper", "x"],
+    ],
+)
+def test_wrong_usage_exits_with_1(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """Usage errors are errors: 2 would mean changes to a script that reads a plan."""
-    with pytest.raises(SystemExit) as caught:
-        main(words)
-    assert caught.value.code == 1
-    assert "usage: python -m fleet" in capsys.readouterr().err
+    code, out, err = run(capsys, *words)
+    assert code == 1
+    assert "Usage: hermes-fleet" in out + err
+
+
+@pytest.mark.parametrize("share", ["nan", "-0.1", "1.1", "some"])
+def test_a_share_is_between_0_and_1(share: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever else is given must not switch the guard off."""
+    code, _, err = run(capsys, "plan", "--max-removed", share)
+    assert code == 1
+    assert "--max-removed" in err
+
+
+def test_the_nearest_command_is_offered(capsys: pytest.CaptureFixture[str]) -> None:
+    """As with names of families."""
+    assert "Did you mean 'validate'?" in run(capsys, "valdate")[2]
+    assert "Did you mean 'sweep'?" in run(capsys, "reaper", "swep")[2]
 
 
 def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     """Each command is in the overview with what it does."""
-    with pytest.raises(SystemExit) as caught:
-        main(["--help"])
-    assert caught.value.code == 0
-    text = re.sub(r"\s+", " ", capsys.readouterr().out)
-    for command in COMMANDS:
-        assert f"{command.name} {command.help}" in text
+    for words, commands in (["--help"], REGISTRY | FLEET | FAMILY), (["reaper", "--help"], REAPER):  # type: ignore[operator]
+        code, out, _ = run(capsys, *words)
+        assert code == 0
+        text = re.sub(r"\s+", " ", out)
+        for name, (_, does) in commands.items():
+            assert f"{name} {does}" in text
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_explains_itself(command: object, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command's own help works, and its module has what a command needs."""
-    name, module = command.name, import_module(command.module)  # type: ignore[attr-defined]
-    with pytest.raises(SystemExit) as caught:
-        main([name, "--help"])
-    assert caught.value.code == 0
-    assert f"usage: python -m fleet {name}" in capsys.readouterr().out
-    assert callable(module.run)
+@pytest.mark.parametrize(
+    "words", [[name] for name in (*REGISTRY, *FLEET, *FAMILY)] + [["reaper", name] for name in REAPER], ids=" ".join
+)
+def test_every_command_explains_itself(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command's own help works, and shows an example that names it."""
+    code, out, _ = run(capsys, *words, "--help")
+    assert code == 0
+    assert f"Usage: hermes-fleet {' '.join(words)}" in out
+    assert f"Example: hermes-fleet {' '.join(words)}" in out
 
 
-def test_the_module_runs_as_a_program() -> None:
-    """As a module it works, and only imports what the command needs."""
-    script = (
-        "import sys; from fleet.cli.main import main; code = main(['validate']);"
-        "sys.exit(code or bool({'docker', 'pulumi', 'jinja2'} & set(sys.modules)))"
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command."""
+    assert run(capsys, "--version") == (0, f"hermes-fleet {fleet.__version__}\n", "")
+
+
+@pytest.mark.parametrize("named", ["before", "after", "environment", "relative"])
+@pytest.mark.usefixtures("mine")
+def test_a_project_can_be_named(
+    named: str,
+    project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From outside of it, by the option before or after the command, or by the environment."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    given = os.path.relpath(project) if named == "relative" else str(project)
+    if named == "environment":
+        monkeypatch.setenv("HERMES_FLEET_PROJECT", given)
+    words = {"before": ["--project", given, "list"], "environment": ["list"]}.get(named, ["list", "--project", given])
+    assert "family-2" in run(capsys, *words)[1]
+
+
+def test_outside_of_a_project_the_fix_is_told(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that needs one says so; a folder that is none is an error; a Pulumi.yaml of another project is none."""
+    monkeypatch.setattr(fleet, "__file__", "/usr/lib/fleet/__init__.py")
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "Pulumi.yaml").write_text("name: hermes-fleet-docs\n")
+    monkeypatch.chdir(elsewhere)
+    said = f"{elsewhere}: is not inside a hermes-fleet project; fix: cd into one, or name it: --project\n"
+    assert run(capsys, "plan") == (1, "", said)
+    said = f"{elsewhere}: has no Pulumi.yaml of hermes-fleet; fix: --project or HERMES_FLEET_PROJECT\n"
+    assert run(capsys, "plan", "--project", str(elsewhere)) == (1, "", said)
+
+
+def test_the_nearest_project_above_is_found(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One inside another counts; outside of any, the checkout."""
+    inner = project / "inner" / "stacks"
+    inner.mkdir(parents=True)
+    monkeypatch.chdir(inner)
+    assert find_project() == project
+    (inner.parent / "Pulumi.yaml").write_text("# ours\nname: 'hermes-fleet' # here\nruntime: python\n")
+    assert find_project() == inner.parent
+    monkeypatch.chdir("/")
+    assert find_project() == ROOT
+
+
+def test_an_interrupted_command_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a shell has it, without a traceback."""
+    monkeypatch.setattr("fleet.cli.registry.load_registry", Mock(side_effect=KeyboardInterrupt))
+    assert main(["list"]) == 130
+
+
+def test_commands_are_completed() -> None:
+    """The shell asks by the environment."""
+    asked = {"_HERMES_FLEET_COMPLETE": "complete_bash", "COMP_WORDS": "hermes-fleet reaper s", "COMP_CWORD": "2"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **asked}
+    done = subprocess.run([sys.executable, "-m", "fleet"], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["sweep"]
+
+
+def test_problems_are_annotations_of_a_workflow(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """GitHub shows them beside the line; what it would take for its own syntax is escaped."""
+    write_registry(project / "a,b.yaml", 1, timezone="Ma%rs", foo=1)
+    code, out, _ = run(capsys, "validate", "--registry", "a,b.yaml", "--format", "github")
+    first, second = out.splitlines()
+    assert code == 1
+    assert first.startswith("::error file=a%2Cb.yaml,line=6,col=13::families[0] (family-0).timezone: 'Ma%25rs'")
+    assert second.startswith("::error file=a%2Cb.yaml,line=14,col=3::")
+    missing = run(capsys, "validate", "--registry", "none.yaml", "--format", "github")[1]
+    assert missing.startswith("::error::none.yaml: there is no such file")
+
+
+def test_problems_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its place."""
+    write_registry(project / "bad.yaml", 1, timezone="Mars")
+    code, out, _ = run(capsys, "validate", "--registry", "bad.yaml", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert code == 1
+    assert {key: problem[key] for key in ("file", "line", "column")} == {"file": "bad.yaml", "line": 6, "column": 13}
+    assert problem["message"].startswith("families[0] (family-0).timezone: 'Mars'")
+    good = json.loads(run(capsys, "validate", "--json")[1])
+    assert good == {"registry": str(project / "families.yaml"), "families": 2, "problems": []}
+
+
+def test_what_was_added_or_rendered_as_json(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same as the text says."""
+    added = json.loads(run(capsys, "add", "The Smiths", "--json")[1])
+    assert added["id"] == str(load_registry(project / "families.yaml").get("the-smiths").id)
+    assert "timezone: Europe/Madrid" in json.loads(run(capsys, "render", "family-1", "--json")[1])["config.yaml"]
+
+
+def test_the_settings_of_the_reaper_follow_from_the_stack(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As lines of its environment, or as JSON."""
+    (project / "stacks").mkdir()
+    (project / "stacks" / "Pulumi.dev.yaml").write_text(STACK_FILE)
+
+    def told(settings: Settings) -> dict[str, str]:
+        return {"HERMES_FLEET_STACK": settings.stack, "HERMES_FLEET_WAVE_SIZE": str(settings.rollout.wave_size)}
+
+    monkeypatch.setattr("fleet.stack_file.reaper_env", told, raising=False)
+    assert run(capsys, "reaper-env") == (0, "HERMES_FLEET_STACK=dev\nHERMES_FLEET_WAVE_SIZE=2\n", "")
+    assert json.loads(run(capsys, "reaper-env", "--json")[1])["HERMES_FLEET_WAVE_SIZE"] == "2"
+
+
+def test_a_table_is_as_wide_as_its_text() -> None:
+    """What is piped is not cut off."""
+    long = "x" * 500
+    assert table([{"name": long, "next job": None, "canary": True}], "none") == (
+        f"{'NAME'.ljust(500)}  NEXT JOB  CANARY\n{long}  -         yes"
     )
+
+
+def test_a_command_imports_only_what_it_needs() -> None:
+    """No command waits for the libraries of another, and help waits for none."""
+    heavy = {"docker", "pulumi", "jinja2", "uvicorn", "starlette", "reaper"}
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "fleet", "list"], check=True, env=environment, capture_output=True, text=True
-    )
-    assert "family-1" in done.stdout
+    for words, more in ((["validate"], set()), (["--help"], {"pydantic", "yaml"})):
+        script = (
+            f"import sys; from fleet.cli import main; code = main({words!r});"
+            f"sys.exit(code or bool({heavy | more!r} & set(sys.modules)))"
+        )
+        subprocess.run([sys.executable, "-c", script], check=True, env=environment, capture_output=True)
+
+
+def test_the_modules_run_as_programs() -> None:
+    """Both of them."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for module, words, shown in (("fleet", ["list"], "family-1"), ("reaper", ["--help"], "Usage: python -m reaper")):
+        command = [sys.executable, "-m", module, *words]
+        done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+        assert shown in plain(done.stdout)
+
+
+def test_the_launcher_runs_this_checkout_from_anywhere(tmp_path: Path) -> None:
+    """By a link too, and whatever folder of the same name lies where it is called."""
+    checkout, elsewhere = tmp_path / "a checkout", tmp_path / "elsewhere"
+    shutil.copytree(ROOT / "bin", checkout / "bin")
+    (checkout / "fleet").symlink_to(ROOT / "fleet")
+    (checkout / ".venv").symlink_to(sys.prefix)
+    (elsewhere / "fleet").mkdir(parents=True)
+    (elsewhere / "hermes").symlink_to(checkout / "bin" / "hermes-fleet")
+    done = subprocess.run(["./hermes", "--version"], cwd=elsewhere, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == (f"hermes-fleet {fleet.__version__}\n", "")
 
 
 def test_a_reader_that_goes_away_is_no_crash(project: Path) -> None:

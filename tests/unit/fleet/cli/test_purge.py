@@ -1,6 +1,6 @@
 """The one command that deletes data means exactly one family, and none that is still declared."""
 
-import argparse
+import re
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -11,10 +11,10 @@ from docker.errors import APIError
 from requests.exceptions import ReadTimeout
 
 from fleet import naming
-from fleet.cli.purge import run
+from fleet.cli import main
+from fleet.cli.purge import delete_volume, volume_to_purge
 from fleet.errors import FleetError
 from fleet.host import Inventory
-from fleet.purge import purge, volume_to_purge
 from fleet.registry import Family, Registry
 from fleet.stack_file import registry_of, stack_path
 from tests.support.fleet.families import STACK, make_family, make_host, make_seen
@@ -110,12 +110,12 @@ def test_two_that_left_data_under_one_name_are_told_apart_by_id() -> None:
 def test_a_daemon_that_refuses_or_does_not_answer_is_a_message(error: OSError, said: str) -> None:
     """Whether data is gone is said as far as it is known."""
     with pytest.raises(FleetError) as caught:
-        purge(failing(error), "ash-data")
+        delete_volume(failing(error), "ash-data")
     assert said in str(caught.value)
 
 
 def test_the_registry_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
-    """An entry in the stack's own registry keeps its data; nobody has to name the file."""
+    """An entry in the stack's own registry keeps its data; the file need not be named."""
     assert registry_of(tmp_path, "prod") is None
     file = stack_path(tmp_path, "prod")
     file.parent.mkdir()
@@ -131,7 +131,9 @@ def test_the_registry_is_the_one_that_the_stack_names(tmp_path: Path) -> None:
         registry_of(tmp_path, "prod")
 
 
-def test_purge_asks_the_registry_of_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_asks_the_registry_of_the_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Run beside another registry, it refuses to delete the data of a family that the stack declares."""
     family = make_family("nguyen")
     write_registry(tmp_path, [{"name": "nguyen", "id": str(family.id)}]).rename(tmp_path / "families.prod.yaml")
@@ -141,10 +143,10 @@ def test_purge_asks_the_registry_of_the_stack(tmp_path: Path, monkeypatch: pytes
     file.write_text("config:\n  hermes-fleet:registry: families.prod.yaml\n")
     volumes = {naming.volume_name(family.id): naming.family_labels("prod", "nguyen", family.id)}
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("fleet.cli.ROOT", tmp_path)
+    monkeypatch.setenv("HERMES_FLEET_PROJECT", "")
+    (tmp_path / "Pulumi.yaml").write_text("name: hermes-fleet\n")
     monkeypatch.setattr("fleet.host.connect", lambda: SimpleNamespace(api=None, close=lambda: None))
     monkeypatch.setattr("fleet.host.list_fleet", lambda _: Inventory({}, volumes))
-    monkeypatch.setattr("fleet.purge.purge", lambda *_: pytest.fail("deleted"))
-    arguments = argparse.Namespace(family="nguyen", yes="nguyen", registry=None, stack="acme/prod")
-    with pytest.raises(FleetError, match=r"still in .*families\.prod\.yaml"):
-        run(arguments)
+    monkeypatch.setattr("fleet.cli.purge.delete_volume", lambda *_: pytest.fail("deleted"))
+    assert main(["purge", "nguyen", "--yes", "nguyen", "--stack", "acme/prod"]) == 1
+    assert re.search(r"still in .*families\.prod\.yaml", capsys.readouterr().err)

@@ -47,7 +47,7 @@ def test_the_comment_names_who_would_be_stopped_at_work() -> None:
 
 
 def test_a_host_that_has_none_of_the_fleet_is_perhaps_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the daemon of a CI runner: the plan would count everyone as gone. A first `up` has nobody yet."""
+    """As the daemon of a CI runner: the plan would count everyone as gone. A first `up` has no family yet."""
     client: Any = SimpleNamespace(api=None)
     monkeypatch.setattr("fleet.plan.activity.list_fleet", lambda _: Inventory())
     rolled = read_plan(digest(family_steps("ash", "roll", new={"credentials": "f" * 16})), stack="prod")

@@ -62,7 +62,7 @@ def test_a_family_does_not_get_the_memory_of_another() -> None:
 
 
 def test_a_name_may_be_handed_on_to_a_new_family() -> None:
-    """Renaming one and giving its name to a newcomer takes nobody's memory."""
+    """Renaming one and giving its name to a new one moves no data."""
     renamed = family_steps("smith", "update", new={"family": "smith-senior"}, container={"op": "same"})
     plan = read_plan(digest(renamed, family_steps("smith", "create", family_id=uuid4())), stack="dev")
     assert guarded(plan, Policy()).exit_code == 2
@@ -100,7 +100,7 @@ def test_the_share_that_may_be_removed_is_the_reviewers() -> None:
 
 
 def test_a_canary_in_the_roll_satisfies_the_guard() -> None:
-    """So does a fleet of which a part stays, and one where nobody is awake to be gated."""
+    """So does a fleet of which a part stays, and one where no family is awake to be gated."""
     plan = read_plan(digest(*CASES["no-canary"]), stack="dev")
     assert guarded(plan, Policy(canaries=frozenset({"a"}))).exit_code == 2
     part = read_plan(digest(*CASES["no-canary"], family_steps("c")), stack="dev")

@@ -9,8 +9,7 @@ from docker.errors import APIError
 
 from fleet import host
 from fleet.errors import FleetError
-from fleet.plan.preview import environment, secrets_of
-from fleet.plan.socket import ping_socket
+from fleet.plan.preview import environment, ping_socket, secrets_of
 
 
 def test_the_socket_answers_the_ping_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,7 +111,7 @@ def test_a_preview_that_did_not_read_the_host_says_so() -> None:
     assert read_plan(digest(family_steps("ash")), stack="dev").live
 
 
-def test_who_is_suspended_is_stopped_where_nobody_can_tell_that_they_sleep() -> None:
+def test_who_is_suspended_is_stopped_where_it_is_not_known_that_they_sleep() -> None:
     """An `up` replaces the container of a family that runs; where the host was read, the container says so itself."""
     suspended = family_steps("ash", "update", new={"state": "suspended"}, container={"op": "same"})
     unread = ("warning", "live state was not read, every family counts as awake (no daemon)")

@@ -1,11 +1,11 @@
-"""What `python -m fleet plan` prints and writes."""
+"""What `hermes-fleet plan` prints and writes."""
 
 from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 
-from fleet.cli.main import main
+from fleet.cli import main
 from fleet.errors import FleetError
 from tests.support.fleet.previews import digest, family_steps
 
