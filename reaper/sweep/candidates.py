@@ -3,11 +3,13 @@
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
-from reaper.context import Context, as_inputs
-from reaper.policy.rules import RUNNING, Action
+from reaper.context import Context
+from reaper.policy.facts import RUNNING
+from reaper.policy.rules import Action
 from reaper.store import Entry
 from reaper.store.database import StoreError
 from reaper.sweep.probe import read_candidate, read_facts
@@ -121,7 +123,7 @@ class Candidates:
         if context.store.row(outcome.family.id).reason != reason.code and outcome.seen:
             context.store.update(outcome.family.id, reason=reason.code, text=reason.text)
             now = context.clock.now()
-            inputs = as_inputs(outcome.facts)
+            inputs = asdict(outcome.facts)
             entry = Entry(now, outcome.family.id, "keep", reason.code, reason.text, outcome.seen.id, inputs)
             context.store.append([entry])
 

@@ -10,8 +10,9 @@ from fleet import naming
 from fleet.host import ContainerSummary
 from fleet.host.cron import CronReading
 from fleet.registry import Family
-from reaper.context import Context, life, state_of, was_healthy
-from reaper.policy.rules import had_its_chance_until
+from reaper.context import Context
+from reaper.policy.facts import family_state, state_of, was_healthy
+from reaper.policy.rules import served_until
 from reaper.store import Row
 from reaper.wake.background import Backoff
 
@@ -49,7 +50,7 @@ class Schedules:
         for id_, family in families.items():
             seen = listed.get(naming.container_name(id_))
             row = rows.get(id_, Row())
-            if seen is None or life(state_of(seen, context.settings.stack)) != "asleep":
+            if seen is None or family_state(state_of(seen, context.settings.stack)) != "asleep":
                 continue
             asleep.append(id_)
             if not _fresh(seen, row) or (row.cron_unread and not self._unreadable.waits(seen.id, now)):
@@ -65,7 +66,7 @@ class Schedules:
 
     def _read(self, family: Family, seen: ContainerSummary, known: Row) -> Row:
         context = self._context
-        until = had_its_chance_until(
+        until = served_until(
             context.clock.now(), known.cron_woken, context.settings.limits, was_healthy=was_healthy(seen, known)
         )
         reading = context.engine.next_run(seen.id, until)

@@ -1,13 +1,14 @@
 """Looks closely at one family: its container, its agent, and what is remembered of it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.registry import Family
-from reaper.context import Context, first_facts, with_reading
+from reaper.context import Context
 from reaper.engine import ContainerDetails
-from reaper.policy.rules import RUNNING, Action, Decision, Facts, decide, policy_of
+from reaper.policy.facts import RUNNING, Facts, known_facts, policy_of
+from reaper.policy.rules import Action, Decision, decide
 
 
 @dataclass(frozen=True)
@@ -27,12 +28,11 @@ def read_candidate(context: Context, family: Family, seen: ContainerSummary, gra
     settings = context.settings
     policy = policy_of(family)
     info = context.engine.inspect(seen.id)
-    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
     activity: Activity | None = None
     while True:
         row = context.store.row(family.id)
-        facts = first_facts(current, row, settings.stack, grace_since, leased=False)
-        facts = with_reading(facts, info.started, activity, healthy=info.healthy)
+        facts = known_facts(info, row, settings.stack, grace_since, leased=False)
+        facts = replace(facts, up_since=info.started, activity=activity)
         decision = decide(context.clock.now(), facts, policy, settings.limits)
         if decision.action is not Action.PROBE:
             return Reading(info, facts, decision)
@@ -59,10 +59,10 @@ def note_activity(
 def read_facts(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> tuple[Facts, Decision]:
     """Return all facts about a family, its agent asked in any case, and the decision. Writes nothing."""
     info = context.engine.inspect(seen.id)
-    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
     leased = str(family.id) in context.store.holders()
-    facts = first_facts(current, context.store.row(family.id), context.settings.stack, grace_since, leased=leased)
     activity = context.engine.activity(info.id) if info.state == RUNNING else None
-    facts = with_reading(facts, info.started, activity, healthy=info.healthy)
+    row = context.store.row(family.id)
+    facts = known_facts(info, row, context.settings.stack, grace_since, leased=leased)
+    facts = replace(facts, up_since=info.started, activity=activity)
     decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
     return facts, decision

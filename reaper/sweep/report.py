@@ -5,7 +5,8 @@ from uuid import UUID
 
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.policy.rules import Action, Decision, Facts
+from reaper.policy.facts import Facts
+from reaper.policy.rules import Action, Decision
 
 
 @dataclass

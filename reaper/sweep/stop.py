@@ -6,15 +6,17 @@ writes a sign of life down before looking for a lease: the second reading sees i
 """
 
 import logging
+from dataclasses import asdict
 from enum import StrEnum
 
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.clock import longest_gap, next_beat
-from reaper.context import Context, as_inputs
+from reaper.context import Context
 from reaper.engine import GoneError
-from reaper.policy.rules import RUNNING, Action
+from reaper.policy.facts import RUNNING
+from reaper.policy.rules import Action
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
 from reaper.sweep.probe import Reading, read_candidate
@@ -115,5 +117,5 @@ def _failed(context: Context, family: Family, reading: Reading, why: str) -> Sto
 
 def _entry(context: Context, family: Family, action: str, reading: Reading) -> Entry:
     reason = reading.decision.reason
-    inputs = as_inputs(reading.facts)
+    inputs = asdict(reading.facts)
     return Entry(context.clock.now(), family.id, action, reason.code, reason.text, reading.info.id, inputs)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from uuid import UUID
 
 from fleet import naming
@@ -10,8 +10,9 @@ from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.clock import Beat, longest_gap, next_beat
-from reaper.context import Context, as_inputs, first_facts, life, state_of
-from reaper.policy.rules import MISSING, UNMANAGED, Action, Reason, decide, policy_of
+from reaper.context import Context
+from reaper.policy.facts import MISSING, UNMANAGED, family_state, known_facts, policy_of, state_of
+from reaper.policy.rules import Action, Reason, decide
 from reaper.store import Entry, Row
 from reaper.store.database import StoreError
 from reaper.sweep.candidates import Candidates
@@ -90,7 +91,7 @@ class Sweeper:
             seen = listed.get(naming.container_name(family.id))
             row = rows.get(family.id, Row())
             leased = str(family.id) in holders
-            facts = first_facts(seen, row, context.settings.stack, grace_since, leased=leased)
+            facts = known_facts(seen, row, context.settings.stack, grace_since, leased=leased)
             decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
             report.outcomes[family.id] = Outcome(family, seen, facts, decision)
         starting = self._starts.choose(report)
@@ -134,7 +135,7 @@ class Sweeper:
         metrics = self.context.metrics
         stack = self.context.settings.stack
         names = map(naming.container_name, families)
-        states = [life(state_of(listed.get(name), stack)) for name in names]
+        states = [family_state(state_of(listed.get(name), stack)) for name in names]
         metrics.awake.set(states.count("awake"))
         metrics.asleep.set(states.count("asleep"))
         metrics.missing.set(states.count(MISSING) + states.count(UNMANAGED))
@@ -149,7 +150,7 @@ class Sweeper:
         for id_, outcome in report.outcomes.items():
             row, seen, reason = rows.get(id_, Row()), outcome.seen, outcome.decision.reason
             changed: dict[str, float | str | None] = {}
-            state = life(state_of(seen, self.context.settings.stack))
+            state = family_state(state_of(seen, self.context.settings.stack))
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
@@ -159,7 +160,7 @@ class Sweeper:
                 changed["healthy_id"] = seen.id
             if id_ in decided and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
-                action, inputs = _NOTED[outcome.decision.action], as_inputs(outcome.facts)
+                action, inputs = _NOTED[outcome.decision.action], asdict(outcome.facts)
                 container = seen.id if seen else ""
                 entries.append(Entry(now, id_, action, reason.code, reason.text, container, inputs))
             if changed:

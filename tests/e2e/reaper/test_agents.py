@@ -18,7 +18,7 @@ import pytest
 from reaper.context import Context
 from reaper.engine import parse_time
 from reaper.health import healthy
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from reaper.sweep.sweeper import Sweeper
 from reaper.views import explain
 from tests.support.docker.docker_events import events

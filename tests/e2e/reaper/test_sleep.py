@@ -9,7 +9,7 @@ import pytest
 
 from fleet import naming
 from fleet.host import ContainerSummary
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped

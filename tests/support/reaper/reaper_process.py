@@ -18,7 +18,7 @@ import yaml
 from fleet import keys
 from reaper.clock import Beat, Clock, boot_id
 from reaper.context import Context, make_context
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.host.activity import COUNTS, TIMES, Activity, nothing_read
-from reaper.policy.rules import Action, Facts, Limits, Policy, decide, policy_of, reasons, span
+from reaper.policy.facts import Facts, Limits, Policy, policy_of
+from reaper.policy.rules import Action, decide, reasons, span
 from tests.support.fleet.families import make_family
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC).timestamp()

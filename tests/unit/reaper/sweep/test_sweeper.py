@@ -45,7 +45,7 @@ def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnd
     found.sweep()
     reaper.container("ash").state = "exited"
     found.sweep()
-    assert views.view(reaper.context, ash).text == "nobody asks for it"
+    assert views.view(reaper.context, ash).text == "no device or job needs it"
 
 
 def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> None:
