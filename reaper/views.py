@@ -14,7 +14,7 @@ from reaper.history import Asked, history
 from reaper.policy.facts import RUNNING, Facts, family_state, known_facts, last_activity, policy_of
 from reaper.policy.rules import Action, decide, reasons, span
 from reaper.store import Row
-from reaper.sweep.probe import read_facts
+from reaper.sweep.probe import read_family
 
 DAY_SECONDS = 86400
 
@@ -99,7 +99,8 @@ def explain(context: Context, family: Family, asked: Asked | None = None) -> dic
     now, since = context.clock.now(), grace_since(context)
     seen = context.engine.list().get(naming.container_name(family.id))
     if seen and seen.state == RUNNING:
-        facts, decision = read_facts(context, family, seen, since)
+        probed = read_family(context, family, seen.id, since)
+        facts, decision = probed.facts, probed.decision
     else:
         leased = str(family.id) in context.store.holders()
         facts = known_facts(seen, context.store.row(family.id), context.settings.stack, since, leased=leased)

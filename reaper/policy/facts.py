@@ -104,7 +104,7 @@ def last_activity(row: Row) -> tuple[float, str] | None:
 
 
 def known_facts(container: Container | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
-    """Return the facts in Docker's answer and the store. A probe adds the uptime, which a listing lacks, and activity."""
+    """Return the facts in Docker's answer and the store; `up_since` and `activity` take a probe."""
     return Facts(
         state=state_of(container, stack),
         was_healthy=container is not None and was_healthy(container, row),

@@ -9,13 +9,12 @@ from uuid import UUID
 import pytest
 
 from fleet.errors import FleetError
-from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.host.cron import CronReading
-from fleet.registry import Family
 from reaper.context import Context
 from reaper.sweep import stop
-from reaper.sweep.probe import Reading, read_candidate
+from reaper.sweep.probe import Decided
+from reaper.sweep.report import Outcome
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.runtime import WakeError
 from reaper.wake.waker import Waker
@@ -105,14 +104,14 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
         container.port, container.next_run = 4000 + at, CronReading()
     stop_family = stop.stop_family
 
-    def later(context: Context, of: Family, seen: ContainerSummary) -> tuple[stop.Stopped, Reading | None]:
+    def later(context: Context, first: Decided) -> Outcome:
         for _ in range(3):
             simulation.happen()
-        return stop_family(context, of, seen)
+        return stop_family(context, first)
 
     patched.setattr("reaper.wake.operation.healthy", lambda *_: True)
-    patched.setattr("reaper.sweep.candidates._WORKERS", 1)
-    patched.setattr("reaper.sweep.candidates.stop_family", later)
+    patched.setattr("reaper.sweep.stop._WORKERS", 1)
+    patched.setattr("reaper.sweep.stop.stop_family", later)
     waker = WakerAtOnce(reaper.context)
     sweeper = Sweeper(reaper.context, waker)
     reaper.engine.before |= {"inspect": simulation.happen, "activity": simulation.happen, "stop": simulation.stopping}
@@ -157,14 +156,6 @@ def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch:
 
 def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same race, acting on the first reading: it has to show, or the race above proves nothing."""
-    firsts: dict[UUID, Reading] = {}
-
-    def remembered(*args: object) -> Reading:
-        reading = read_candidate(*args)  # type: ignore[arg-type]
-        firsts[args[1].id] = reading  # type: ignore[attr-defined]
-        return reading
-
-    monkeypatch.setattr("reaper.sweep.candidates.read_candidate", remembered)
-    monkeypatch.setattr(stop, "second_reading", lambda _, of, __: firsts[of.id])
+    monkeypatch.setattr(stop, "second_reading", lambda _, first: first)
     simulation = run(tmp_path, monkeypatch, EVENTFUL)
     assert simulation.cut_off

@@ -15,7 +15,7 @@ from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
-from tests.support.reaper.sweeps import reasons, settled, sweeper
+from tests.support.reaper.sweeps import candidate, reasons, settled, sweeper
 
 
 def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
@@ -118,13 +118,11 @@ def test_somebody_who_comes_between_the_readings_keeps_their_agent(
 
     readings.clear()
     reaper.container("ash").activity = Activity(0.0)
-    first = read_candidate
     ash = reaper.context.families.current().get("ash")
-    seen = reaper.context.engine.list()[reaper.container("ash").name]
-    idle = first(reaper.context, ash, seen, 0.0)
+    idle = read_candidate(reaper.context, ash, reaper.container("ash").id, 0.0)
     monkeypatch.setattr(stop, "second_reading", lambda *_: idle)
     reaper.container("ash").activity = Activity(0.0, inbound=1)
-    assert stop.stop_family(reaper.context, ash, seen)[0] is Stopped.DONE  # this is what the second reading prevents
+    assert stop.stop_family(reaper.context, idle).done == Stopped.DONE  # this is what the second reading prevents
 
 
 def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> None:
@@ -133,14 +131,13 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
     ash = reaper.context.families.current().get("ash")
     container = reaper.container("ash")
     container.state, container.started = "running", reaper.clock.wall - 4000
-    seen = reaper.context.engine.list()[container.name]
+    first = candidate(reaper.context, "ash")
     reaper.engine.before["activity"] = lambda: reaper.context.store.record_activity(
         ash.id, "heartbeat", reaper.clock.wall
     )
-    ended, second = stop.stop_family(reaper.context, ash, seen)
-    assert ended is Stopped.BUSY
-    assert second
-    assert second.decision.reason.code == "heartbeat"
+    outcome = stop.stop_family(reaper.context, first)
+    assert outcome.done == Stopped.BUSY
+    assert outcome.decision.reason.code == "heartbeat"
     assert found.last.problem is None
 
 
@@ -167,14 +164,12 @@ def test_a_clock_that_jumps_gives_everyone_a_full_grace(reaper: ReaperUnderTest,
 def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnderTest) -> None:
     """The second reading looks at the clocks again."""
     settled(reaper)
-    container, ash = reaper.container("ash"), reaper.context.families.current().get("ash")
-    container.state = "running"
-    seen = reaper.context.engine.list()[container.name]
+    reaper.container("ash").state = "running"
+    first = candidate(reaper.context, "ash")
     reaper.clock.wall += 7200
-    ended, second = stop.stop_family(reaper.context, ash, seen)
-    assert ended is Stopped.BUSY
-    assert second
-    assert second.decision.reason.code == "grace"
+    outcome = stop.stop_family(reaper.context, first)
+    assert outcome.done == Stopped.BUSY
+    assert outcome.decision.reason.code == "grace"
 
 
 def test_a_restarted_reaper_gives_a_full_grace(reaper: ReaperUnderTest) -> None:
@@ -203,9 +198,9 @@ def test_a_container_replaced_between_the_readings_is_no_error(reaper: ReaperUnd
     """A roll that comes in between wins; its new container is not stopped."""
     settled(reaper)
     ash = reaper.context.families.current().get("ash")
-    seen = reaper.context.engine.list()[reaper.container("ash").name]
+    first = candidate(reaper.context, "ash")
     fresh = reaper.engine.add(ash.id, id="f" * 64)
-    assert stop.stop_family(reaper.context, ash, seen)[0] is Stopped.REPLACED
+    assert stop.stop_family(reaper.context, first).done == Stopped.REPLACED
     assert fresh.state == "running"
 
 
@@ -252,7 +247,7 @@ def test_a_store_that_fails_stops_nobody_and_recovers_with_a_grace(reaper: Reape
     reaper.clock.pass_time(60)
     report = found.sweep()
     assert report.problem
-    assert "nobody is stopped" in report.problem
+    assert "no family is stopped" in report.problem
     assert set(reasons(found.sweep()).values()) == {"grace"}
     assert reaper.engine.did("stop") == []
     assert list(reaper.folder.glob("reaper.db.corrupt-*"))

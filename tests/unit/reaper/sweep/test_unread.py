@@ -68,6 +68,6 @@ def test_one_reading_that_breaks_does_not_end_the_others(
             raise ZeroDivisionError
         return read_candidate(*args)
 
-    monkeypatch.setattr("reaper.sweep.candidates.read_candidate", broken)
+    monkeypatch.setattr("reaper.sweep.stop.read_candidate", broken)
     settled(reaper)
     assert reaper.engine.did("stop") == [reaper.container("birch").name]
