@@ -1,4 +1,4 @@
-"""A reaper under test: a fake engine with agents that do as told, clocks that a test turns, a store in a folder."""
+"""A reaper under test: a fake engine with fake agents, clocks that a test moves, and a store in a folder."""
 
 import threading
 from collections.abc import Mapping
@@ -28,18 +28,18 @@ ADMIN_TOKEN = "ad317" * 8
 
 @dataclass
 class FakeClock:
-    """Clocks that stand still until a test turns them."""
+    """Clocks that stand still until a test moves them."""
 
     wall: float = 1_800_000_000.0
     steady: float = 1000.0
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass for every clock."""
+        """Move every clock ahead."""
         self.wall += seconds
         self.steady += seconds
 
     def as_clock(self) -> Clock:
-        """Return the clocks; whoever sleeps makes time pass."""
+        """Return the clocks; a sleep moves them ahead."""
         return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time)
 
 
@@ -60,7 +60,7 @@ class FakeContainer:
 
     @property
     def status(self) -> str:
-        """Return Docker's sentence about it."""
+        """Return Docker's status line."""
         if self.state != "running":
             return "Exited (0) 5 minutes ago"
         return f"Up 5 minutes ({'healthy' if self.healthy else 'unhealthy'})"
@@ -70,7 +70,7 @@ class FakeEngine:
     """Containers in memory. `fail` maps a call's name to what it raises; `calls` holds (call, container name)."""
 
     def __init__(self, clock: FakeClock) -> None:
-        """Begin with nothing."""
+        """Start without containers."""
         self.clock = clock
         self.containers: dict[str, FakeContainer] = {}
         self.calls: list[tuple[str, str]] = []
@@ -79,7 +79,7 @@ class FakeEngine:
         self.lock = threading.Lock()
 
     def add(self, family_id: UUID, **values: Any) -> FakeContainer:
-        """Add a family's container, up and healthy for a day, with an agent that does nothing."""
+        """Add a family's container, running and healthy for a day, with an idle agent."""
         labels = naming.family_labels(STACK, "any", family_id)
         name = naming.container_name(family_id)
         started = self.clock.wall - 86_400
@@ -123,11 +123,11 @@ class FakeEngine:
         return ContainerDetails(of.id, of.name, of.state, dict(of.labels), healthy, of.created, of.started, of.port)
 
     def activity(self, container_id: str) -> Activity:
-        """Answer what the agent was told to be doing."""
+        """Answer with the container's activity."""
         return replace(self._called("activity", container_id).activity, read_at=self.clock.wall)
 
     def next_run(self, container_id: str, after: float | None) -> CronReading:
-        """Answer the schedule."""
+        """Answer with the container's next run."""
         reading = self._called("next_run", container_id).next_run
         over = after is not None and reading.next_run is not None and reading.next_run <= after
         return replace(reading, next_run=None) if over else reading
@@ -149,16 +149,16 @@ class FakeEngine:
         del self.containers[container.name]
 
     def logs(self, container_id: str, lines: int) -> str:
-        """Answer a log with a secret in it."""
+        """Answer with a log that holds a secret."""
         self._called("logs", container_id)
         return f"booting\nAPI_SERVER_KEY=planted-secret-0001\nlast of {lines} lines"
 
     def volume_sizes(self) -> Mapping[str, int]:
-        """Answer one size for each container."""
+        """Answer with one size per container."""
         return {f"{name}-data": 1000 for name in self.containers}
 
     def close(self) -> None:
-        """Have nothing to let go of."""
+        """Do nothing: there is no connection."""
 
 
 @dataclass

@@ -1,8 +1,8 @@
-"""`python -m reaper run` on a machine that is slow between two readings: it prints whom it is about to stop, and waits.
+"""`python -m reaper run`, slow between two readings: it prints the family that it is about to stop, and waits.
 
 usage: python -m tests.support.reaper.slow_reaper SECONDS [--one-reading]
 
-With `--one-reading` it acts on the first one, so that a test can show what the second is for.
+With `--one-reading` it acts on the first reading, so that a test can show what the second prevents.
 """
 
 import contextlib
@@ -20,13 +20,13 @@ from reaper.sweep.stop import stop_family
 
 
 def _slowly(context: Context, first: Decided) -> Outcome:
-    os.write(1, f"{first.family.name}\n".encode())  # a test reads along; threads that print share lines
+    os.write(1, f"{first.family.name}\n".encode())  # a test reads this; print() of two threads would mix lines
     time.sleep(float(sys.argv[1]))
     return stop_family(context, first)
 
 
 def main() -> int:
-    """Run until it is ended."""
+    """Run until it is killed."""
     with contextlib.ExitStack() as patched:
         patched.enter_context(patch.object(stop, "stop_family", _slowly))
         if "--one-reading" in sys.argv:

@@ -1,4 +1,4 @@
-"""A reaper's sweeps in a test."""
+"""Sweeps of a reaper under test."""
 
 from fleet import naming
 from reaper.context import Context
@@ -26,7 +26,7 @@ def settled(reaper: ReaperUnderTest) -> Sweeper:
 
 
 def candidate(context: Context, name: str) -> Decided:
-    """Return what a listing decides for a family; a stop begins with it."""
+    """Return a family's decision from a listing, with which a stop begins."""
     family = context.families.current().get(name)
     container = context.engine.list()[naming.container_name(family.id)]
     facts = known_facts(container, context.store.row(family.id), context.settings.stack, 0.0, leased=False)

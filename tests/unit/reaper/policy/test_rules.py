@@ -17,7 +17,7 @@ NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 POLICY = Policy(idle_after=1800)
 # Facts that each keep a family awake for its idle_after.
-SIGNS = ("last_heartbeat_at", "last_request_at", "last_wake_at", "last_human_message_at", "grace_since")
+SIGNALS = ("last_heartbeat_at", "last_request_at", "last_wake_at", "last_human_message_at", "grace_since")
 IDLE = Facts(
     state="running",
     was_healthy=True,
@@ -34,13 +34,13 @@ def why(facts: Facts, policy: Policy = POLICY, now: float = NOW) -> tuple[str, s
 
 
 def doing(**values: Any) -> Facts:
-    """Return an idle family but for what its agent says."""
+    """Return the facts of an idle family whose agent answers this."""
     assert IDLE.activity
     return replace(IDLE, activity=replace(IDLE.activity, **values))
 
 
 def test_an_idle_family_is_stopped() -> None:
-    """Nothing speaks for it: it is stopped, and its agent is asked first where it was not."""
+    """A family with no reason to stay awake is stopped, but only after its agent was probed."""
     assert why(IDLE) == ("stop", "idle")
     assert why(replace(IDLE, activity=None)) == ("probe", "candidate")
 
@@ -68,13 +68,13 @@ def test_an_idle_family_is_stopped() -> None:
         (doing(unread={"children": "no gateway"}), "unreadable"),
     ],
 )
-def test_each_sign_of_life_keeps_it_awake(facts: Facts, reason: str) -> None:
-    """Every single signal is enough, and is the reason that is given."""
+def test_each_signal_keeps_it_awake(facts: Facts, reason: str) -> None:
+    """Each signal alone is enough, and is the decision's reason."""
     assert why(facts) == ("keep", reason)
 
 
-def test_signs_that_are_old_enough_do_not() -> None:
-    """At the limit itself a sign no longer counts, and a job that is due later, or long ago, keeps nobody awake."""
+def test_old_signals_do_not_keep_it_awake() -> None:
+    """A signal exactly at its limit no longer counts, nor does a job that is due later or long overdue."""
     at = NOW - 1800
     old = replace(IDLE, last_heartbeat_at=at, last_request_at=at, last_wake_at=at, up_since=NOW - 300)
     assert why(old) == ("stop", "idle")
@@ -84,7 +84,7 @@ def test_signs_that_are_old_enough_do_not() -> None:
 
 
 def test_policy_keeps_it_awake() -> None:
-    """`never` and `keep_warm` hold whatever else is true; the window is in the family's time zone."""
+    """`never` and `keep_warm` apply whatever the other facts; the window is in the family's time zone."""
     assert why(IDLE, replace(POLICY, never=True)) == ("keep", "never")
     warm = make_family(
         "a", timezone="Asia/Tokyo", sleep={"keep_warm": [{"days": ["sun"], "from": "04:00", "to": "06:00"}]}
@@ -94,7 +94,7 @@ def test_policy_keeps_it_awake() -> None:
 
 
 def test_what_cannot_be_read_is_busy_for_six_hours() -> None:
-    """Unread signals count as busy, at first and for a bounded time; what can be read counts on."""
+    """Unreadable signals count as busy for six hours; the readable ones count afterwards too."""
     blind = replace(IDLE, activity=nothing_read(NOW, "no daemon"))
     assert why(blind) == ("keep", "unreadable")
     assert why(replace(blind, unread_since=NOW - 6 * HOUR + 1)) == ("keep", "unreadable")
@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_busy_for_six_hours() -> None:
 
 
 def test_suspended_families_that_run_are_stopped() -> None:
-    """The registry's word counts for more than any sign of life, but not while a lease is held."""
+    """Suspended beats every signal, but not a lease."""
     busy = replace(IDLE, last_heartbeat_at=NOW, activity=None)
     assert why(busy, replace(POLICY, suspended=True)) == ("stop", "suspended")
     assert why(replace(busy, leased=True), replace(POLICY, suspended=True)) == ("keep", "leased")
@@ -135,15 +135,15 @@ def test_suspended_families_that_run_are_stopped() -> None:
     ],
 )
 def test_what_wakes_a_sleeper(facts: Facts, policy: Policy, expected: tuple[str, str]) -> None:
-    """A fresh heartbeat or a job that is due starts a family that may run; once for each job.
+    """A fresh heartbeat or a job that is due starts a family, once per job, unless something keeps it stopped.
 
-    A container that was never healthy replaced the one that was woken, so that the job counts until it is long past.
+    A container that was never healthy replaced the one that was started, so the job counts until it is long past.
     """
     assert why(facts, policy) == expected
 
 
-def test_spans_read_well() -> None:
-    """Lengths of time are given in the unit that fits."""
+def test_durations_are_readable() -> None:
+    """Durations use the unit that fits."""
     assert [span(s) for s in (0, 119.9, 120, 7199, 7260)] == ["0 s", "119 s", "2 min", "119 min", "2 h 1 min"]
 
 
@@ -176,7 +176,7 @@ policies = st.builds(Policy, idle_after=st.integers(1, 6 * 3600), never=st.boole
 
 @given(all_facts, policies)
 def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> None:
-    """Whatever the facts: a family that is stopped was asked, and no signal of it is younger than its limit."""
+    """For any facts: a stopped family was probed, and every signal of it is older than its limit."""
     if decide(NOW, facts, policy).action is not Action.STOP:
         return
     seen, limits = facts.activity, Limits()
@@ -186,7 +186,7 @@ def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> N
     assert facts.was_healthy
     assert facts.up_since is not None
     assert NOW - facts.up_since >= limits.min_uptime
-    for moment in (*(getattr(facts, name) for name in SIGNS), seen.human):
+    for moment in (*(getattr(facts, name) for name in SIGNALS), seen.human):
         assert moment is None or NOW - moment >= policy.idle_after
     assert seen.any is None or NOW - seen.any >= limits.quiet
     assert not any(getattr(seen, name) for name in COUNTS)
@@ -197,16 +197,16 @@ def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> N
 
 @given(all_facts, policies, st.floats(0, 48 * HOUR))
 def test_more_idle_is_never_less_stopped(facts: Facts, policy: Policy, later: float) -> None:
-    """Monotone: if nothing happens, who could be stopped can be stopped later too, jobs that come due aside."""
+    """Monotone: a family that could be stopped can also be stopped later if nothing happens, jobs aside."""
     if facts.activity is not None:
         facts = replace(facts, activity=replace(facts.activity, cron_next=None))
     if decide(NOW, facts, policy).action in {Action.STOP, Action.PROBE}:
         assert decide(NOW + later, facts, policy).action in {Action.STOP, Action.PROBE}
 
 
-@given(all_facts, policies, st.sampled_from(SIGNS), st.floats(0, 0.99))
-def test_any_new_sign_of_life_prevents_a_stop(facts: Facts, policy: Policy, name: str, part: float) -> None:
-    """Whatever came before: one sign within the family's limit is enough."""
+@given(all_facts, policies, st.sampled_from(SIGNALS), st.floats(0, 0.99))
+def test_any_new_signal_prevents_a_stop(facts: Facts, policy: Policy, name: str, part: float) -> None:
+    """For any other facts: one signal within the family's idle_after is enough."""
     fresh = replace(facts)
     object.__setattr__(fresh, name, NOW - part * policy.idle_after)
     assert decide(NOW, fresh, policy).action is Action.KEEP
@@ -214,7 +214,7 @@ def test_any_new_sign_of_life_prevents_a_stop(facts: Facts, policy: Policy, name
 
 @given(all_facts, policies)
 def test_unread_signals_keep_it_awake_for_six_hours_at_most(facts: Facts, policy: Policy) -> None:
-    """An agent that says nothing at all is left running, and is not left running for ever."""
+    """An agent that answers nothing is left running for six hours, and no longer."""
     blind = replace(facts, activity=nothing_read(NOW, "silent"))
     assert decide(NOW, replace(blind, unread_since=None), policy).action is Action.KEEP
     late = replace(blind, unread_since=NOW - Limits().unread_for)

@@ -1,4 +1,4 @@
-"""How sleepers are woken for their own jobs, whatever comes in between."""
+"""How sleeping families are woken for their jobs, whatever happens in between."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.support.reaper.sweeps import sweeper
 
 @pytest.fixture
 def container(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> FakeContainer:
-    """Return the container of the family ash, which sleeps and answers as soon as it runs."""
+    """Return the container of family ash, which is asleep and healthy as soon as it runs."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     found = reaper.container("ash")
     found.state, found.port = "exited", 1
@@ -23,16 +23,16 @@ def container(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> FakeC
 
 
 def sweep(found: Sweeper, *, resumed: bool = True) -> None:
-    """Sweep, and wait for whoever is woken by it."""
+    """Sweep, and wait for the families that it wakes."""
     found.sweep(resumed=resumed)
     found.waker.wait()
 
 
 @pytest.mark.parametrize("suspended", [False, True])
-def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
+def test_a_schedule_read_before_an_earlier_wake_is_outdated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, suspended: bool
 ) -> None:
-    """Whoever is stopped without having been asked, or without an answer, has its files read once it sleeps."""
+    """A family stopped without a probe, or without an answer to one, has its files read once it is asleep."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     entry = family("ash")
     reaper = make_reaper(tmp_path, [entry])
@@ -60,10 +60,10 @@ def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
     assert reaper.engine.did("start") == [container.name] * 2
 
 
-def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
+def test_a_job_survives_a_reaper_that_dies_before_it_started_the_family(
     reaper: ReaperUnderTest, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Many wait their turn to boot; the next reaper begins with them anew."""
+    """A family that waited for a boot slot is started by the next reaper."""
     container.next_run = CronReading(reaper.clock.wall - 10)
     killed = sweeper(reaper)
     monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
@@ -75,10 +75,10 @@ def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
     assert reaper.engine.did("start") == [container.name]
 
 
-def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
+def test_a_family_that_got_no_boot_slot_is_retried_at_the_next_sweep(
     reaper: ReaperUnderTest, container: FakeContainer
 ) -> None:
-    """Others booted all the while: it was not started, so it did not fail, and nobody is called for it."""
+    """It was not started, so it did not fail, and no alert is raised for it."""
     store = reaper.context.store
     container.next_run = CronReading(reaper.clock.wall - 10)
     slots = [store.acquire(f"boot:{number}", "wake", 600) for number in range(reaper.context.settings.max_boots)]
@@ -95,10 +95,8 @@ def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
     assert reaper.engine.did("start") == [container.name]
 
 
-def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
-    reaper: ReaperUnderTest, container: FakeContainer
-) -> None:
-    """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
+def test_a_known_run_survives_an_unreadable_schedule(reaper: ReaperUnderTest, container: FakeContainer) -> None:
+    """After a roll the new container's files are read; if they cannot be, the known run still counts."""
     ash = reaper.context.families.current().get("ash")
     container.next_run = CronReading(reaper.clock.wall + 100)
     found = sweeper(reaper)
@@ -112,8 +110,8 @@ def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
     assert reaper.engine.did("start") == [rolled.name]
 
 
-def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, container: FakeContainer) -> None:
-    """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
+def test_a_sleeping_family_is_woken_once_per_job(reaper: ReaperUnderTest, container: FakeContainer) -> None:
+    """The schedule is read from the stopped container's files; the family is started ahead of the run."""
     container.next_run = CronReading(reaper.clock.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
@@ -130,10 +128,10 @@ def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, contain
     assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]
 
 
-def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
+def test_each_of_many_families_stopped_together_has_its_schedule_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By somebody else, more than one sweep reads: nobody wakes for a run of the past, and no job is slept through."""
+    """Even if that takes several sweeps, no family wakes for a past run, and no job is missed."""
     monkeypatch.setattr("reaper.sweep.cron._READS", 2)
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)])
@@ -144,7 +142,7 @@ def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
         assert id_
         container.state, container.port = "exited", 5000 + number
         container.next_run = CronReading(now + 400)
-        # What was known while it was awake: a run that it has had since.
+        # The run that was known while it was awake, and that has passed since.
         store.update(id_, state="awake", cron_next=now - 3600, cron_of=container.id)
     found = sweeper(reaper)
     for _ in range(3):
@@ -157,8 +155,10 @@ def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
     assert sorted(reaper.engine.did("start")) == sorted(container.name for container in containers)
 
 
-def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest, container: FakeContainer) -> None:
-    """Whoever is awake, or gone from the registry, needs no reading: the alert has to end."""
+def test_unreadable_schedules_are_counted_only_of_sleeping_families(
+    reaper: ReaperUnderTest, container: FakeContainer
+) -> None:
+    """A family that is awake, or has left the registry, no longer counts, so that the alert ends."""
     container.next_run = CronReading(None, "torn")
     found = sweeper(reaper)
     found.sweep(resumed=False)
@@ -181,10 +181,10 @@ def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest,
     assert counted() == 0
 
 
-def test_a_run_is_not_lost_with_a_container_that_a_roll_replaces_before_it(
+def test_a_run_survives_a_roll_that_replaces_the_container_before_it(
     reaper: ReaperUnderTest, container: FakeContainer
 ) -> None:
-    """The family was woken for it, and is again as its new container sleeps; once the run is long past it is not."""
+    """The family is woken again in its new container, unless the run is long past."""
     ash = reaper.context.families.current().get("ash")
     due = reaper.clock.wall + 100
     container.next_run = CronReading(due)
@@ -201,7 +201,7 @@ def test_a_run_is_not_lost_with_a_container_that_a_roll_replaces_before_it(
 
 
 def overdue(folder: Path, monkeypatch: pytest.MonkeyPatch, runs: list[float], **settings: int) -> ReaperUnderTest:
-    """Return a reaper of sleepers, each with one run that many seconds from now."""
+    """Return a reaper of sleeping families, each with a run that many seconds from now."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(folder, [family(f"f{at}") for at in range(len(runs))], **settings)
     for container, run in zip(reaper.engine.containers.values(), runs, strict=True):
@@ -209,8 +209,10 @@ def overdue(folder: Path, monkeypatch: pytest.MonkeyPatch, runs: list[float], **
     return reaper
 
 
-def test_a_clock_that_is_set_ahead_wakes_no_crowd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who missed a run long ago is woken, one family at a sweep, as an agent plans its next run only while it runs."""
+def test_after_a_clock_was_set_ahead_families_wake_one_per_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long overdue families are all woken, as an agent schedules its next run only while it runs, but one per sweep."""
     reaper = overdue(tmp_path, monkeypatch, [3600.0 * hour for hour in range(1, 21)])
     found = sweeper(reaper)
     found.sweep(resumed=False)
@@ -223,7 +225,7 @@ def test_a_clock_that_is_set_ahead_wakes_no_crowd(tmp_path: Path, monkeypatch: p
 
 
 def test_never_more_than_max_cron_starts_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of many jobs at about the same time the earliest go first, a long overdue one beside them; the rest follow."""
+    """Of many jobs due together the earliest go first, with one long overdue; the others follow."""
     reaper = overdue(tmp_path, monkeypatch, [30.0, 20.0, 10.0, -5.0, -5000.0], max_cron_starts=2)
     names = list(reaper.engine.containers)
     found = sweeper(reaper)
@@ -235,10 +237,8 @@ def test_never_more_than_max_cron_starts_in_a_sweep(tmp_path: Path, monkeypatch:
     assert set(reaper.engine.did("start")) == set(names)
 
 
-def test_who_waited_for_a_start_since_the_job_was_due_is_not_overdue(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of very many jobs at one time the last are started as fast as the first, however late that is."""
+def test_a_family_that_waited_for_its_start_is_not_overdue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of many jobs due together the last are started as fast as the first, however late that is."""
     reaper = overdue(tmp_path, monkeypatch, [0.0] * 6, max_cron_starts=2)
     found = sweeper(reaper)
     started = []
@@ -249,10 +249,8 @@ def test_who_waited_for_a_start_since_the_job_was_due_is_not_overdue(
     assert started == [2, 4, 6]
 
 
-def test_files_that_cannot_be_read_are_left_alone_for_an_hour(
-    reaper: ReaperUnderTest, container: FakeContainer
-) -> None:
-    """They stay as they are while nobody runs; once the agent ran, or in a new container, they are read at once."""
+def test_unreadable_files_are_retried_after_an_hour(reaper: ReaperUnderTest, container: FakeContainer) -> None:
+    """They hardly change while the agent is stopped; after it ran, or in a new container, they are read at once."""
     ash = reaper.context.families.current().get("ash")
     container.next_run = CronReading(unread="profiles are too large to look through")
     found = sweeper(reaper)
@@ -275,8 +273,8 @@ def test_files_that_cannot_be_read_are_left_alone_for_an_hour(
     assert [reads_after(30), reads_after(30)] == [1, 0]
 
 
-def test_reading_schedules_does_not_hold_a_sweep_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the files of many are: after ten seconds the rest are left for the next sweeps."""
+def test_reading_schedules_does_not_delay_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After ten seconds the remaining schedules are left to the next sweeps."""
     reaper = overdue(tmp_path, monkeypatch, [86_400.0] * 9)
     reaper.engine.before["next_run"] = lambda: reaper.clock.pass_time(4)
     found = sweeper(reaper)

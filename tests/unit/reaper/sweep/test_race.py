@@ -1,4 +1,4 @@
-"""Two hundred rounds of everything at once: nobody busy is stopped, nobody who asks stays down, no lease is left."""
+"""Two hundred rounds of everything at once: no busy family is stopped, no request is lost, no lease remains."""
 
 import random
 from dataclasses import dataclass, field
@@ -24,13 +24,13 @@ from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 ROUNDS = 200
 IDLE_AFTER = 60
 FAMILIES = ("ash", "birch", "cedar")
-# A run with many stops. Another one may have few: chance alone keeps its families awake.
+# A seed with many stops. Other seeds may have few: chance alone keeps their families awake.
 EVENTFUL = 1
 
 
 @dataclass
 class Simulation:
-    """What happens to the fleet in between the reaper's own steps, by chance but repeatably."""
+    """Random events between the reaper's steps, repeatable by the seed."""
 
     reaper: ReaperUnderTest
     dice: random.Random
@@ -43,13 +43,13 @@ class Simulation:
         return self.reaper.context.families.current().get(name).id
 
     def chat(self, name: str, *, going: bool) -> None:
-        """Begin or end a chat; one can only begin with an agent that runs."""
+        """Begin or end a chat; it can begin only with a running agent."""
         container = self.reaper.container(name)
         self.chatting[name] = going and container.state == "running"
         container.activity = Activity(0.0, inbound=int(self.chatting[name]))
 
     def replace(self, name: str) -> None:
-        """Roll one family: a new container, with nobody in a chat; asleep if it was asleep."""
+        """Roll one family: a new container in the same state, without a chat."""
         old = self.reaper.container(name)
         self.replaced += 1
         self.chatting[name] = False
@@ -58,7 +58,7 @@ class Simulation:
         )
 
     def happen(self) -> None:
-        """Let something happen, or nothing."""
+        """Let a random event happen, or none."""
         name = self.dice.choice(FAMILIES)
         event = self.dice.random()
         if event < 0.10:
@@ -73,7 +73,7 @@ class Simulation:
             self.reaper.engine.fail.clear()
 
     def stopping(self) -> None:
-        """Note who is cut off: called as Docker gets the order to stop."""
+        """Record a busy family that is about to be stopped; called before each stop."""
         for name in filter(self._is_target, FAMILIES):
             beat = self.reaper.context.store.row(self.id(name)).heartbeat
             if self.chatting[name] or (beat is not None and self.reaper.clock.wall - beat < IDLE_AFTER):
@@ -86,7 +86,7 @@ class Simulation:
 
 
 class WakerAtOnce(Waker):
-    """Wakes before it returns: beside another thread something would happen between a stop's reading and its act."""
+    """Wakes before it returns, so that no other thread runs between a stop's reading and the stop."""
 
     def ensure_later(self, *args: Any, **named: Any) -> None:
         """Wake a family."""
@@ -95,7 +95,7 @@ class WakerAtOnce(Waker):
 
 
 def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
-    """Run the rounds and return what came of them."""
+    """Run the rounds and return the simulation."""
     reaper = make_reaper(
         tmp_path, [family(name, sleep={"idle_after": IDLE_AFTER}) for name in FAMILIES], sweep_every=10
     )
@@ -118,9 +118,9 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
     for number in range(ROUNDS):
         reaper.clock.pass_time(simulation.dice.choice((5, 20, 70)))
         if simulation.dice.random() < 0.02:
-            reaper.clock.wall += simulation.dice.choice((-4000, 4000))  # somebody sets the clock
+            reaper.clock.wall += simulation.dice.choice((-4000, 4000))  # the clock is set
         if simulation.dice.random() < 0.05:
-            sweeper = Sweeper(reaper.context, waker)  # the reaper was killed and is back
+            sweeper = Sweeper(reaper.context, waker)  # the reaper was killed and runs again
             sweeper.sweep(resumed=False)
         sweeper.sweep()
         name = simulation.dice.choice(FAMILIES)
@@ -132,18 +132,18 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
             except WakeError as error:
                 pytest.fail(f"round {number}: {error}")
             assert runtime.url, number
-            assert reaper.container(name).state == "running", f"round {number}: handed out while it is stopped"
+            assert reaper.container(name).state == "running", f"round {number}: returned while it is stopped"
     return simulation
 
 
 @pytest.mark.parametrize("seed", [EVENTFUL, random.SystemRandom().randrange(2**32)], ids=["eventful", "any"])
 def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
-    """Chats, heartbeats, requests, rolls in mid-stop, failing stops, clocks that are set, restarts of the reaper."""
+    """Chats, heartbeats, requests, rolls during stops, failing stops, clocks that are set, restarts of the reaper."""
     simulation = run(tmp_path, monkeypatch, seed)
     assert simulation.cut_off == [], f"seed {seed}"
     store, engine = simulation.reaper.context.store, simulation.reaper.engine
     assert store.holders() == set(), f"seed {seed}"
-    assert seed != EVENTFUL or len(engine.did("stop")) > 5, "this was no race"
+    assert seed != EVENTFUL or len(engine.did("stop")) > 5, "too few stops for a race"
     engine.before.clear()
     engine.fail.clear()
     for name in FAMILIES:
@@ -154,8 +154,8 @@ def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch:
     assert {container.state for container in engine.containers.values()} == {"running"}, f"seed {seed}"
 
 
-def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same race, acting on the first reading: it has to show, or the race above proves nothing."""
+def test_without_the_second_reading_a_chat_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same race without a second reading must fail, or the race above proves nothing."""
     monkeypatch.setattr(stop, "second_reading", lambda _, first: first)
     simulation = run(tmp_path, monkeypatch, EVENTFUL)
     assert simulation.cut_off

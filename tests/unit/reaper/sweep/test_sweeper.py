@@ -18,8 +18,8 @@ from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 from tests.support.reaper.sweeps import candidate, reasons, settled, sweeper
 
 
-def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
-    """A reaper that just began gives everyone a full grace, then stops who stays idle; by then they are asleep."""
+def test_the_first_sweep_stops_no_family_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
+    """A new reaper gives every family a full grace, then stops those that stay idle; afterwards they are asleep."""
     found = sweeper(reaper)
     assert set(reasons(found.sweep(resumed=False)).values()) == {"grace"}
     reaper.clock.pass_time(890)
@@ -33,8 +33,8 @@ def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: 
     assert set(reasons(found.sweep()).values()) == {"asleep"}
 
 
-def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnderTest) -> None:
-    """Later sweeps find nothing new to say; once others woke and stopped it, nobody asks for it."""
+def test_a_family_asleep_shows_why_it_was_stopped(reaper: ReaperUnderTest) -> None:
+    """Later sweeps keep that reason, until the family was woken and then stopped by something else."""
     found = settled(reaper)
     assert reaper.container("ash").state == "exited"
     found.sweep()
@@ -48,8 +48,8 @@ def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnd
     assert views.view(reaper.context, ash).text == "no device or job needs it"
 
 
-def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> None:
-    """A sweep lists once, and inspects and asks nobody whom a heartbeat keeps awake anyway."""
+def test_a_sweep_lists_once_and_probes_only_candidates(reaper: ReaperUnderTest) -> None:
+    """A family that a heartbeat keeps awake is neither inspected nor probed."""
     found = settled(reaper)
     for container in reaper.engine.containers.values():
         container.state = "running"
@@ -63,7 +63,7 @@ def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> N
 
 
 def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderTest) -> None:
-    """An open connection keeps a family awake; the reason is written down once, with its sentence and the facts."""
+    """An open connection keeps a family awake; the reason is recorded once, with its sentence and the facts."""
     reaper.container("ash").activity = Activity(0.0, inbound=1)
     settled(reaper).sweep()
     assert reaper.container("ash").state == "running"
@@ -75,8 +75,8 @@ def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderT
     assert lines[0].inputs["activity"]["inbound"] == 1
 
 
-def test_what_a_listing_decides_is_written_down_with_its_facts(reaper: ReaperUnderTest) -> None:
-    """Who is not even asked, as a heartbeat keeps it awake, and who is started for one."""
+def test_a_decision_from_a_listing_is_recorded_with_its_facts(reaper: ReaperUnderTest) -> None:
+    """So is a family that a heartbeat keeps awake, without a probe, and one that is started for a heartbeat."""
     reaper.container("birch").state = "exited"
     expected = {"ash": "keep", "birch": "starting"}
     families = {name: reaper.context.families.current().get(name).id for name in expected}
@@ -90,10 +90,10 @@ def test_what_a_listing_decides_is_written_down_with_its_facts(reaper: ReaperUnd
         assert (line.inputs or {})["last_heartbeat_at"] == line.at
 
 
-def test_somebody_who_comes_between_the_readings_keeps_their_agent(
+def test_a_chat_that_begins_between_the_readings_prevents_the_stop(
     reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A chat that begins after the first reading is seen by the second one. Without the second it would be cut off."""
+    """The second reading sees a chat that began after the first. Without it the chat would be cut off."""
     readings: list[str] = []
 
     def chat_begins() -> None:
@@ -126,7 +126,7 @@ def test_somebody_who_comes_between_the_readings_keeps_their_agent(
 
 
 def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> None:
-    """Signs of life are read again after the agent was asked for the second time."""
+    """The store is read again after the second probe."""
     found = settled(reaper)
     ash = reaper.context.families.current().get("ash")
     container = reaper.container("ash")
@@ -142,8 +142,8 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
 
 
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0, 40_000.0])
-def test_a_clock_that_jumps_gives_everyone_a_full_grace(reaper: ReaperUnderTest, jump: float) -> None:
-    """A clock that was set, or a host that slept, stops nobody for the family's whole idle_after."""
+def test_a_clock_that_jumps_gives_every_family_a_full_grace(reaper: ReaperUnderTest, jump: float) -> None:
+    """After a clock was set, or the host slept, no family is stopped for its whole idle_after."""
     reaper.container("ash").activity = reaper.container("birch").activity = Activity(0.0, children=1)
     found = settled(reaper)
     reaper.container("ash").activity = reaper.container("birch").activity = Activity(0.0)
@@ -161,8 +161,8 @@ def test_a_clock_that_jumps_gives_everyone_a_full_grace(reaper: ReaperUnderTest,
     assert len(reaper.engine.did("stop")) == 2
 
 
-def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnderTest) -> None:
-    """The second reading looks at the clocks again."""
+def test_a_host_that_sleeps_between_the_readings_stops_no_family(reaper: ReaperUnderTest) -> None:
+    """The second reading reads the clocks again."""
     settled(reaper)
     reaper.container("ash").state = "running"
     first = candidate(reaper.context, "ash")
@@ -173,16 +173,16 @@ def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnde
 
 
 def test_a_restarted_reaper_gives_a_full_grace(reaper: ReaperUnderTest) -> None:
-    """Heartbeats may have been missed while it was away."""
+    """Heartbeats may have been missed while it did not run."""
     settled(reaper)
     for container in reaper.engine.containers.values():
         container.state = "running"
     assert set(reasons(sweeper(reaper).sweep(resumed=False)).values()) == {"grace"}
 
 
-def test_a_failed_stop_is_no_stop_and_is_tried_again(reaper: ReaperUnderTest) -> None:
-    """Docker refuses: the ledger says so, no stop is counted, and the next sweep tries again."""
-    reaper.engine.fail["stop"] = FleetError("the daemon is tired")
+def test_a_failed_stop_is_not_counted_and_is_retried(reaper: ReaperUnderTest) -> None:
+    """If Docker refuses, the ledger says so, no stop is counted, and the next sweep retries."""
+    reaper.engine.fail["stop"] = FleetError("the daemon is busy")
     found = settled(reaper)
     ash = reaper.context.families.current().get("ash")
     actions = [entry.action for entry in reaper.context.store.ledger(ash.id, 0.0)]
@@ -195,7 +195,7 @@ def test_a_failed_stop_is_no_stop_and_is_tried_again(reaper: ReaperUnderTest) ->
 
 
 def test_a_container_replaced_between_the_readings_is_no_error(reaper: ReaperUnderTest) -> None:
-    """A roll that comes in between wins; its new container is not stopped."""
+    """If a roll replaces the container, the new one is not stopped."""
     settled(reaper)
     ash = reaper.context.families.current().get("ash")
     first = candidate(reaper.context, "ash")
@@ -205,7 +205,7 @@ def test_a_container_replaced_between_the_readings_is_no_error(reaper: ReaperUnd
 
 
 def test_never_more_than_max_stops_in_a_sweep(tmp_path: Path) -> None:
-    """A fleet that goes idle all at once goes to sleep by and by."""
+    """A fleet that becomes idle all at once is stopped over several sweeps."""
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(5)], max_stops=2)
     found = sweeper(reaper)
     found.sweep(resumed=False)
@@ -218,7 +218,7 @@ def test_never_more_than_max_stops_in_a_sweep(tmp_path: Path) -> None:
     assert len(reaper.engine.did("stop")) == 5
 
 
-def test_strangers_and_other_stacks_are_never_touched(reaper: ReaperUnderTest) -> None:
+def test_unmanaged_containers_and_other_stacks_are_left_alone(reaper: ReaperUnderTest) -> None:
     """A container under a family's name without this stack's labels is neither stopped nor started."""
     reaper.container("ash").labels["hermes.fleet/stack"] = "another"
     found = settled(reaper)
@@ -232,8 +232,8 @@ def test_strangers_and_other_stacks_are_never_touched(reaper: ReaperUnderTest) -
     assert reaper.engine.did("start") == []
 
 
-def test_a_store_that_fails_stops_nobody_and_recovers_with_a_grace(reaper: ReaperUnderTest) -> None:
-    """A corrupt file: awake-safe and said so; a new file is begun, and everyone gets a full grace."""
+def test_a_store_that_fails_stops_no_family_and_recovers_with_a_grace(reaper: ReaperUnderTest) -> None:
+    """With a corrupt file no family is stopped; then a new file is created, and every family gets a full grace."""
     found = sweeper(reaper)
     found.sweep(resumed=False)
     reaper.clock.pass_time(890)
@@ -253,8 +253,8 @@ def test_a_store_that_fails_stops_nobody_and_recovers_with_a_grace(reaper: Reape
     assert list(reaper.folder.glob("reaper.db.corrupt-*"))
 
 
-def test_a_daemon_that_is_away_is_a_message(reaper: ReaperUnderTest) -> None:
-    """The sweep says so and goes on the next time."""
+def test_an_unreachable_daemon_is_a_message(reaper: ReaperUnderTest) -> None:
+    """The sweep reports it, and the next one works again."""
     found = settled(reaper)
     reaper.engine.fail["list"] = FleetError("docker: no daemon answers")
     assert found.sweep().problem == "docker: no daemon answers"
@@ -262,8 +262,8 @@ def test_a_daemon_that_is_away_is_a_message(reaper: ReaperUnderTest) -> None:
     assert found.sweep().problem is None
 
 
-def test_a_daemon_that_is_away_for_long_gives_everyone_a_full_grace(reaper: ReaperUnderTest) -> None:
-    """Nobody could be looked at, as if the reaper had not run; a short failure is no reason to wait."""
+def test_a_daemon_unreachable_for_long_gives_every_family_a_full_grace(reaper: ReaperUnderTest) -> None:
+    """A long failure counts like a reaper that did not run; a short one does not."""
     found = settled(reaper)
     for seconds, grace in ((100, False), (300, True)):
         for container in reaper.engine.containers.values():
@@ -279,8 +279,8 @@ def test_a_daemon_that_is_away_for_long_gives_everyone_a_full_grace(reaper: Reap
         }
 
 
-def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The next one asks the candidates again."""
+def test_a_thread_that_cannot_start_costs_one_sweep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one probes the candidates again."""
     start = threading.Thread.start
 
     def none_left(_: threading.Thread) -> None:
@@ -302,7 +302,7 @@ def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, mo
 
 
 def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A roll that put a family to sleep in the moment it woke is made good at the next sweep."""
+    """The next sweep starts a family that a roll put to sleep while it woke."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     container = reaper.container("ash")
     container.state, container.port = "created", 1
@@ -317,7 +317,7 @@ def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monk
 
 
 def test_a_dry_run_writes_starts_and_stops_nothing(reaper: ReaperUnderTest) -> None:
-    """The decision is the real one; nothing follows from it."""
+    """The decisions are the real ones; nothing is done about them."""
     found = sweeper(reaper)
     found.sweep(resumed=False)
     reaper.clock.pass_time(899)
@@ -332,8 +332,8 @@ def test_a_dry_run_writes_starts_and_stops_nothing(reaper: ReaperUnderTest) -> N
     assert reaper.engine.did("stop") == []
 
 
-def test_old_lines_leave_the_ledger(reaper: ReaperUnderTest) -> None:
-    """Lines older than the limit are dropped at a sweep."""
+def test_old_lines_are_deleted_from_the_ledger(reaper: ReaperUnderTest) -> None:
+    """A sweep deletes the lines older than the limit."""
     ash = reaper.context.families.current().get("ash")
     old = Entry(reaper.clock.wall - 31 * 86_400, ash.id, "stop", "idle", "long ago")
     reaper.context.store.append([old, replace(old, at=reaper.clock.wall - 86_400, text="yesterday")])

@@ -1,4 +1,4 @@
-"""What becomes of a family whose agent cannot be asked, or not in full."""
+"""What happens to a family whose agent cannot be probed, or not fully."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.support.reaper.sweeps import reasons, settled
 
 
 def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> None:
-    """A silent agent is left running for six hours, then stopped; the time is kept in the store."""
+    """An agent that does not answer is left running for six hours, then stopped; the store keeps the time."""
     reaper.container("ash").activity = nothing_read(0.0, "silent")
     found = settled(reaper)
     assert reasons(found.last)["ash"] == "unreadable"
@@ -25,8 +25,8 @@ def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> No
     assert reaper.container("ash").state == "exited"
 
 
-def test_what_could_not_be_read_once_does_not_count_while_others_speak_for_the_family(reaper: ReaperUnderTest) -> None:
-    """Six hours of heartbeats lie between two readings that failed: the second is the first of its own."""
+def test_the_six_hours_start_again_after_another_reason_kept_it_awake(reaper: ReaperUnderTest) -> None:
+    """Six hours of heartbeats separate two failed probes: the second one starts the time limit again."""
     container, ash = reaper.container("ash"), reaper.context.families.current().get("ash")
     container.activity = nothing_read(0.0, "silent")
     found = settled(reaper)
@@ -42,8 +42,8 @@ def test_what_could_not_be_read_once_does_not_count_while_others_speak_for_the_f
     assert reaper.engine.did("stop") == [reaper.container("birch").name]
 
 
-def test_what_could_not_be_read_in_an_earlier_life_does_not_count(reaper: ReaperUnderTest) -> None:
-    """A family that was stopped unread, and woken, has its six hours anew."""
+def test_the_six_hours_start_again_with_each_start(reaper: ReaperUnderTest) -> None:
+    """A family that was stopped unread and then woken gets six hours again."""
     container = reaper.container("ash")
     container.activity = nothing_read(0.0, "silent")
     found = settled(reaper)
@@ -58,10 +58,8 @@ def test_what_could_not_be_read_in_an_earlier_life_does_not_count(reaper: Reaper
     assert (container.state, reasons(found.last)["ash"]) == ("running", "unreadable")
 
 
-def test_one_reading_that_breaks_does_not_end_the_others(
-    reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever goes wrong with one family, the rest of the batch is asked and stopped."""
+def test_a_probe_that_raises_does_not_end_the_others(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After any error with one family the rest of the batch is probed and stopped."""
 
     def broken(*args: Any) -> Any:
         if args[1].name == "ash":
