@@ -13,7 +13,7 @@ from reaper.context import Context
 from reaper.policy.facts import was_healthy
 from reaper.policy.rules import served_until
 from reaper.store import Row
-from reaper.wake.background import Backoff
+from reaper.sweep.backoff import Backoff
 
 log = logging.getLogger("reaper")
 

@@ -1,5 +1,6 @@
 """What a sweep decided, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
@@ -23,6 +24,6 @@ class Outcome(Decided):
 class Report:
     """One sweep. `problem` says why it acted on no family, `grace` why every family gets a full grace period."""
 
-    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[UUID, Outcome] = field(default_factory=dict)
     problem: str | None = None
     grace: str | None = None

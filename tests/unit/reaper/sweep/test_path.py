@@ -25,9 +25,10 @@ ORDER = (
     *("sweep.sweeper", "sweep.cron", "sweep.start", "sweep.stop", "sweep.probe", "policy.facts", "policy.rules"),
     "sweep.report",
 )
-# Services that any module may call, and data that any module may read. Waking is a service to the sweep: it has a path
-# of its own, in threads of its own, and tells its result by a callback.
-SERVICES = frozenset({"store", "engine", "clock", "metrics", "registry", "settings", "context", "wake", "health"})
+# Leaves that any module may use: services, data, and the memory of failures.
+LEAVES = ("store", "engine", "clock", "metrics", "registry", "settings", "context", "sweep.backoff")
+# Waking has a path of its own, in threads of its own, and tells its result by a callback.
+OTHER_PATHS = ("wake", "health")
 MOST_MODULES = 5
 
 # Between a call of the first and the return of the second a decision is made, from a listing and from a probe.
@@ -61,9 +62,10 @@ class Trace:
 
 
 def _module(frame: FrameType) -> str | None:
-    """Return the module of the reaper that a frame runs in, None for a service or another package."""
+    """Return the module of the reaper that a frame runs in, None for a leaf, another path or another package."""
     package, _, module = str(frame.f_globals.get("__name__", "")).partition(".")
-    return module if package == "reaper" and module.partition(".")[0] not in SERVICES else None
+    ignored = package != "reaper" or {module, module.partition(".")[0]} & {*LEAVES, *OTHER_PATHS}
+    return None if ignored else module
 
 
 def _caller(frame: FrameType) -> str | None:

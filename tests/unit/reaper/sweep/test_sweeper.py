@@ -16,6 +16,7 @@ from reaper.sweep.stop import Stopped
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 from tests.support.reaper.sweeps import candidate, reasons, settled, sweeper
+from tests.support.waiting import until
 
 
 def test_the_first_sweep_stops_no_family_and_idle_ones_are_stopped_in_time(reaper: ReaperUnderTest) -> None:
@@ -299,6 +300,25 @@ def test_a_thread_that_cannot_start_costs_one_sweep(reaper: ReaperUnderTest, mon
     monkeypatch.setattr(threading.Thread, "start", start)
     found.sweep()
     assert {container.state for container in reaper.engine.containers.values()} == {"exited"}
+
+
+def test_a_report_does_not_change_after_the_sweep(reaper: ReaperUnderTest) -> None:
+    """A sweep that does not wait reports that families are being probed, and so does its report once they are stopped.
+
+    A second sweep leaves them to a later one while the first batch is still running.
+    """
+    gate, found = threading.Event(), sweeper(reaper)
+    found.sweep(resumed=False)
+    for seconds in (890, 890, 60):
+        reaper.clock.pass_time(seconds)
+        report = found.sweep(wait=False)
+        reaper.engine.before["inspect"] = lambda: gate.wait(30)
+    second = found.sweep(wait=False)
+    assert {outcome.done for outcome in report.outcomes.values()} == {"being probed"}
+    assert {outcome.done for outcome in second.outcomes.values()} == {"probed at a later sweep"}
+    gate.set()
+    until(lambda: len(reaper.engine.did("stop")) == 2 and not found._stops._running.locked(), 30)
+    assert {outcome.done for outcome in report.outcomes.values()} == {"being probed"}
 
 
 def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
