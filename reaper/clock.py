@@ -45,19 +45,14 @@ class Beat:
     grace_since: float
 
 
-def longest_gap(sweep_every: int) -> float:
-    """Return how many seconds without a sweep count as an interruption, for a sweep every `sweep_every` seconds."""
-    return max(_GAP_SECONDS, 3.0 * sweep_every)
-
-
-def next_beat(previous: Beat | None, clock: Clock, longest_gap: float) -> tuple[Beat, str | None]:
+def next_beat(previous: Beat | None, clock: Clock, sweep_every: int) -> tuple[Beat, str | None]:
     """Return the clocks now, and why every family gets a full grace from now on; None if sweeps were uninterrupted.
 
-    A restart, a clock that was set, a host that slept or booted, and a gap of more than `longest_gap` seconds all mean
-    that heartbeats may have been missed and that ages may be wrong.
+    A restart, a clock that was set, a host that slept or booted, and a gap of more than 15 minutes and three times
+    `sweep_every` (seconds) all mean that heartbeats may have been missed and that ages may be wrong.
     """
     now, monotonic, boot = clock.now(), clock.monotonic(), boot_id()
-    why = _interruption(previous, now, monotonic, boot, longest_gap)
+    why = _interruption(previous, now, monotonic, boot, max(_GAP_SECONDS, 3.0 * sweep_every))
     since = now if why or previous is None else previous.grace_since
     return Beat(now, monotonic, boot, since), why
 

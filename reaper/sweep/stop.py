@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
-from reaper.clock import longest_gap, next_beat
+from reaper.clock import next_beat
 from reaper.context import Context
 from reaper.engine import GoneError
 from reaper.policy.facts import RUNNING
@@ -185,10 +185,9 @@ def _stop_leased(context: Context, first: Decided, lease: Lease) -> Outcome:
 
 def second_reading(context: Context, first: Decided) -> Decided:
     """Read everything again, the clocks too: after a host slept since the first reading, every family looks idle."""
-    gap = longest_gap(context.settings.sweep_every)
-    beat, _ = next_beat(context.store.beat(), context.clock, gap)
+    beat, _ = next_beat(context.store.beat(), context.clock, context.settings.sweep_every)
     second = read_candidate(context, first.family, first.container_id, beat.grace_since)
-    beat, _ = next_beat(context.store.beat(), context.clock, gap)
+    beat, _ = next_beat(context.store.beat(), context.clock, context.settings.sweep_every)
     if beat.grace_since > second.facts.grace_since:
         return read_candidate(context, first.family, first.container_id, beat.grace_since)
     return second

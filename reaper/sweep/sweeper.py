@@ -10,7 +10,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.clock import Beat, longest_gap, next_beat
+from reaper.clock import Beat, next_beat
 from reaper.context import Context
 from reaper.policy.facts import MISSING, RUNNING, UNMANAGED, family_state, known_facts, state_of
 from reaper.policy.rules import Action, Reason
@@ -123,8 +123,8 @@ class Sweeper:
         If they were, times in the store that lie in the future, as the clock was ahead, are moved to now.
         """
         context = self.context
-        gap = longest_gap(context.settings.sweep_every)
-        beat, why = next_beat(context.store.beat() if resumed else None, context.clock, gap)
+        previous = context.store.beat() if resumed else None
+        beat, why = next_beat(previous, context.clock, context.settings.sweep_every)
         if why and not self._dry_run:
             context.store.clamp(beat.wall)
         return beat, why
