@@ -1,4 +1,4 @@
-"""The clocks of the reaper, injected everywhere, and the watch that notices when time itself was interrupted."""
+"""The reaper's clocks, injected everywhere, and the check that notices a clock that was set or a host that slept."""
 
 import time
 from collections.abc import Callable
@@ -9,25 +9,25 @@ from pathlib import Path
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-# Clocks drift apart by less than this between two sweeps unless somebody set one, or the host slept.
+# Between two sweeps clocks drift apart by less than this, unless one was set or the host slept.
 _DRIFT_SECONDS = 5.0
 _GAP_SECONDS = 900.0
 
 
 def boot_seconds() -> float:
-    """Return the seconds since the host booted, sleep included; nobody can set this clock."""
+    """Return the seconds since the host booted, time asleep included. This clock cannot be set."""
     return time.clock_gettime(_CLOCK)
 
 
 @cache
 def boot_id() -> str:
-    """Return what tells this boot of the host from every other."""
+    """Return the kernel's id of the host's current boot, empty if it has none."""
     return _BOOT_ID.read_text(encoding="ascii").strip() if _BOOT_ID.exists() else ""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Wall time for what is kept, monotonic time for waiting, boot time for what expires."""
+    """Wall time for what is stored, monotonic time for waiting, boot time for leases. All in seconds."""
 
     now: Callable[[], float] = time.time
     monotonic: Callable[[], float] = time.monotonic
@@ -37,7 +37,7 @@ class Clock:
 
 @dataclass(frozen=True)
 class Beat:
-    """What the clocks said when the reaper last looked, and since when it has looked without a break."""
+    """The clocks at a sweep (`boot` is the boot's id), and the start of the current run of uninterrupted sweeps."""
 
     wall: float
     monotonic: float
@@ -45,24 +45,19 @@ class Beat:
     grace_since: float
 
 
-def longest_gap(sweep_every: int) -> float:
-    """Return how long a reaper that sweeps this often may go without a look before it counts as interrupted."""
-    return max(_GAP_SECONDS, 3.0 * sweep_every)
+def next_beat(previous: Beat | None, clock: Clock, sweep_every: int) -> tuple[Beat, str | None]:
+    """Return the clocks now, and why every family gets a full grace from now on; None if sweeps were uninterrupted.
 
-
-def next_beat(previous: Beat | None, clock: Clock, longest_gap: float) -> tuple[Beat, str | None]:
-    """Return the clocks now, and why everyone gets a full grace from now on, or None where nothing happened.
-
-    A restart, a clock that was set, a host that slept or was booted, and a gap of more than `longest_gap` seconds
-    all mean the same: heartbeats may have been missed, and ages are not what they seem.
+    A restart, a clock that was set, a host that slept or booted, and a gap of more than 15 minutes and three times
+    `sweep_every` (seconds) all mean that heartbeats may have been missed and that ages may be wrong.
     """
     now, monotonic, boot = clock.now(), clock.monotonic(), boot_id()
-    why = _broken(previous, now, monotonic, boot, longest_gap)
+    why = _interruption(previous, now, monotonic, boot, max(_GAP_SECONDS, 3.0 * sweep_every))
     since = now if why or previous is None else previous.grace_since
     return Beat(now, monotonic, boot, since), why
 
 
-def _broken(previous: Beat | None, now: float, monotonic: float, boot: str, longest_gap: float) -> str | None:
+def _interruption(previous: Beat | None, now: float, monotonic: float, boot: str, longest_gap: float) -> str | None:
     if previous is None:
         return "the reaper starts"
     if previous.boot != boot or monotonic < previous.monotonic:
@@ -72,5 +67,5 @@ def _broken(previous: Beat | None, now: float, monotonic: float, boot: str, long
     if abs(drift) > _DRIFT_SECONDS:
         return f"the clock jumped by {drift:.0f} s, or the host slept"
     if passed > longest_gap:
-        return f"the reaper did not look for {passed:.0f} s"
+        return f"the reaper did not sweep for {passed:.0f} s"
     return None

@@ -8,7 +8,8 @@ from fleet import naming
 from fleet.errors import FleetError
 from reaper.context import Context
 from reaper.engine import ContainerDetails, GoneError
-from reaper.policy.rules import RUNNING, span
+from reaper.policy.facts import RUNNING
+from reaper.policy.rules import span
 
 # Docker does not remove these without force, which would leave no time to drain.
 _TO_STOP = frozenset({RUNNING, "restarting", "paused"})

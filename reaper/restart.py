@@ -13,10 +13,10 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.context import Context, state_of
+from reaper.context import Context
 from reaper.engine import GoneError
 from reaper.health import healthy
-from reaper.policy.rules import RUNNING
+from reaper.policy.facts import RUNNING, state_of
 from reaper.store import Entry
 from reaper.store.database import StoreError
 
@@ -93,7 +93,7 @@ def _restart(context: Context, wave: int, entry: tuple[Family, ContainerSummary]
     except GoneError:
         return Restarted(family.name, wave, skipped="its container was replaced meanwhile, which restarted it too")
     except (FleetError, StoreError) as error:
-        return Restarted(family.name, wave, problem=context.mask(str(error)))
+        return Restarted(family.name, wave, problem=context.redact(str(error)))
     return Restarted(family.name, wave, ms)
 
 

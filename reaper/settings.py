@@ -11,7 +11,7 @@ from pathlib import Path
 
 from fleet.errors import FleetError, Problem
 from fleet.naming import stack_label
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 
 PREFIX = "HERMES_FLEET_"
 STATE_FILE = Path(".state") / "reaper.env"

@@ -9,11 +9,12 @@ from uuid import UUID
 from fleet import naming
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.context import Context, first_facts, last_life, life
+from reaper.context import Context
 from reaper.history import Asked, history
-from reaper.policy.rules import RUNNING, Action, Facts, decide, policy_of, reasons, span
+from reaper.policy.facts import RUNNING, Facts, family_state, known_facts, last_activity, policy_of
+from reaper.policy.rules import Action, decide, reasons, span
 from reaper.store import Row
-from reaper.sweep.probe import read_facts
+from reaper.sweep.probe import read_family
 
 DAY_SECONDS = 86400
 
@@ -62,7 +63,7 @@ def _views(context: Context, families: Iterable[Family]) -> Iterator[FamilyStatu
     for family in families:
         seen = listed.get(naming.container_name(family.id))
         row, leased = rows.get(family.id, Row()), str(family.id) in holders
-        facts = first_facts(seen, row, context.settings.stack, since, leased=leased)
+        facts = known_facts(seen, row, context.settings.stack, since, leased=leased)
         yield _view(context, family, seen, row, facts)
 
 
@@ -72,7 +73,7 @@ def _view(context: Context, family: Family, seen: ContainerSummary | None, row: 
     recorded = row.reason and row.text
     if recorded and (decision.action is Action.PROBE or (facts.state != RUNNING and reason == "asleep")):
         reason, text = row.reason or "", row.text or ""
-    state, (last, signal) = life(facts.state), last_life(row) or (None, "")
+    state, (last, signal) = family_state(facts.state), last_activity(row) or (None, "")
     port = seen.port if seen and state == "awake" else None
     return FamilyStatus(
         name=family.name,
@@ -98,10 +99,11 @@ def explain(context: Context, family: Family, asked: Asked | None = None) -> dic
     now, since = context.clock.now(), grace_since(context)
     seen = context.engine.list().get(naming.container_name(family.id))
     if seen and seen.state == RUNNING:
-        facts, decision = read_facts(context, family, seen, since)
+        probed = read_family(context, family, seen.id, since)
+        facts, decision = probed.facts, probed.decision
     else:
         leased = str(family.id) in context.store.holders()
-        facts = first_facts(seen, context.store.row(family.id), context.settings.stack, since, leased=leased)
+        facts = known_facts(seen, context.store.row(family.id), context.settings.stack, since, leased=leased)
         decision = decide(now, facts, policy_of(family), context.settings.limits)
     holding = list(reasons(now, facts, policy_of(family), context.settings.limits)) if facts.state == RUNNING else []
     return {

@@ -2,7 +2,7 @@
 
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.policy.rules import MISSING, RUNNING
+from reaper.policy.facts import MISSING, RUNNING
 from reaper.store.database import StoreError
 from reaper.wake.operation import GAP_SECONDS, look, milliseconds, not_provisioned, refuse_suspended, stopping, url_of
 from reaper.wake.runtime import NotProvisionedError, Runtime

@@ -1,1 +1,1 @@
-"""What to do with a family: the facts, and the rules."""
+"""Decides what to do with a family: facts in, an action and its reason out."""

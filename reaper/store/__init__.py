@@ -1,35 +1,38 @@
-"""What the reaper remembers, in one SQLite file that several processes share.
+"""The reaper's memory, in one SQLite file that several processes share.
 
-Signals and what was seen of each family, leases that expire by themselves, and an append-only ledger of decisions.
-Nothing in it is needed to keep a family awake. A store that fails raises StoreError, and whoever gets one stops nobody.
-Heartbeats that could not be written are held in memory and written later.
+It holds each family's signals and last state, leases that expire, and an append-only ledger of decisions. Keeping a
+family awake needs none of it: when the store fails with StoreError, no family is stopped. Signals that could not be
+written are buffered in memory and written later.
 """
 
 import contextlib
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from reaper.clock import Beat, Clock, boot_id
 from reaper.store.database import Database, StoreError
-from reaper.store.schema import LEDGER_COLUMNS, SIGNALS
 
 _Result = TypeVar("_Result")
 
+# The times of a family's last heartbeat, request and wake: a write never moves them back.
+SIGNALS = ("heartbeat", "touched", "woken")
+_LEDGER_COLUMNS = "at, family, action, reason, text, container, inputs"
 _LONGEST_LEASE = 900.0
 _TIMES = (*SIGNALS, "human", "message", "state_since", "unread_since", "cron_woken")
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is remembered of one family; times are epoch seconds.
+    """The store's record of one family. Times are epoch seconds.
 
-    `message` is the newest message of any source, `human` of a person. `cron_next` was read from container `cron_of`;
-    `cron_woken` is the run it was last started for. `reason` and `text` are the last decision's.
+    `message` is the newest message of any source, `human` the newest by a person. `cron_next` was read from container
+    `cron_of`; `cron_woken` is the run that the family was last started for. `reason` and `text` are of the last
+    decision.
     """
 
     heartbeat: float | None = None
@@ -54,7 +57,7 @@ _COLUMNS = tuple(entry.name for entry in fields(Row))
 
 @dataclass(frozen=True)
 class Lease:
-    """A right to act that ends by itself."""
+    """The right to start or stop the family, or to use the boot slot, that is its key. It expires."""
 
     key: str
     owner: str
@@ -63,7 +66,7 @@ class Lease:
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the ledger. `inputs` are the facts that the decision was made from."""
+    """One line of the ledger. `at` is in epoch seconds; `inputs` are the facts behind the decision."""
 
     at: float
     family: UUID
@@ -75,16 +78,19 @@ class Entry:
 
 
 class Store:
-    """The SQLite file at `path`. With `read_only` nothing is ever written, nor is a missing file created."""
+    """The SQLite file at `path`. With `read_only` nothing is ever written, and a missing file is not created.
+
+    Every call raises StoreError if the file fails, unless its docstring says that it never raises.
+    """
 
     def __init__(self, path: Path, clock: Clock | None = None, *, read_only: bool = False) -> None:
-        """Remember where; the file is opened when it is first needed, and again after a failure."""
+        """Open nothing yet: the file is opened on first use, and again after a failure."""
         self._clock = clock or Clock()
         self._database = Database(path, self._clock, read_only=read_only)
         self._buffered: dict[tuple[UUID, str], float] = {}
 
     def pop_error(self) -> str | None:
-        """Return why the store failed since this was last asked, or None."""
+        """Return the last error since the previous call, None if there was none."""
         return self._database.pop_error()
 
     def close(self) -> None:
@@ -94,40 +100,41 @@ class Store:
     # -- families
 
     def rows(self) -> dict[UUID, Row]:
-        """Return everything that is remembered, by family."""
-        found = self._database.read(f"SELECT id, {', '.join(_COLUMNS)} FROM families", ())  # noqa: S608 - our own names
-        rows = {UUID(values[0]): Row(*values[1:]) for values in found}
-        for (family, name), at in list(self._buffered.items()):
-            row = rows.get(family, Row())
-            known: float | None = getattr(row, name)
-            rows[family] = _replaced(row, {name: max(at, known or at)})
-        return rows
+        """Return the records of all families."""
+        return self._rows("", ())
 
     def row(self, family: UUID) -> Row:
-        """Return what is remembered of one family."""
-        found = self._database.read(f"SELECT {', '.join(_COLUMNS)} FROM families WHERE id = ?", (str(family),))  # noqa: S608
-        row = Row(*found[0]) if found else Row()
-        held = {name: at for (of, name), at in list(self._buffered.items()) if of == family}
-        return _replaced(row, {name: max(at, getattr(row, name) or at) for name, at in held.items()})
+        """Return one family's record, an empty one if there is none."""
+        return self._rows("WHERE id = ?", (str(family),)).get(family, Row())
+
+    def _rows(self, condition: str, values: tuple[str, ...]) -> dict[UUID, Row]:
+        statement = f"SELECT id, {', '.join(_COLUMNS)} FROM families {condition}"  # noqa: S608 - our own names
+        rows = {UUID(found[0]): Row(*found[1:]) for found in self._database.read(statement, values)}
+        for (family, name), at in list(self._buffered.items()):
+            row = rows.get(family, Row())
+            newest: dict[str, Any] = {name: max(at, getattr(row, name) or at)}
+            rows[family] = replace(row, **newest)
+        return rows
 
     def update(self, family: UUID, **values: float | str | None) -> None:
-        """Set some of what is remembered of a family."""
-        self._write(lambda database: _upsert(database, family, values))
+        """Set columns of a family's record."""
+        self.update_all({family: values})
 
     def update_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
-        """Set some of what is remembered of many families, in one transaction."""
+        """Set columns of many families' records, in one transaction."""
 
         def write(database: sqlite3.Connection) -> None:
-            for family, of in values.items():
-                _upsert(database, family, of)
+            for family, columns in values.items():
+                _upsert(database, family, columns)
 
         if values:
             self._write(write)
 
     def record_activity(self, family: UUID, signal: str, at: float) -> Lease | None:
-        """Write down a sign of life, then return the lease that somebody holds on the family, or None.
+        """Store when a signal came (epoch seconds), then return the lease held on the family, None if there is none.
 
-        One transaction: whoever takes a lease afterwards sees the sign. Never raises; what cannot be written is held.
+        Both are one transaction: a process that takes the lease afterwards sees the signal. Never raises StoreError: a
+        signal that cannot be written is buffered.
         """
         if signal not in SIGNALS:
             raise ValueError(f"{signal} is not a signal")
@@ -145,7 +152,7 @@ class Store:
             return None
 
     def clamp(self, now: float) -> None:
-        """Move what happened in the future to now: the clock was set back."""
+        """Move times in the future to `now` (epoch seconds): the clock was set back."""
         columns = ", ".join(f"{name} = min({name}, :now)" for name in _TIMES)
         statement = f"UPDATE families SET {columns}"  # noqa: S608 - our names
         self._write(lambda database: database.execute(statement, {"now": now}))
@@ -153,7 +160,7 @@ class Store:
     # -- leases
 
     def acquire(self, key: UUID | str, purpose: str, seconds: float) -> Lease | None:
-        """Take the lease on a key for that long, or return None where somebody holds it."""
+        """Take the lease on a key for that many seconds; return None if it is held."""
         lease = Lease(str(key), uuid4().hex, purpose)
 
         def write(database: sqlite3.Connection) -> Lease | None:
@@ -169,20 +176,20 @@ class Store:
         return self._write(write)
 
     def renew(self, lease: Lease, seconds: float) -> bool:
-        """Hold a lease for that much longer; False where it is lost."""
+        """Hold a lease for that many more seconds; return False if it is lost."""
         until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
         values = (until, lease.key, lease.owner, self._clock.boot())
         statement = "UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?"
         return bool(self._write(lambda database: database.execute(statement, values).rowcount))
 
     def release(self, lease: Lease) -> None:
-        """Give a lease back. Never raises: one that cannot be given back expires."""
+        """Release a lease. Never raises: one that cannot be released expires."""
         values = (lease.key, lease.owner)
         with contextlib.suppress(StoreError):
             self._write(lambda database: database.execute("DELETE FROM leases WHERE key = ? AND owner = ?", values))
 
     def holders(self) -> set[str]:
-        """Return the keys of all leases that somebody holds."""
+        """Return the keys of all leases that are held."""
         found = self._database.read("SELECT key, until, boot FROM leases", ())
         return {key for key, until, boot in found if self._valid(until, boot)}
 
@@ -197,27 +204,27 @@ class Store:
     # -- ledger and clock
 
     def append(self, entries: Iterable[Entry]) -> None:
-        """Add lines to the ledger."""
+        """Append lines to the ledger."""
         values = [
             (e.at, str(e.family), e.action, e.reason, e.text, e.container, json.dumps(e.inputs) if e.inputs else None)
             for e in entries
         ]
-        statement = f"INSERT INTO ledger ({LEDGER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - our own names
+        statement = f"INSERT INTO ledger ({_LEDGER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - our own names
         if values:
             self._write(lambda database: database.executemany(statement, values))
 
     def ledger(self, family: UUID | None, since: float, limit: int = 10_000) -> list[Entry]:
-        """Return the newest lines of the ledger since a time, oldest first; of all families where none is named."""
+        """Return the newest lines since a time (epoch seconds), oldest first, of one family or of all."""
         condition = "AND family = ?" if family else ""
         order = f"WHERE at >= ? {condition} ORDER BY id DESC LIMIT ?"
         values = (since, *((str(family),) if family else ()), limit)
-        found = self._database.read(f"SELECT {LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
+        found = self._database.read(f"SELECT {_LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
         return [
             Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
         ]
 
     def changes(self, since: float) -> dict[UUID, list[tuple[float, bool]]]:
-        """Return when each family fell asleep (False) and woke (True) since a time, oldest first."""
+        """Return when each family fell asleep (False) and woke (True) since a time (epoch seconds), oldest first."""
         awake = "action IN ('start', 'restart') OR (action = 'seen' AND reason = 'awake')"
         told = "action IN ('start', 'stop', 'restart') OR (action = 'seen' AND reason != 'restarting')"
         statement = f"SELECT family, at, {awake} FROM ledger WHERE at >= ? AND ({told}) ORDER BY id"  # noqa: S608
@@ -227,16 +234,16 @@ class Store:
         return {UUID(family): changes for family, changes in found.items()}
 
     def rotate(self, before: float) -> None:
-        """Drop lines of the ledger that are older."""
+        """Delete lines of the ledger from before a time (epoch seconds)."""
         self._write(lambda database: database.execute("DELETE FROM ledger WHERE at < ?", (before,)))
 
     def beat(self) -> Beat | None:
-        """Return the clocks of the last look."""
+        """Return the clocks at the last sweep, None if there was none."""
         found = self._database.read("SELECT value FROM meta WHERE key = 'beat'", ())
         return Beat(**json.loads(found[0][0])) if found else None
 
     def set_beat(self, beat: Beat) -> None:
-        """Write down the clocks of this look."""
+        """Store the clocks of this sweep."""
         value = json.dumps(vars(beat))
         statement = "INSERT OR REPLACE INTO meta (key, value) VALUES ('beat', ?)"
         self._write(lambda database: database.execute(statement, (value,)))
@@ -244,7 +251,7 @@ class Store:
     # -- the file
 
     def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Write, and in the same transaction what was held."""
+        """Run `write` in a transaction that also writes the buffered signals."""
 
         def with_buffered(database: sqlite3.Connection) -> _Result:
             for (family, name), at in self._buffered.items():
@@ -269,7 +276,3 @@ def _upsert(database: sqlite3.Connection, family: UUID, values: Mapping[str, Any
     )
     statement = f"INSERT INTO families (id, {names}) VALUES (?, {marks}) ON CONFLICT (id) DO UPDATE SET {updates}"  # noqa: S608
     database.execute(statement, (str(family), *values.values()))
-
-
-def _replaced(row: Row, values: Mapping[str, Any]) -> Row:
-    return Row(**{**vars(row), **values})

@@ -1,8 +1,8 @@
-"""The SQLite file of the store: opened when it is needed and again after a failure, moved aside when it is corrupt.
+"""The store's SQLite file and its tables: opened on first use and again after a failure, moved aside when corrupt.
 
-Nothing but SQLite may open this file. Closing any descriptor of a file drops every POSIX lock that the process holds on
-it, those of SQLite's own connections too: the next process to close the store would take itself for the last one, and
-delete the log that this one goes on writing into. See https://www.sqlite.org/howtocorrupt.html, section 2.2.
+Only SQLite may open this file. Closing any descriptor of a file drops every POSIX lock that the process holds on it,
+SQLite's own too: the next process to close the store would then believe that it is the last one, and delete the log
+that this one still writes to. See https://www.sqlite.org/howtocorrupt.html, section 2.2.
 """
 
 import contextlib
@@ -14,38 +14,59 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from reaper.clock import Clock
-from reaper.store.schema import SCHEMA
 
 _Result = TypeVar("_Result")
 
 _BUSY_SECONDS = 2.0
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
+_SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+CREATE TABLE IF NOT EXISTS families (
+    id TEXT PRIMARY KEY,
+    heartbeat REAL, touched REAL, woken REAL, human REAL, message REAL,
+    unread_since REAL, healthy_id TEXT,
+    cron_next REAL, cron_of TEXT, cron_unread TEXT, cron_woken REAL,
+    state TEXT, state_since REAL, reason TEXT, text TEXT
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS leases (
+    key TEXT PRIMARY KEY, owner TEXT NOT NULL, purpose TEXT NOT NULL, until REAL NOT NULL, boot TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS ledger (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, family TEXT NOT NULL, action TEXT NOT NULL,
+    reason TEXT NOT NULL, text TEXT NOT NULL, container TEXT NOT NULL, inputs TEXT
+);
+CREATE INDEX IF NOT EXISTS ledger_of_family ON ledger (family, id);
+CREATE INDEX IF NOT EXISTS ledger_by_age ON ledger (at);
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+"""
+
 
 class StoreError(Exception):
-    """The store cannot be read or written now."""
+    """The store cannot be read or written at the moment."""
 
 
 class Database:
-    """One file that several threads and processes share. Every failure closes it and raises StoreError."""
+    """One file, shared by threads and processes. Every failure closes it and raises StoreError."""
 
     def __init__(self, path: Path, clock: Clock, *, read_only: bool) -> None:
-        """Remember where. With `read_only` nothing is ever written, nor is a missing file created."""
+        """Open nothing yet. With `read_only` nothing is ever written, and a missing file is not created."""
         self.path = path
         self.lock = threading.RLock()
         self._clock = clock
         self._read_only = read_only
         self._connection: sqlite3.Connection | None = None
         self._inode = 0
-        self._trouble: str | None = None
+        self._error: str | None = None
 
     def read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query; none where there is no file to read."""
+        """Return the rows of a query; none if a read-only file is missing."""
         with self._open() as database:
             return database.execute(statement, values).fetchall() if database else []
 
     def write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run `write` in one transaction that no other writer is in, and return what it returns."""
+        """Run `write` in an exclusive transaction and return what it returns."""
         with self._open() as database:
             if database is None or self._read_only:
                 raise StoreError(f"{self.path} is open for reading only")
@@ -55,10 +76,10 @@ class Database:
             return result
 
     def pop_error(self) -> str | None:
-        """Return what failed since this was last asked, or None."""
+        """Return the last error since the previous call, None if there was none."""
         with self.lock:
-            trouble, self._trouble = self._trouble, None
-        return trouble
+            error, self._error = self._error, None
+        return error
 
     def close(self) -> None:
         """Close the file."""
@@ -69,7 +90,7 @@ class Database:
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
-        """Hand out the open database; None where there is none to read. Every failure closes it."""
+        """Yield the open database, None if a read-only file is missing. Every failure closes it."""
         with self.lock:
             try:
                 yield self._connected()
@@ -77,12 +98,12 @@ class Database:
                 self._fail(error)
                 raise StoreError(f"{self.path}: {error}") from error
             except BaseException:
-                self.close()  # rolls back what was begun
+                self.close()  # rolls back the transaction
                 raise
 
     def _connected(self) -> sqlite3.Connection | None:
         if self._connection is not None and self._file() != self._inode:
-            self.close()  # somebody moved the file away
+            self.close()  # the file was moved away
         if self._connection is None:
             if self._read_only and not self.path.exists():
                 return None
@@ -90,14 +111,14 @@ class Database:
             if not self._read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileExistsError):
-                    os.mknod(self.path, 0o600)  # for its owner alone, and never opened
+                    os.mknod(self.path, 0o600)  # readable by its owner only, and not opened
             uri = f"{self.path.resolve().as_uri()}?mode={mode}"
             connection = sqlite3.connect(
                 uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             self._connection, self._inode = connection, self._file()
             if not self._read_only:
-                connection.executescript(SCHEMA)
+                connection.executescript(_SCHEMA)
         return self._connection
 
     def _file(self) -> int:
@@ -107,7 +128,7 @@ class Database:
             return 0
 
     def _fail(self, error: Exception) -> None:
-        self._trouble = f"{self.path}: {error}"
+        self._error = f"{self.path}: {error}"
         same_file = self._file() == self._inode
         with contextlib.suppress(sqlite3.Error):
             self.close()
@@ -116,7 +137,7 @@ class Database:
             self._set_aside()
 
     def _set_aside(self) -> None:
-        """Move a corrupt file away, so that the next use begins a new one."""
+        """Move a corrupt file away; the next use creates a new one."""
         if self._read_only:
             return
         aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():.0f}")

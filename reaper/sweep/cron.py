@@ -1,33 +1,35 @@
-"""When sleeping families have their next job, read from their files where no agent was asked just before it stopped."""
+"""Reads when sleeping families have their next job, from their files: their agents were not asked when they stopped."""
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-from fleet import naming
 from fleet.host import ContainerSummary
 from fleet.host.cron import CronReading
 from fleet.registry import Family
-from reaper.context import Context, life, state_of, was_healthy
-from reaper.policy.rules import had_its_chance_until
+from reaper.context import Context
+from reaper.policy.facts import was_healthy
+from reaper.policy.rules import served_until
 from reaper.store import Row
-from reaper.wake.background import Backoff
+from reaper.sweep.backoff import Backoff
 
 log = logging.getLogger("reaper")
 
-# Of one sweep, which is to look after everybody else as well.
+# Per sweep, so that reading never holds it up.
 _READS, _SECONDS = 50, 10.0
-# The files of a container that does not run are hardly any different a minute later.
+# The files of a stopped container hardly change.
 _RETRY_SECONDS, _RETRY_LONGEST = 3600.0, 86400.0
+
+Sleeper = tuple[Family, ContainerSummary]
 
 
 class Schedules:
-    """Reads the schedules of sleepers that have no fresh record, some at each sweep.
+    """Reads the schedules of sleeping families without a fresh record, some of them at each sweep.
 
-    A record is fresh if it was read from this very container and the container did not run since: a stop by anybody
-    else is seen here as a family that was awake at the last look.
+    A record is fresh if it was read from this container and the container has not run since. A stop that the reaper
+    did not make shows as a family that was awake at the last sweep.
     """
 
     def __init__(self, context: Context) -> None:
@@ -35,66 +37,59 @@ class Schedules:
         self._context = context
         self._unreadable = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
 
-    def read(
-        self, families: Mapping[UUID, Family], listed: Mapping[str, ContainerSummary], rows: dict[UUID, Row]
-    ) -> None:
-        """Put what is read into `rows` and the store.
+    def read(self, asleep: Sequence[Sleeper], rows: Mapping[UUID, Row]) -> dict[UUID, Row]:
+        """Return `rows` with the schedules that were read, and store them.
 
-        A family whose turn comes at a later sweep is not woken for a run that was known before: it may have had that
-        run, and of many that were stopped at once all would wake.
+        A family that is left for a later sweep loses the run that was known before: it may have had it already, and
+        many families that were stopped together would all wake for theirs.
         """
-        context = self._context
-        now, ends = context.clock.monotonic(), context.clock.monotonic() + _SECONDS
-        asleep, stale = [], []
-        for id_, family in families.items():
-            seen = listed.get(naming.container_name(id_))
-            row = rows.get(id_, Row())
-            if seen is None or life(state_of(seen, context.settings.stack)) != "asleep":
-                continue
-            asleep.append(id_)
-            if not _fresh(seen, row) or (row.cron_unread and not self._unreadable.waits(seen.id, now)):
-                stale.append((family, seen, row))
-        stale.sort(key=lambda entry: _turn(entry[2]))
-        read = 0
-        while read < min(_READS, len(stale)) and context.clock.monotonic() < ends:
-            family, seen, known = stale[read]
-            rows[family.id] = self._read(family, seen, known)
-            read += 1
-        self._postpone(stale[read:], rows)
-        context.metrics.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
+        clock = self._context.clock
+        began = clock.monotonic()
+        known = {family.id: rows.get(family.id, Row()) for family, _ in asleep}
+        stale = [sleeper for sleeper in asleep if self._is_due(sleeper[1], known[sleeper[0].id], began)]
+        stale.sort(key=lambda sleeper: _rank(known[sleeper[0].id]))
+        reads = 0
+        while reads < min(_READS, len(stale)) and clock.monotonic() < began + _SECONDS:
+            family, container = stale[reads]
+            known[family.id] = self._read(family, container, known[family.id])
+            reads += 1
+        return {**rows, **known, **self._postpone(stale[reads:], known)}
 
-    def _read(self, family: Family, seen: ContainerSummary, known: Row) -> Row:
+    def _is_due(self, container: ContainerSummary, row: Row, now: float) -> bool:
+        retried = bool(row.cron_unread) and not self._unreadable.waits(container.id, now)
+        return retried or not _is_fresh(container, row)
+
+    def _read(self, family: Family, container: ContainerSummary, row: Row) -> Row:
         context = self._context
-        until = had_its_chance_until(
-            context.clock.now(), known.cron_woken, context.settings.limits, healthy_once=was_healthy(seen, known)
-        )
-        reading = context.engine.next_run(seen.id, until)
+        healthy = was_healthy(container, row)
+        served = served_until(context.clock.now(), row.cron_woken, context.settings.limits, was_healthy=healthy)
+        reading = context.engine.next_run(container.id, served)
         if reading.unread:
-            self._unreadable.failed(seen.id, context.clock.monotonic())
-            if not known.cron_unread:
+            self._unreadable.failed(container.id, context.clock.monotonic())
+            if not row.cron_unread:
                 log.warning("%s: its schedule cannot be read: %s", family.name, reading.unread)
         else:
-            self._unreadable.went_well(seen.id)
-        next_run = _earliest(reading, known, until)
-        context.store.update(family.id, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
-        return replace(known, cron_next=next_run, cron_of=seen.id, cron_unread=reading.unread)
+            self._unreadable.went_well(container.id)
+        next_run = _earliest(reading, row, served)
+        context.store.update(family.id, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
+        return replace(row, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
 
-    def _postpone(self, waiting: list[tuple[Family, ContainerSummary, Row]], rows: dict[UUID, Row]) -> None:
-        outdated = {family.id: known for family, seen, known in waiting if not _fresh(seen, known)}
-        rows |= {id_: replace(known, cron_next=None) for id_, known in outdated.items()}
-        self._context.store.update_all({id_: {"cron_of": None} for id_, known in outdated.items() if known.cron_of})
-
-
-def _fresh(seen: ContainerSummary, row: Row) -> bool:
-    return row.cron_of == seen.id and row.state == "asleep"
+    def _postpone(self, stale: Sequence[Sleeper], known: Mapping[UUID, Row]) -> dict[UUID, Row]:
+        outdated = {family.id: known[family.id] for family, seen in stale if not _is_fresh(seen, known[family.id])}
+        self._context.store.update_all({id_: {"cron_of": None} for id_, row in outdated.items() if row.cron_of})
+        return {id_: replace(row, cron_next=None) for id_, row in outdated.items()}
 
 
-def _turn(row: Row) -> tuple[bool, float]:
-    """Return a key that sorts who is read first: what was readable, and of that whose known run is the earliest."""
+def _is_fresh(container: ContainerSummary, row: Row) -> bool:
+    return row.cron_of == container.id and row.state == "asleep"
+
+
+def _rank(row: Row) -> tuple[bool, float]:
+    """Return a sort key: readable schedules first, and of those the earliest known run."""
     return bool(row.cron_unread), math.inf if row.cron_next is None else row.cron_next
 
 
-def _earliest(reading: CronReading, known: Row, until: float | None) -> float | None:
-    """Return the next run; where not all could be read, the run known before counts too, unless the family had it."""
-    runs = [run for run in (reading.next_run, known.cron_next if reading.unread else None) if run is not None]
-    return min((run for run in runs if until is None or run > until), default=None)
+def _earliest(reading: CronReading, row: Row, served: float | None) -> float | None:
+    """Return the next run that was not served (epoch seconds); the known run counts if not all could be read."""
+    runs = [run for run in (reading.next_run, row.cron_next if reading.unread else None) if run is not None]
+    return min((run for run in runs if served is None or run > served), default=None)

@@ -1,68 +1,84 @@
-"""Looks closely at one family: its container, its agent, and what is remembered of it."""
+"""Makes the decision for one family: from a listing, or from its inspected container and its agent's answer."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
-from fleet.host import ContainerSummary
 from fleet.host.activity import Activity
 from fleet.registry import Family
-from reaper.context import Context, first_facts, with_reading
+from reaper.context import Context
 from reaper.engine import ContainerDetails
-from reaper.policy.rules import RUNNING, Action, Decision, Facts, decide, policy_of
+from reaper.policy.facts import RUNNING, Facts, known_facts, policy_of
+from reaper.policy.rules import Action, Decision, decide
+from reaper.store import Entry, Row
 
 
 @dataclass(frozen=True)
-class Reading:
-    """One look at a candidate: its container, its facts, and what follows from them."""
+class Decided:
+    """A family's facts and what follows from them. `container_id` is empty where it has no container."""
 
-    info: ContainerDetails
+    family: Family
+    container_id: str
     facts: Facts
     decision: Decision
 
+    def entry(self, at: float, action: str) -> Entry:
+        """Return the ledger's line about an action at a time (epoch seconds), with the reason and the facts."""
+        reason = self.decision.reason
+        return Entry(at, self.family.id, action, reason.code, reason.text, self.container_id, asdict(self.facts))
 
-def read_candidate(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> Reading:
-    """Look at a running family's container and ask its agent, unless what is known keeps it awake anyway.
 
-    Signs of life are read after the agent was asked, which takes the longest. Raises GoneError, FleetError, StoreError.
+def decide_family(context: Context, family: Family, container_id: str, facts: Facts) -> Decided:
+    """Return the decision that follows from a family's facts now; `probe` where its agent has to be asked first."""
+    decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
+    return Decided(family, container_id, facts, decision)
+
+
+def read_candidate(context: Context, family: Family, container_id: str, grace_since: float) -> Decided:
+    """Inspect a running family's container and probe its agent, unless a known reason keeps it awake anyway.
+
+    The store is read after the probe, which takes the longest. Raises GoneError, FleetError, StoreError.
     """
-    settings = context.settings
-    policy = policy_of(family)
-    info = context.engine.inspect(seen.id)
-    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
+    details = context.engine.inspect(container_id)
     activity: Activity | None = None
     while True:
         row = context.store.row(family.id)
-        facts = first_facts(current, row, settings.stack, grace_since, leased=False)
-        facts = with_reading(facts, info.started, activity, healthy=info.healthy)
-        decision = decide(context.clock.now(), facts, policy, settings.limits)
-        if decision.action is not Action.PROBE:
-            return Reading(info, facts, decision)
-        activity = context.engine.activity(info.id)
-        note_activity(context, family, info, activity, row.unread_since)
+        facts = _probed_facts(context, details, activity, row, grace_since)
+        decided = decide_family(context, family, details.id, facts)
+        if decided.decision.action is not Action.PROBE:
+            return decided
+        activity = context.engine.activity(details.id)
+        _record(context, family, details, activity, row.unread_since)
 
 
-def note_activity(
-    context: Context, family: Family, info: ContainerDetails, activity: Activity, unread_since: float | None
+def read_family(context: Context, family: Family, container_id: str, grace_since: float) -> Decided:
+    """Inspect a family's container and probe its agent if it runs, whatever else is known. Writes nothing.
+
+    Raises GoneError, FleetError, StoreError.
+    """
+    details = context.engine.inspect(container_id)
+    row, leased = context.store.row(family.id), str(family.id) in context.store.holders()
+    activity = context.engine.activity(details.id) if details.state == RUNNING else None
+    facts = replace(_probed_facts(context, details, activity, row, grace_since), leased=leased)
+    return decide_family(context, family, details.id, facts)
+
+
+def _probed_facts(
+    context: Context, details: ContainerDetails, activity: Activity | None, row: Row, grace_since: float
+) -> Facts:
+    facts = known_facts(details, row, context.settings.stack, grace_since, leased=False)
+    return replace(facts, up_since=details.started, activity=activity)
+
+
+def _record(
+    context: Context, family: Family, details: ContainerDetails, activity: Activity, unread_since: float | None
 ) -> None:
-    """Write down what an agent said of itself."""
+    """Store an agent's answer."""
     for signal in activity.unread:
         context.metrics.unreadable.labels(signal).inc()
-    values: dict[str, float | str | None] = {"healthy_id": info.id} if info.healthy else {}
+    values: dict[str, float | str | None] = {"healthy_id": details.id} if details.healthy else {}
     values |= {name: value for name, value in (("human", activity.human), ("message", activity.any)) if value}
     if "cron_next" not in activity.unread:
-        values |= {"cron_next": activity.cron_next, "cron_of": info.id, "cron_unread": None}
-    # What could not be read of an agent that has been started anew since says nothing of this one.
-    of_this_life = unread_since is not None and unread_since >= (info.started or 0.0)
-    since = unread_since if of_this_life else context.clock.now()
+        values |= {"cron_next": activity.cron_next, "cron_of": details.id, "cron_unread": None}
+    # Signals that were unreadable before the container last started say nothing about this run of it.
+    of_this_run = unread_since is not None and unread_since >= (details.started or 0.0)
+    since = unread_since if of_this_run else context.clock.now()
     context.store.update(family.id, unread_since=since if activity.unread else None, **values)
-
-
-def read_facts(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> tuple[Facts, Decision]:
-    """Return all facts about a family, its agent asked in any case, and the decision. Writes nothing."""
-    info = context.engine.inspect(seen.id)
-    current = ContainerSummary(id=info.id, name=info.name, state=info.state, labels=info.labels)
-    leased = str(family.id) in context.store.holders()
-    facts = first_facts(current, context.store.row(family.id), context.settings.stack, grace_since, leased=leased)
-    activity = context.engine.activity(info.id) if info.state == RUNNING else None
-    facts = with_reading(facts, info.started, activity, healthy=info.healthy)
-    decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
-    return facts, decision

@@ -1,32 +1,29 @@
 """What a sweep decided, and what came of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 from uuid import UUID
 
-from fleet.host import ContainerSummary
-from fleet.registry import Family
-from reaper.policy.rules import Action, Decision, Facts
+from reaper.sweep.probe import Decided
 
 
-@dataclass
-class Outcome:
-    """What a sweep decided for one family, the facts that it decided from, and what came of it."""
+@dataclass(frozen=True)
+class Outcome(Decided):
+    """What was decided for one family and what was done about it, in words; empty where nothing was to do."""
 
-    family: Family
-    seen: ContainerSummary | None
-    facts: Facts
-    decision: Decision
     done: str = ""
 
+    @classmethod
+    def of(cls, decided: Decided, done: str = "") -> Self:
+        """Return the outcome of a decision."""
+        return cls(decided.family, decided.container_id, decided.facts, decided.decision, done)
 
-@dataclass
+
+@dataclass(frozen=True)
 class Report:
-    """One sweep. `problem` says why it stopped nobody, `grace` why everyone gets a full one."""
+    """One sweep. `problem` says why it acted on no family, `grace` why every family gets a full grace period."""
 
-    outcomes: dict[UUID, Outcome] = field(default_factory=dict)
+    outcomes: Mapping[UUID, Outcome] = field(default_factory=dict)
     problem: str | None = None
     grace: str | None = None
-
-    def of(self, action: Action) -> list[Outcome]:
-        """Return the outcomes of an action."""
-        return [outcome for outcome in self.outcomes.values() if outcome.decision.action is action]

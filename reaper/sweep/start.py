@@ -1,7 +1,7 @@
-"""Starts the sleepers that a sweep found asked for, and those with a job a few at a time."""
+"""Starts sleeping families that a device or a job needs; of those with a job, a few per sweep."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -9,8 +9,9 @@ from fleet.errors import FleetError
 from reaper.context import Context
 from reaper.policy.rules import Action
 from reaper.store.database import StoreError
-from reaper.sweep.report import Outcome, Report
-from reaper.wake.background import Backoff
+from reaper.sweep.backoff import Backoff
+from reaper.sweep.probe import Decided
+from reaper.sweep.report import Outcome
 from reaper.wake.runtime import NoBootSlotError
 from reaper.wake.waker import Waker
 
@@ -21,56 +22,63 @@ _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
 
 
 class Starts:
-    """Whoever is to be started, in the background. One whose start failed is tried again later and later."""
+    """Starts families in the background. After a failure a family is retried at growing intervals."""
 
     def __init__(self, context: Context, waker: Waker, *, dry_run: bool) -> None:
-        """Work on a reaper's parts; with `dry_run` only say who would be started."""
+        """Work on a reaper's parts; with `dry_run` only say which families would be started."""
         self._context = context
         self._waker = waker
         self._dry_run = dry_run
         self._failed = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
         self._seen_in_time: set[UUID] = set()
 
-    def choose(self, report: Report) -> list[Outcome]:
-        """Return whom to start at this sweep: all who are asked for, and those with a job as many as one sweep may."""
-        now = self._context.clock.monotonic()
-        ready = []
-        for outcome in report.of(Action.START):
-            if self._failed.waits(outcome.family.id, now):
-                outcome.done = "its start failed; tried again later"
-            else:
-                ready.append(outcome)
-                outcome.done = "started at a later sweep"
-        chosen = [*_asked_for(ready), *self._with_a_job(ready)]
-        for outcome in chosen:
-            outcome.done = "would start" if self._dry_run else "starting"
-        return chosen
+    def select(self, decided: Iterable[Decided]) -> list[Decided]:
+        """Return the families to start at this sweep: all with a fresh heartbeat, and some of those with a job."""
+        ready = [each for each in decided if each.decision.action is Action.START and not self._waits(each)]
+        with_job = [each for each in ready if each.decision.reason.code == "cron"]
+        return [*(each for each in ready if each.decision.reason.code != "cron"), *self._select_jobs(with_job)]
 
-    def _with_a_job(self, ready: list[Outcome]) -> Iterator[Outcome]:
-        """Yield `max_cron_starts` of those whose job is due now, the earliest first, and one whose job is long overdue.
+    def _waits(self, decided: Decided) -> bool:
+        return self._failed.waits(decided.family.id, self._context.clock.monotonic())
 
-        Whoever only waited here since their job was due is not overdue. A clock that was set ahead, or a reaper that
-        was away, makes many overdue at once. They are woken all the same, as an agent schedules its next runs only
-        while it runs, but by and by.
+    def _select_jobs(self, with_job: list[Decided]) -> Iterator[Decided]:
+        """Yield up to `max_cron_starts` families whose job is due now, earliest first, and one that is long overdue.
+
+        A family whose job became due while it waited here is not overdue. A clock that was set ahead, or a reaper that
+        was away, makes many overdue at once. An agent schedules its next runs only while it runs, so all of them are
+        started, but one per sweep.
         """
         settings = self._context.settings
         long_ago = self._context.clock.now() - settings.limits.cron_late
-        due = [(outcome.facts.cron_next or 0.0, outcome) for outcome in ready if outcome.decision.reason.code == "cron"]
-        due.sort(key=lambda entry: entry[0])
-        ids = {outcome.family.id for run, outcome in due if run >= long_ago or outcome.family.id in self._seen_in_time}
-        self._seen_in_time = ids
-        yield from islice((outcome for _, outcome in due if outcome.family.id in ids), settings.max_cron_starts)
-        yield from islice((outcome for _, outcome in due if outcome.family.id not in ids), 1)
+        due = sorted(with_job, key=_due)
+        in_time = {each.family.id for each in due if _due(each) >= long_ago or each.family.id in self._seen_in_time}
+        self._seen_in_time = in_time
+        yield from islice((each for each in due if each.family.id in in_time), settings.max_cron_starts)
+        yield from islice((each for each in due if each.family.id not in in_time), 1)
 
-    def start(self, outcome: Outcome) -> None:
-        """Start one of those chosen."""
-        family, code = outcome.family, outcome.decision.reason.code
-        due = outcome.facts.cron_next if code == "cron" else None
+    def process(self, decided: Iterable[Decided], selected: Iterable[Decided]) -> Iterator[Outcome]:
+        """Start the selected families in the background; yield an outcome for each family that is to be started."""
+        starting = {each.family.id for each in selected}
+        for each in decided:
+            if each.decision.action is not Action.START:
+                continue
+            if each.family.id not in starting:
+                failed = self._waits(each)
+                yield Outcome.of(each, "its start failed; retried later" if failed else "started at a later sweep")
+            elif self._dry_run:
+                yield Outcome.of(each, "would start")
+            else:
+                self._start(each)
+                yield Outcome.of(each, "starting")
+
+    def _start(self, decided: Decided) -> None:
+        family, code = decided.family, decided.decision.reason.code
+        due = decided.facts.cron_next if code == "cron" else None
 
         def done(failed: FleetError | None) -> None:
             if failed is None:
                 self._failed.went_well(family.id)
-                # Not before: a reaper that dies while the family waits its turn must not pass for one that woke it.
+                # Not earlier: a reaper that dies while the family waits for a boot slot has not served the job.
                 if due is not None:
                     with contextlib.suppress(StoreError):
                         self._context.store.update(family.id, cron_woken=due)
@@ -80,5 +88,5 @@ class Starts:
         self._waker.ensure_later(family, signal="woken", reason=code, done=done)
 
 
-def _asked_for(ready: list[Outcome]) -> list[Outcome]:
-    return [outcome for outcome in ready if outcome.decision.reason.code != "cron"]
+def _due(decided: Decided) -> float:
+    return decided.facts.cron_next or 0.0

@@ -1,36 +1,54 @@
-"""One look at the whole fleet: who is to be started, who may be stopped, and why everybody else stays as they are."""
+"""Observes the whole fleet, decides for every family, and has the decisions carried out."""
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.clock import Beat, longest_gap, next_beat
-from reaper.context import Context, as_inputs, first_facts, life, state_of
-from reaper.policy.rules import MISSING, UNMANAGED, Action, Reason, decide, policy_of
+from reaper.clock import Beat, next_beat
+from reaper.context import Context
+from reaper.policy.facts import MISSING, RUNNING, UNMANAGED, family_state, known_facts, state_of
+from reaper.policy.rules import Action, Reason
 from reaper.store import Entry, Row
 from reaper.store.database import StoreError
-from reaper.sweep.candidates import Candidates
 from reaper.sweep.cron import Schedules
+from reaper.sweep.probe import Decided, decide_family
 from reaper.sweep.report import Outcome, Report
 from reaper.sweep.start import Starts
+from reaper.sweep.stop import Stops
 from reaper.wake.waker import Waker
 
 log = logging.getLogger("reaper")
 
 _ROTATE_SECONDS = 3600.0
-# Reasons to keep a family running that say nothing about whether anybody uses it.
-_WAITING = frozenset({"leased", "grace"})
-# Decisions that are written down by themselves; a stop writes its own lines.
-_NOTED = {Action.KEEP: "keep", Action.START: "starting"}
+# Reasons to keep a family running that do not mean that it is in use.
+_NOT_IN_USE = frozenset({"leased", "grace"})
+# Decisions that the sweep itself writes to the ledger; a stop writes its own lines.
+_RECORDED = {Action.KEEP: "keep", Action.START: "starting"}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What a sweep observed. `rows` include the schedules just read, `leased` are the UUIDs of leased families.
+
+    `grace_since` is the start of the current run of uninterrupted sweeps (epoch seconds), `grace` why it began now.
+    """
+
+    families: Mapping[UUID, Family]
+    containers: Mapping[UUID, ContainerSummary]
+    rows: Mapping[UUID, Row]
+    leased: frozenset[str]
+    grace_since: float
+    grace: str | None
 
 
 class Sweeper:
-    """Sweeps again and again, and remembers between sweeps what need not survive a restart."""
+    """Sweeps again and again. Between sweeps it remembers only what may be lost by a restart."""
 
     def __init__(self, context: Context, waker: Waker, *, dry_run: bool = False) -> None:
         """Work on a reaper's parts; with `dry_run` nothing is written, started or stopped."""
@@ -39,129 +57,155 @@ class Sweeper:
         self.last = Report()
         self._dry_run = dry_run
         self._rotated = 0.0
-        self._grace_since = context.clock.now()
         self._schedules = Schedules(context)
         self._starts = Starts(context, waker, dry_run=dry_run)
-        self._candidates = Candidates(context, dry_run=dry_run)
+        self._stops = Stops(context, dry_run=dry_run)
 
     def sweep(self, *, resumed: bool = True, wait: bool = True) -> Report:
-        """Look once and act. `resumed=False`: this process did not look before, so everyone gets a full grace.
+        """Observe and act once. `resumed=False`: this process has not swept before, so every family gets a full grace.
 
-        With `wait=False` candidates are asked and stopped in the background, one batch at a time, so that starts are
-        never late for them. Never raises: a daemon or a store that fails is the report's problem.
+        With `wait=False` families are probed and stopped in the background, one batch at a time, so that they never
+        delay starts. A failing Docker daemon or store is the report's `problem`, never an exception.
         """
-        began = self.context.clock.monotonic()
-        report = Report()
+        metrics, clock = self.context.metrics, self.context.clock
+        began = clock.monotonic()
         try:
-            self._look(report, resumed=resumed)
-            self.context.metrics.daemon_ok.set(1)
+            self.last = self._sweep(resumed=resumed, wait=wait)
+            metrics.last_sweep.set(clock.now())
         except StoreError as error:
-            self._trouble(report, f"the store fails, so nobody is stopped: {error}")
-            self._awake_safe(report)
+            metrics.store_ok.set(0)
+            self.last = self._failed(f"the store fails, so no family is stopped: {error}{self._count_without_store()}")
         except FleetError as error:
-            self.context.metrics.daemon_ok.set(0)
-            self._trouble(report, str(error))
-        if report.problem is None:
-            self._candidates.process(report, self._grace_since, wait=wait)
-            self.context.metrics.last_sweep.set(self.context.clock.now())
-        self.context.metrics.sweep_seconds.set(self.context.clock.monotonic() - began)
-        self.last = report
-        return report
+            metrics.daemon_ok.set(0)
+            self.last = self._failed(str(error))
+        metrics.sweep_seconds.set(clock.monotonic() - began)
+        return self.last
 
-    def _trouble(self, report: Report, text: str) -> None:
-        report.problem = text
-        log.error("%s", text)
+    def _failed(self, problem: str) -> Report:
+        log.error("%s", problem)
+        return Report(problem=problem)
 
-    # -- looking
+    def _sweep(self, *, resumed: bool, wait: bool) -> Report:
+        observed = self._observe(resumed=resumed)
+        decided = self._decide(observed)
+        starting = self._starts.select(decided)
+        if not self._dry_run:
+            self._record(observed, decided, starting)
+            self._rotate()
+        self.context.metrics.store_ok.set(1)
+        outcomes = [
+            *self._keep(observed, decided),
+            *self._starts.process(decided, starting),
+            *self._stops.process(decided, observed.grace_since, wait=wait),
+        ]
+        by_id = {outcome.family.id: outcome for outcome in outcomes}
+        return Report({each.family.id: by_id[each.family.id] for each in decided}, grace=observed.grace)
 
-    def _look(self, report: Report, *, resumed: bool) -> None:
+    # -- observe
+
+    def _observe(self, *, resumed: bool) -> Observation:
         context = self.context
         families = context.families.by_id()
         context.metrics.registry_ok.set(0 if context.families.problem else 1)
-        beat, why = self._clocks(resumed=resumed)
-        rows = context.store.rows()
-        holders = context.store.holders()
+        beat, grace = self._read_clocks(resumed=resumed)
+        rows, leased = context.store.rows(), context.store.holders()
         listed = context.engine.list()
-        grace_since = self._beat(report, beat, why)
-        self._count(listed, families)
+        context.metrics.daemon_ok.set(1)
+        beat, grace = self._write_clocks(beat, grace)
+        containers = self._count(families, listed)
         if not self._dry_run:
-            self._schedules.read(families, listed, rows)
-        for family in families.values():
-            seen = listed.get(naming.container_name(family.id))
-            row = rows.get(family.id, Row())
-            leased = str(family.id) in holders
-            facts = first_facts(seen, row, context.settings.stack, grace_since, leased=leased)
-            decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
-            report.outcomes[family.id] = Outcome(family, seen, facts, decision)
-        starting = self._starts.choose(report)
-        if not self._dry_run:
-            self._note(report, rows, starting)
-            self._rotate()
-            for outcome in starting:
-                self._starts.start(outcome)
-        context.metrics.store_ok.set(1)
-        self._grace_since = grace_since
+            rows = self._read_schedules(families, containers, rows)
+        return Observation(families, containers, rows, frozenset(leased), beat.grace_since, grace)
 
-    def _clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
-        """Return the clocks now, and why they say that the reaper was interrupted.
+    def _read_clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
+        """Return the clocks now, and how they tell that sweeps were interrupted; None if they were not.
 
-        What was written down by a clock that went ahead is then moved to now.
+        If they were, times in the store that lie in the future, as the clock was ahead, are moved to now.
         """
         context = self.context
-        gap = longest_gap(context.settings.sweep_every)
-        beat, why = next_beat(context.store.beat() if resumed else None, context.clock, gap)
+        previous = context.store.beat() if resumed else None
+        beat, why = next_beat(previous, context.clock, context.settings.sweep_every)
         if why and not self._dry_run:
             context.store.clamp(beat.wall)
         return beat, why
 
-    def _beat(self, report: Report, beat: Beat, why: str | None) -> float:
-        """Return since when the reaper has looked without a break, and write down that it looked.
+    def _write_clocks(self, beat: Beat, why: str | None) -> tuple[Beat, str | None]:
+        """Store the clocks of this sweep, once Docker has answered: without a listing it is not a sweep.
 
-        Called once the containers are listed: a sweep that learned nothing of them was no look.
+        A store that failed since the last sweep, and may have lost heartbeats, also begins a full grace.
         """
         store = self.context.store
-        trouble = store.pop_error()
-        if trouble and not why:
-            beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({trouble})"
-        report.grace = why
+        error = store.pop_error()
+        if error and not why:
+            beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({error})"
         if not self._dry_run:
             if why:
-                log.warning("%s: everyone gets a full grace", why)
+                log.warning("%s: every family gets a full grace", why)
             store.set_beat(beat)
-        return beat.grace_since
+        return beat, why
 
-    def _count(self, listed: Mapping[str, ContainerSummary], families: Mapping[UUID, Family]) -> None:
-        metrics = self.context.metrics
-        stack = self.context.settings.stack
-        names = map(naming.container_name, families)
-        states = [life(state_of(listed.get(name), stack)) for name in names]
-        metrics.awake.set(states.count("awake"))
-        metrics.asleep.set(states.count("asleep"))
-        metrics.missing.set(states.count(MISSING) + states.count(UNMANAGED))
+    def _count(
+        self, families: Mapping[UUID, Family], listed: Mapping[str, ContainerSummary]
+    ) -> dict[UUID, ContainerSummary]:
+        """Set the gauges of a listing, and return the families' containers."""
+        metrics, stack = self.context.metrics, self.context.settings.stack
+        names = {id_: naming.container_name(id_) for id_ in families}
+        states = Counter(family_state(state_of(listed.get(name), stack)) for name in names.values())
+        metrics.awake.set(states["awake"])
+        metrics.asleep.set(states["asleep"])
+        metrics.missing.set(states[MISSING] + states[UNMANAGED])
         metrics.orphans.set(sum(naming.is_orphan(name) for name in listed))
+        return {id_: listed[name] for id_, name in names.items() if name in listed}
 
-    def _note(self, report: Report, rows: Mapping[UUID, Row], starting: Sequence[Outcome]) -> None:
-        """Write down what changed since the last look: who is awake, who was healthy, and why."""
-        decided = {outcome.family.id for outcome in (*report.of(Action.KEEP), *starting)}
+    def _read_schedules(
+        self, families: Mapping[UUID, Family], containers: Mapping[UUID, ContainerSummary], rows: dict[UUID, Row]
+    ) -> dict[UUID, Row]:
+        stack = self.context.settings.stack
+        asleep = {id_: each for id_, each in containers.items() if family_state(state_of(each, stack)) == "asleep"}
+        if asleep:
+            rows = self._schedules.read([(families[id_], each) for id_, each in asleep.items()], rows)
+        self.context.metrics.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
+        return rows
+
+    def _count_without_store(self) -> str:
+        """Set the gauges of a listing; return what is wrong with Docker too. Requests and heartbeats still wake."""
+        try:
+            self._count(self.context.families.by_id(), self.context.engine.list())
+        except FleetError as error:
+            return f"; {error}"
+        return ""
+
+    # -- decide
+
+    def _decide(self, observed: Observation) -> list[Decided]:
+        decided = []
+        for id_, family in observed.families.items():
+            container, row = observed.containers.get(id_), observed.rows.get(id_, Row())
+            leased = str(id_) in observed.leased
+            facts = known_facts(container, row, self.context.settings.stack, observed.grace_since, leased=leased)
+            decided.append(decide_family(self.context, family, container.id if container else "", facts))
+        return decided
+
+    def _record(self, observed: Observation, decided: Sequence[Decided], starting: Sequence[Decided]) -> None:
+        """Store what changed since the last sweep: who is awake, who was healthy, and why."""
         now = self.context.clock.now()
+        starts = {each.family.id for each in starting}
         values: dict[UUID, dict[str, float | str | None]] = {}
         entries = []
-        for id_, outcome in report.outcomes.items():
-            row, seen, reason = rows.get(id_, Row()), outcome.seen, outcome.decision.reason
+        for each in decided:
+            id_, reason, action = each.family.id, each.decision.reason, each.decision.action
+            row, state = observed.rows.get(id_, Row()), family_state(each.facts.state)
             changed: dict[str, float | str | None] = {}
-            state = life(state_of(seen, self.context.settings.stack))
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
-                entries.append(Entry(now, id_, "seen", state, f"found {state}", seen.id if seen else ""))
-            if row.unread_since is not None and state == "awake" and _lives(outcome):
-                changed["unread_since"] = None  # nobody asks its agent now: what could not be read begins anew
-            if seen and seen.healthy and row.healthy_id != seen.id:
-                changed["healthy_id"] = seen.id
-            if id_ in decided and _is_news(row, state, reason):
+                entries.append(Entry(now, id_, "seen", state, f"found {state}", each.container_id))
+            if row.unread_since is not None and state == "awake" and _is_in_use(each):
+                changed["unread_since"] = None  # its agent is not probed now: the time limit starts again
+            if each.facts.was_healthy and row.healthy_id != each.container_id:
+                changed["healthy_id"] = each.container_id
+            if (action is Action.KEEP or id_ in starts) and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
-                action, inputs = _NOTED[outcome.decision.action], as_inputs(outcome.facts)
-                container = seen.id if seen else ""
-                entries.append(Entry(now, id_, action, reason.code, reason.text, container, inputs))
+                entries.append(each.entry(now, _RECORDED[action]))
             if changed:
                 values[id_] = changed
         self.context.store.update_all(values)
@@ -173,24 +217,24 @@ class Sweeper:
             self._rotated = now
             self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
 
-    def _awake_safe(self, report: Report) -> None:
-        """Without a store only count who is there. Heartbeats and `ensure` go on waking families by themselves."""
-        context = self.context
-        context.metrics.store_ok.set(0)
-        try:
-            listed = context.engine.list()
-        except FleetError as error:
-            self._trouble(report, f"{report.problem}; {error}")
-            return
-        self._count(listed, context.families.by_id())
+    # -- act
+
+    def _keep(self, observed: Observation, decided: Sequence[Decided]) -> list[Outcome]:
+        """Count the running families that stay as they are."""
+        kept = [each for each in decided if each.decision.action is Action.KEEP]
+        for each in kept:
+            container = observed.containers.get(each.family.id)
+            if container and container.state == RUNNING:
+                self.context.metrics.skips.labels(each.decision.reason.code).inc()
+        return [Outcome.of(each) for each in kept]
 
 
-def _lives(outcome: Outcome) -> bool:
-    return outcome.decision.action is Action.KEEP and outcome.decision.reason.code not in _WAITING
+def _is_in_use(decided: Decided) -> bool:
+    return decided.decision.action is Action.KEEP and decided.decision.reason.code not in _NOT_IN_USE
 
 
 def _is_news(row: Row, state: str, reason: Reason) -> bool:
-    """Tell whether a reason says more than what is remembered: a family asleep is so for what it was stopped for."""
+    """Tell whether a reason is worth recording: a family asleep keeps `idle`, the reason that it was stopped for."""
     if reason.code == "asleep" and row.reason == "idle" and row.state == state:
         return False
     return row.reason != reason.code

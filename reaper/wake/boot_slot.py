@@ -50,7 +50,7 @@ class BootSlot:
                     break
         except StoreError as error:
             # Starting twice does no harm, and not starting does; starting everybody at once would, too.
-            self._without_store = self._without_store or self._context.boots.acquire(blocking=False)
+            self._without_store = self._without_store or self._context.boot_slots.acquire(blocking=False)
             if self._without_store:
                 log.warning("%s: woken without a lease: %s", self._family.name, error)
         return self.held
@@ -82,7 +82,7 @@ class BootSlot:
         for lease in self._leases():
             self._context.store.release(lease)
         if self._without_store:
-            self._context.boots.release()
+            self._context.boot_slots.release()
         self._slot, self._lease, self._without_store = None, None, False
 
     def _leases(self) -> list[Lease]:

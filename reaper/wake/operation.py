@@ -9,7 +9,7 @@ from fleet.registry import Family
 from reaper.context import Context
 from reaper.engine import ContainerDetails, GoneError, owned
 from reaper.health import healthy
-from reaper.policy.rules import RUNNING
+from reaper.policy.facts import RUNNING
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
 from reaper.wake.boot_slot import WAKING, BootSlot
@@ -193,7 +193,7 @@ class WakeOperation:
         if self._seen:
             lines.append(f"its container is {self._seen.state} {self._seen.error}".rstrip())
             lines.append(self._logs(self._seen.id))
-        text = context.mask("\n".join(lines))
+        text = context.redact("\n".join(lines))
         with contextlib.suppress(StoreError):
             entry = Entry(context.clock.now(), family.id, "start_failed", self._reason, text)
             context.store.append([entry])

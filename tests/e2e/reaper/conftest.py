@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from tests.support.pulumi.pulumi_stack import Provider
 from tests.support.reaper.acting import ActingFleet
 

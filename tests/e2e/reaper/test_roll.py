@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from fleet import naming
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from tests.support.docker.docker_events import events
 from tests.support.pulumi.pulumi_stack import Provider
 from tests.support.reaper.acting import ActingFleet

@@ -3,17 +3,18 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from fleet import naming
-from fleet.host import ContainerSummary
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped
 from tests.support.reaper.acting import ActingFleet
+from tests.support.reaper.sweeps import candidate
 
 
 def test_the_idle_are_stopped_the_busy_are_not_and_pulumi_sees_no_change(awake: ActingFleet) -> None:
@@ -126,19 +127,18 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
     awake.beside.has_watched()
     context = awake.beside.context()
     family = context.families.current().get("ash")
-    seen = context.engine.list()[awake.resource("ash")]
     awake.does("ash", "activity.1")
     awake.does("ash", inbound=1)
-    first = read_candidate(context, family, seen, 0.0)
+    first = read_candidate(context, family, candidate(context, "ash").container_id, 0.0)
     assert first.decision.reason.code == "idle"
-    ended, second = stop.stop_family(context, family, seen)
-    assert (ended, second and second.decision.reason.code) == (Stopped.BUSY, "inbound")
+    outcome = stop.stop_family(context, first)
+    assert (outcome.done, outcome.decision.reason.code) == (Stopped.BUSY, "inbound")
     assert awake.state("ash") == "running"
     assert context.store.holders() == set()
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(stop, "second_reading", lambda *_: first)
-        assert stop.stop_family(context, family, seen)[0] is Stopped.DONE
+        assert stop.stop_family(context, first).done == Stopped.DONE
     assert awake.state("ash") == "exited"
 
 
@@ -146,11 +146,8 @@ def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
     """A stop goes to the container that was read, not to whoever bears its name by then."""
     awake.beside.has_watched()
     context = awake.beside.context()
-    family = context.families.current().get("ash")
-    assert (
-        stop.stop_family(context, family, ContainerSummary("0" * 64, awake.resource("ash"), "running"))[0]
-        is Stopped.REPLACED
-    )
+    gone = replace(candidate(context, "ash"), container_id="0" * 64)
+    assert stop.stop_family(context, gone).done == Stopped.REPLACED
     assert awake.state("ash") == "running"
 
 

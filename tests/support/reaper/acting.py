@@ -1,4 +1,4 @@
-"""A fleet of stand-ins that act as a test tells them, and the reaper beside it."""
+"""A fleet of stub agents whose activity a test sets, and a reaper for it."""
 
 import json
 import os
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.support.fleet.fleet import FleetUnderTest
-from tests.support.reaper.reaper_process import Companion
+from tests.support.reaper.reaper_process import ReaperProcess
 
 NOTHING: Mapping[str, Any] = {
     **dict.fromkeys(("human", "any", "cron_next")),
@@ -16,17 +16,17 @@ AGENT = 10000
 
 
 class ActingFleet(FleetUnderTest):
-    """Stand-ins whose activity a test writes down; `beside` is their reaper."""
+    """Stub agents whose activity a test sets; `beside` is their reaper."""
 
-    beside: Companion
+    beside: ReaperProcess
 
     def __post_init__(self) -> None:
-        """Create the stack, and put a reaper beside it."""
+        """Create the stack and its reaper."""
         super().__post_init__()
-        self.beside = Companion(self.stack.name, self, self.folder)
+        self.beside = ReaperProcess(self.stack.name, self, self.folder)
 
     def does(self, name: str, file: str = "activity", **signals: Any) -> None:
-        """Let an agent do something. `activity.1` and `.2` are what it says first, once each."""
+        """Set an agent's activity. `activity.1` and `.2` are its first answers, once each."""
         path = self.data(name) / file
         beside = path.with_name("written")
         beside.write_text(json.dumps({**NOTHING, **signals}), encoding="utf-8")
@@ -35,6 +35,6 @@ class ActingFleet(FleetUnderTest):
         beside.rename(path)
 
     def rest(self, name: str) -> None:
-        """Let an agent do nothing."""
+        """Make an agent idle."""
         for file in self.data(name).glob("activity*"):
             file.unlink()

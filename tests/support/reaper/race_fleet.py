@@ -1,4 +1,4 @@
-"""A street of families for a race: stand-ins on a Docker daemon that a test may restart, replaced as a roll does it."""
+"""Families for a race: stub agents on a Docker daemon that a test may restart, replaced as a roll does it."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from tests.support.docker.own_docker import OwnDocker
 from tests.support.fleet import stub_agent
 from tests.support.fleet.fleet import family
 from tests.support.reaper.acting import NOTHING
-from tests.support.reaper.reaper_process import Companion
+from tests.support.reaper.reaper_process import ReaperProcess
 from tests.support.waiting import until
 
 IDLE_AFTER = 3
@@ -25,7 +25,7 @@ STACK = "test-race"
 RESTART: Any = {"Name": "unless-stopped"}
 NAMES = ("ash", "birch", "cedar", "dogwood")
 
-# Drains for a moment, and tells on whoever ends it in the middle of a chat.
+# Drains for a moment, and records a stop in the middle of a chat.
 AGENT = """
 trap '[ -e /opt/data/activity ] && echo "$HOSTNAME" >> /opt/data/cut_off; sleep 0.3; exit 0' TERM
 mkdir -p /tmp/www
@@ -36,8 +36,8 @@ wait
 
 
 @dataclass
-class Street:
-    """Families whose containers are made and replaced as `pulumi up` does it, on a Docker daemon of their own."""
+class RaceFleet:
+    """Families whose containers are created and replaced as `pulumi up` does it, on a Docker daemon of their own."""
 
     own: OwnDocker
     folder: Path
@@ -50,10 +50,10 @@ class Street:
     talking: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Make everybody's container, awake."""
+        """Create and start every family's container."""
         self.client = self.own.client()
         self.image = stub_agent.build(self.client)
-        self.beside = Companion(STACK, self, self.folder, stop_grace=2, health_timeout=90)
+        self.beside = ReaperProcess(STACK, self, self.folder, stop_grace=2, health_timeout=90)
         self.beside.sleep_rules(**{name: {"idle_after": IDLE_AFTER} for name in NAMES})
         for name in NAMES:
             self.create(name).start()
@@ -72,7 +72,7 @@ class Street:
         return self.client.containers.get(naming.container_name(self.id(name)))
 
     def create(self, name: str) -> Container:
-        """Create a family's container, and its volume where there is none."""
+        """Create a family's container, and its volume if it is missing."""
         id_ = self.id(name)
         return self.client.containers.create(
             self.image,
@@ -90,19 +90,19 @@ class Street:
         return Path(self.client.volumes.get(naming.volume_name(self.id(name))).attrs["Mountpoint"])
 
     def begin_chat(self, name: str, seconds: float) -> None:
-        """Let an agent talk with somebody for that long."""
+        """Begin a chat that lasts that many seconds."""
         written = self.data(name) / "written"
         written.write_text(json.dumps({**NOTHING, "inbound": 1}), encoding="utf-8")
         written.rename(self.data(name) / "activity")
         self.talking[name] = time.monotonic() + seconds
 
     def end_chat(self, name: str) -> None:
-        """Let it fall silent."""
+        """End a chat."""
         (self.data(name) / "activity").unlink(missing_ok=True)
         self.talking.pop(name, None)
 
     def roll(self, name: str) -> None:
-        """Replace a container: awake if it was awake. Whoever talks is done by then."""
+        """Replace a container after its chat ended; start the new one if the old one was running."""
         with self.locks[name]:
             self.end_chat(name)
             old = self.container(name)
@@ -114,13 +114,13 @@ class Street:
                 new.start()
 
     def removed(self, container: Container) -> bool:
-        """Remove a container; Docker may refuse as long as somebody reads its files."""
+        """Remove a container; tell whether it is gone. Docker may refuse while its files are being read."""
         with contextlib.suppress(APIError):
             container.remove(force=True)
         return container.id not in {found["Id"] for found in self.client.api.containers(all=True)}
 
     def restart_docker(self) -> None:
-        """Restart the daemon when nobody talks: it ends every agent, and brings those back that ran."""
+        """End all chats and restart the daemon, which restarts the agents that ran."""
         with contextlib.ExitStack() as held:
             for name in NAMES:
                 held.enter_context(self.locks[name])

@@ -1,4 +1,4 @@
-"""The reaper beside a fleet under test on real Docker: in this process, as a command, and as the daemon."""
+"""The reaper of a fleet under test on real Docker: in this process, as a command, and as the daemon."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ import yaml
 from fleet import keys
 from reaper.clock import Beat, Clock, boot_id
 from reaper.context import Context, make_context
-from reaper.policy.rules import Limits
+from reaper.policy.facts import Limits
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker
@@ -30,7 +30,7 @@ REAPER_KEY = keys.reaper_key(MASTER_KEY)
 
 
 class Declared(Protocol):
-    """A fleet as a registry declares it."""
+    """A fleet as its registry declares it."""
 
     families: list[dict[str, Any]]
     defaults: dict[str, Any]
@@ -42,7 +42,7 @@ class Declared(Protocol):
 
 
 @dataclass
-class Companion:
+class ReaperProcess:
     """A reaper with a store of its own in `folder`, for a fleet's containers of a stack."""
 
     stack: str
@@ -55,7 +55,7 @@ class Companion:
     _opened: list[Context] = field(default_factory=list)
 
     def sleep_rules(self, **rules: dict[str, Any]) -> None:
-        """Give families other rules of sleep, in a registry that only this reaper reads."""
+        """Set the families' `sleep` entries, in a registry that only this reaper reads."""
         entries = [{**entry, "sleep": rules.get(entry["name"], {})} for entry in self.fleet.families]
         self.registry = self.folder / "families-of-the-reaper.yaml"
         self.registry.write_text(yaml.safe_dump({"defaults": self.fleet.defaults, "families": entries}))
@@ -81,12 +81,12 @@ class Companion:
         return context
 
     def has_watched(self, seconds: float = 86_400) -> None:
-        """Let the store say that the reaper has looked without a break for that long."""
+        """Store that the reaper has swept without interruption for that many seconds."""
         clock, now = Clock(), time.time()
         self.context().store.set_beat(Beat(now, clock.monotonic(), boot_id(), now - seconds))
 
     def environment(self, **values: str) -> dict[str, str]:
-        """Return the environment in which the command line finds its settings."""
+        """Return the environment with the settings of the command line."""
         told = {
             "MIN_UPTIME": str(self.limits.min_uptime),
             "QUIET": str(self.limits.quiet),
@@ -98,7 +98,7 @@ class Companion:
         return environment(self.folder, self.stack, self.settings.registry, None, key=REAPER_KEY, **told)
 
     def command(self, *args: str) -> subprocess.CompletedProcess[str]:
-        """Run the command line to its end."""
+        """Run the command line until it exits."""
         return subprocess.run(
             [sys.executable, "-m", "reaper", *args],
             cwd=ROOT,
@@ -110,19 +110,19 @@ class Companion:
         )
 
     def reaper(self, *args: str) -> str:
-        """Run the command line, which must go well, and return what it printed."""
+        """Run the command line, which must exit with 0, and return its output."""
         done = self.command(*args)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def swept(self) -> dict[str, dict[str, str]]:
-        """Sweep once by the command line, and return what was decided by name."""
+        """Sweep once by the command line, and return the decisions by name."""
         told = json.loads(self.reaper("sweep", "--json"))
         assert told["grace"] in {None, "the reaper starts"}, told["grace"]
         return {row["name"]: row for row in told["families"]}
 
     def why(self, name: str) -> set[str]:
-        """Return every reason that `explain` gives for keeping a family awake now."""
+        """Return every reason of `explain` to keep a family awake now."""
         return {reason["reason"] for reason in json.loads(self.reaper("explain", name, "--json"))["reasons"]}
 
     def sweeper(self) -> Sweeper:
@@ -131,7 +131,7 @@ class Companion:
         return Sweeper(context, Waker(context))
 
     def forget(self) -> None:
-        """Close what was opened and let the reaper remember nothing."""
+        """Close every store and delete the reaper's memory."""
         self.close()
         for stored in self.folder.glob("reaper.db*"):
             stored.unlink()
@@ -144,13 +144,13 @@ class Companion:
 
 @dataclass
 class Daemon:
-    """A reaper that runs as a program of its own, as the families' devices know it."""
+    """A running daemon, called as the families' devices call it."""
 
-    companion: Companion
+    reaper_process: ReaperProcess
     program: Program
 
     def post(self, route: str, name: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
-        """Post a heartbeat or an ensure with the family's own token, or another; return status and answer."""
+        """Post a heartbeat or an ensure with the family's token, or another; return status and answer."""
         url = f"{self.program.url}/v1/families/{name}/{route}"
         request = urllib.request.Request(
             url, method="POST", headers={"Authorization": f"Bearer {token or self.token(name)}"}
@@ -163,21 +163,21 @@ class Daemon:
 
     def token(self, name: str) -> str:
         """Return the token of a family's devices."""
-        return keys.heartbeat_token_for(REAPER_KEY, self.companion.fleet.id(name))
+        return keys.heartbeat_token_for(REAPER_KEY, self.reaper_process.fleet.id(name))
 
 
 @contextlib.contextmanager
 def daemon(
-    companion: Companion,
+    reaper_process: ReaperProcess,
     port: int,
     command: Sequence[str] = RUN,
     said: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""
-    told = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
+    told = reaper_process.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
     program = Program(port, told, command, said)
     program.start()
     try:
-        yield Daemon(companion, program)
+        yield Daemon(reaper_process, program)
     finally:
         program.kill()

@@ -1,8 +1,8 @@
-"""`python -m reaper run` on a machine that is slow between two readings: it says whom it means to stop, and pauses.
+"""`python -m reaper run`, slow between two readings: it prints the family that it is about to stop, and waits.
 
 usage: python -m tests.support.reaper.slow_reaper SECONDS [--one-reading]
 
-With `--one-reading` it acts on the first one, so that a test can show what the second is for.
+With `--one-reading` it acts on the first reading, so that a test can show what the second prevents.
 """
 
 import contextlib
@@ -10,37 +10,27 @@ import os
 import sys
 import time
 from unittest.mock import patch
-from uuid import UUID
 
 from fleet import cli
-from fleet.host import ContainerSummary
-from fleet.registry import Family
 from reaper.context import Context
-from reaper.sweep import candidates, stop
-from reaper.sweep.probe import Reading, read_candidate
-from reaper.sweep.stop import Stopped, stop_family
+from reaper.sweep import stop
+from reaper.sweep.probe import Decided
+from reaper.sweep.report import Outcome
+from reaper.sweep.stop import stop_family
 
-_FIRST: dict[UUID, Reading] = {}
 
-
-def _slowly(context: Context, family: Family, seen: ContainerSummary) -> tuple[Stopped, Reading | None]:
-    os.write(1, f"{family.name}\n".encode())  # a test reads along; threads that print share lines
+def _slowly(context: Context, first: Decided) -> Outcome:
+    os.write(1, f"{first.family.name}\n".encode())  # a test reads this; print() of two threads would mix lines
     time.sleep(float(sys.argv[1]))
-    return stop_family(context, family, seen)
-
-
-def _remembered(context: Context, family: Family, seen: ContainerSummary, grace_since: float) -> Reading:
-    _FIRST[family.id] = read_candidate(context, family, seen, grace_since)
-    return _FIRST[family.id]
+    return stop_family(context, first)
 
 
 def main() -> int:
-    """Run until it is ended."""
+    """Run until it is killed."""
     with contextlib.ExitStack() as patched:
-        patched.enter_context(patch.object(candidates, "stop_family", _slowly))
+        patched.enter_context(patch.object(stop, "stop_family", _slowly))
         if "--one-reading" in sys.argv:
-            patched.enter_context(patch.object(candidates, "read_candidate", _remembered))
-            patched.enter_context(patch.object(stop, "second_reading", lambda _, family, __: _FIRST[family.id]))
+            patched.enter_context(patch.object(stop, "second_reading", lambda _, first: first))
         return cli.main(["reaper", "run"])
 
 

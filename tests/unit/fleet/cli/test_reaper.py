@@ -36,7 +36,7 @@ def test_a_restart_shows_its_waves_first(
     reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With --dry-run no container is touched; new credentials need another command, which is said."""
-    reaper.box("ash").state = "running"
+    reaper.container("ash").state = "running"
     assert run(reaper, monkeypatch, "restart", "--dry-run") == 0
     printed = capsys.readouterr()
     assert printed.out.startswith("wave 0: ash")

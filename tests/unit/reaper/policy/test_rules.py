@@ -9,15 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fleet.host.activity import COUNTS, TIMES, Activity, nothing_read
-from reaper.policy.rules import Action, Facts, Limits, Policy, decide, policy_of, reasons, span
+from reaper.policy.facts import Facts, Limits, Policy, policy_of
+from reaper.policy.rules import Action, decide, reasons, span
 from tests.support.fleet.families import make_family
 
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 POLICY = Policy(idle_after=1800)
+# Facts that each keep a family awake for its idle_after.
+SIGNALS = ("last_heartbeat_at", "last_request_at", "last_wake_at", "last_human_message_at", "grace_since")
 IDLE = Facts(
     state="running",
-    healthy_once=True,
+    was_healthy=True,
     up_since=NOW - 24 * HOUR,
     grace_since=NOW - 24 * HOUR,
     activity=Activity(NOW, human=NOW - 5 * HOUR, any=NOW - HOUR),
@@ -31,13 +34,13 @@ def why(facts: Facts, policy: Policy = POLICY, now: float = NOW) -> tuple[str, s
 
 
 def doing(**values: Any) -> Facts:
-    """Return an idle family but for what its agent says."""
+    """Return the facts of an idle family whose agent answers this."""
     assert IDLE.activity
     return replace(IDLE, activity=replace(IDLE.activity, **values))
 
 
 def test_an_idle_family_is_stopped() -> None:
-    """Nothing speaks for it: it is stopped, and its agent is asked first where it was not."""
+    """A family with no reason to stay awake is stopped, but only after its agent was probed."""
     assert why(IDLE) == ("stop", "idle")
     assert why(replace(IDLE, activity=None)) == ("probe", "candidate")
 
@@ -45,13 +48,13 @@ def test_an_idle_family_is_stopped() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        (replace(IDLE, heartbeat=NOW - 1799), "heartbeat"),
-        (replace(IDLE, touched=NOW - 1799), "touched"),
-        (replace(IDLE, woken=NOW - 1799), "woken"),
-        (replace(IDLE, human=NOW - 1799), "human_message"),
+        (replace(IDLE, last_heartbeat_at=NOW - 1799), "heartbeat"),
+        (replace(IDLE, last_request_at=NOW - 1799), "touched"),
+        (replace(IDLE, last_wake_at=NOW - 1799), "woken"),
+        (replace(IDLE, last_human_message_at=NOW - 1799), "human_message"),
         (replace(IDLE, up_since=NOW - 299), "young"),
         (replace(IDLE, up_since=None), "young"),
-        (replace(IDLE, healthy_once=False), "never_healthy"),
+        (replace(IDLE, was_healthy=False), "never_healthy"),
         (replace(IDLE, grace_since=NOW - 1799), "grace"),
         (replace(IDLE, leased=True), "leased"),
         (doing(human=NOW - 1799), "human_message"),
@@ -65,14 +68,15 @@ def test_an_idle_family_is_stopped() -> None:
         (doing(unread={"children": "no gateway"}), "unreadable"),
     ],
 )
-def test_each_sign_of_life_keeps_it_awake(facts: Facts, reason: str) -> None:
-    """Every single signal is enough, and is the reason that is given."""
+def test_each_signal_keeps_it_awake(facts: Facts, reason: str) -> None:
+    """Each signal alone is enough, and is the decision's reason."""
     assert why(facts) == ("keep", reason)
 
 
-def test_signs_that_are_old_enough_do_not() -> None:
-    """At the limit itself a sign no longer counts, and a job that is due later, or long ago, keeps nobody awake."""
-    old = replace(IDLE, heartbeat=NOW - 1800, touched=NOW - 1800, woken=NOW - 1800, up_since=NOW - 300)
+def test_old_signals_do_not_keep_it_awake() -> None:
+    """A signal exactly at its limit no longer counts, nor does a job that is due later or long overdue."""
+    at = NOW - 1800
+    old = replace(IDLE, last_heartbeat_at=at, last_request_at=at, last_wake_at=at, up_since=NOW - 300)
     assert why(old) == ("stop", "idle")
     assert why(doing(any=NOW - 120)) == ("stop", "idle")
     assert why(doing(cron_next=NOW + 61)) == ("stop", "idle")
@@ -80,7 +84,7 @@ def test_signs_that_are_old_enough_do_not() -> None:
 
 
 def test_policy_keeps_it_awake() -> None:
-    """`never` and `keep_warm` hold whatever else is true; the window is in the family's time zone."""
+    """`never` and `keep_warm` apply whatever the other facts; the window is in the family's time zone."""
     assert why(IDLE, replace(POLICY, never=True)) == ("keep", "never")
     warm = make_family(
         "a", timezone="Asia/Tokyo", sleep={"keep_warm": [{"days": ["sun"], "from": "04:00", "to": "06:00"}]}
@@ -90,7 +94,7 @@ def test_policy_keeps_it_awake() -> None:
 
 
 def test_what_cannot_be_read_is_busy_for_six_hours() -> None:
-    """Unread signals count as busy, at first and for a bounded time; what can be read counts on."""
+    """Unreadable signals count as busy for six hours; the readable ones count afterwards too."""
     blind = replace(IDLE, activity=nothing_read(NOW, "no daemon"))
     assert why(blind) == ("keep", "unreadable")
     assert why(replace(blind, unread_since=NOW - 6 * HOUR + 1)) == ("keep", "unreadable")
@@ -100,8 +104,8 @@ def test_what_cannot_be_read_is_busy_for_six_hours() -> None:
 
 
 def test_suspended_families_that_run_are_stopped() -> None:
-    """The registry's word counts for more than any sign of life, but not while a lease is held."""
-    busy = replace(IDLE, heartbeat=NOW, activity=None)
+    """Suspended beats every signal, but not a lease."""
+    busy = replace(IDLE, last_heartbeat_at=NOW, activity=None)
     assert why(busy, replace(POLICY, suspended=True)) == ("stop", "suspended")
     assert why(replace(busy, leased=True), replace(POLICY, suspended=True)) == ("keep", "leased")
 
@@ -110,14 +114,14 @@ def test_suspended_families_that_run_are_stopped() -> None:
     ("facts", "policy", "expected"),
     [
         (Facts("exited"), POLICY, ("keep", "asleep")),
-        (Facts("missing", heartbeat=NOW), POLICY, ("keep", "not_provisioned")),
-        (Facts("stranger", heartbeat=NOW), POLICY, ("keep", "stranger")),
-        (Facts("paused", heartbeat=NOW), POLICY, ("keep", "paused")),
-        (Facts("exited", heartbeat=NOW), replace(POLICY, suspended=True), ("keep", "suspended")),
-        (Facts("exited", heartbeat=NOW, leased=True), POLICY, ("keep", "leased")),
-        (Facts("exited", heartbeat=NOW - 119), POLICY, ("start", "heartbeat")),
-        (Facts("created", heartbeat=NOW - 119), POLICY, ("start", "heartbeat")),
-        (Facts("exited", heartbeat=NOW - 121), POLICY, ("keep", "asleep")),
+        (Facts("missing", last_heartbeat_at=NOW), POLICY, ("keep", "not_provisioned")),
+        (Facts("stranger", last_heartbeat_at=NOW), POLICY, ("keep", "stranger")),
+        (Facts("paused", last_heartbeat_at=NOW), POLICY, ("keep", "paused")),
+        (Facts("exited", last_heartbeat_at=NOW), replace(POLICY, suspended=True), ("keep", "suspended")),
+        (Facts("exited", last_heartbeat_at=NOW, leased=True), POLICY, ("keep", "leased")),
+        (Facts("exited", last_heartbeat_at=NOW - 119), POLICY, ("start", "heartbeat")),
+        (Facts("created", last_heartbeat_at=NOW - 119), POLICY, ("start", "heartbeat")),
+        (Facts("exited", last_heartbeat_at=NOW - 121), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW + 60), POLICY, ("start", "cron")),
         (Facts("exited", cron_next=NOW + 61), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW - 9 * HOUR), POLICY, ("start", "cron")),
@@ -131,15 +135,15 @@ def test_suspended_families_that_run_are_stopped() -> None:
     ],
 )
 def test_what_wakes_a_sleeper(facts: Facts, policy: Policy, expected: tuple[str, str]) -> None:
-    """A fresh heartbeat or a job that is due starts a family that may run; once for each job.
+    """A fresh heartbeat or a job that is due starts a family, once per job, unless something keeps it stopped.
 
-    A container that was never healthy replaced the one that was woken, so that the job counts until it is long past.
+    A container that was never healthy replaced the one that was started, so the job counts until it is long past.
     """
     assert why(facts, policy) == expected
 
 
-def test_spans_read_well() -> None:
-    """Lengths of time are given in the unit that fits."""
+def test_durations_are_readable() -> None:
+    """Durations use the unit that fits."""
     assert [span(s) for s in (0, 119.9, 120, 7199, 7260)] == ["0 s", "119 s", "2 min", "119 min", "2 h 1 min"]
 
 
@@ -156,12 +160,12 @@ activities = st.builds(
 all_facts = st.builds(
     Facts,
     state=st.just("running"),
-    healthy_once=st.booleans(),
+    was_healthy=st.booleans(),
     up_since=times,
-    heartbeat=times,
-    touched=times,
-    woken=times,
-    human=times,
+    last_heartbeat_at=times,
+    last_request_at=times,
+    last_wake_at=times,
+    last_human_message_at=times,
     grace_since=st.floats(NOW - 10 * HOUR, NOW),
     activity=st.one_of(st.none(), activities),
     unread_since=times,
@@ -172,17 +176,17 @@ policies = st.builds(Policy, idle_after=st.integers(1, 6 * 3600), never=st.boole
 
 @given(all_facts, policies)
 def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> None:
-    """Whatever the facts: a family that is stopped was asked, and no signal of it is younger than its limit."""
+    """For any facts: a stopped family was probed, and every signal of it is older than its limit."""
     if decide(NOW, facts, policy).action is not Action.STOP:
         return
     seen, limits = facts.activity, Limits()
     assert seen
     assert not policy.never
     assert not facts.leased
-    assert facts.healthy_once
+    assert facts.was_healthy
     assert facts.up_since is not None
     assert NOW - facts.up_since >= limits.min_uptime
-    for moment in (facts.heartbeat, facts.touched, facts.woken, facts.human, seen.human, facts.grace_since):
+    for moment in (*(getattr(facts, name) for name in SIGNALS), seen.human):
         assert moment is None or NOW - moment >= policy.idle_after
     assert seen.any is None or NOW - seen.any >= limits.quiet
     assert not any(getattr(seen, name) for name in COUNTS)
@@ -193,18 +197,16 @@ def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> N
 
 @given(all_facts, policies, st.floats(0, 48 * HOUR))
 def test_more_idle_is_never_less_stopped(facts: Facts, policy: Policy, later: float) -> None:
-    """Monotone: if nothing happens, who could be stopped can be stopped later too, jobs that come due aside."""
+    """Monotone: a family that could be stopped can also be stopped later if nothing happens, jobs aside."""
     if facts.activity is not None:
         facts = replace(facts, activity=replace(facts.activity, cron_next=None))
     if decide(NOW, facts, policy).action in {Action.STOP, Action.PROBE}:
         assert decide(NOW + later, facts, policy).action in {Action.STOP, Action.PROBE}
 
 
-@given(
-    all_facts, policies, st.sampled_from(["heartbeat", "touched", "woken", "human", "grace_since"]), st.floats(0, 0.99)
-)
-def test_any_new_sign_of_life_prevents_a_stop(facts: Facts, policy: Policy, name: str, part: float) -> None:
-    """Whatever came before: one sign within the family's limit is enough."""
+@given(all_facts, policies, st.sampled_from(SIGNALS), st.floats(0, 0.99))
+def test_any_new_signal_prevents_a_stop(facts: Facts, policy: Policy, name: str, part: float) -> None:
+    """For any other facts: one signal within the family's idle_after is enough."""
     fresh = replace(facts)
     object.__setattr__(fresh, name, NOW - part * policy.idle_after)
     assert decide(NOW, fresh, policy).action is Action.KEEP
@@ -212,7 +214,7 @@ def test_any_new_sign_of_life_prevents_a_stop(facts: Facts, policy: Policy, name
 
 @given(all_facts, policies)
 def test_unread_signals_keep_it_awake_for_six_hours_at_most(facts: Facts, policy: Policy) -> None:
-    """An agent that says nothing at all is left running, and is not left running for ever."""
+    """An agent that answers nothing is left running for six hours, and no longer."""
     blind = replace(facts, activity=nothing_read(NOW, "silent"))
     assert decide(NOW, replace(blind, unread_since=None), policy).action is Action.KEEP
     late = replace(blind, unread_since=NOW - Limits().unread_for)

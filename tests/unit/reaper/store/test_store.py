@@ -1,4 +1,4 @@
-"""What the store keeps, and what it does when it cannot."""
+"""What the store keeps, and how it fails."""
 
 import errno
 import os
@@ -13,39 +13,39 @@ import pytest
 from reaper.store import Entry, Row, Store
 from reaper.store.database import StoreError
 from tests.support.pulumi.pulumi_stack import ROOT
-from tests.support.reaper.reaper import Hands
+from tests.support.reaper.reaper import FakeClock
 
 FAMILY = UUID(int=7)
 
 
 @pytest.fixture
-def hands() -> Hands:
-    """Return clocks that a test turns."""
-    return Hands()
+def clock() -> FakeClock:
+    """Return clocks that a test moves."""
+    return FakeClock()
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Return where the store's file is to be."""
+    """Return the path of the store's file, which does not exist yet."""
     return tmp_path / "deep" / "reaper.db"
 
 
 @pytest.fixture
-def store(path: Path, hands: Hands) -> Store:
+def store(path: Path, clock: FakeClock) -> Store:
     """Return an empty store."""
-    return Store(path, hands.clock())
+    return Store(path, clock.as_clock())
 
 
 def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:
-    """The file is created with its folder, for its owner alone, in WAL mode."""
+    """The file is created with its folder, mode 0600, in WAL mode."""
     store.update(FAMILY, text="x")
     assert path.stat().st_mode & 0o777 == 0o600
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_signs_of_life_only_move_forward(store: Store) -> None:
-    """A late writer does not turn a family's clock back; only a clamp after a clock that jumped does."""
+def test_signals_only_move_forward(store: Store) -> None:
+    """A late writer does not move a signal back; only a clamp, after the clock was set back, does."""
     store.record_activity(FAMILY, "heartbeat", 100.0)
     store.record_activity(FAMILY, "heartbeat", 90.0)
     assert store.row(FAMILY) == Row(heartbeat=100.0)
@@ -53,14 +53,14 @@ def test_signs_of_life_only_move_forward(store: Store) -> None:
     assert store.rows() == {FAMILY: Row(heartbeat=50.0)}
 
 
-def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, hands: Hands) -> None:
-    """Held by one, given back by its holder alone, and gone by itself."""
-    other = Store(path, hands.clock())
+def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, clock: FakeClock) -> None:
+    """One process holds a lease, only that one can release it, and it expires."""
+    other = Store(path, clock.as_clock())
     lease = store.acquire(FAMILY, "stop", 60)
     assert lease
     assert other.acquire(FAMILY, "wake", 60) is None
     assert other.record_activity(FAMILY, "heartbeat", 1.0) == lease
-    hands.pass_time(61)
+    clock.pass_time(61)
     taken = other.acquire(FAMILY, "wake", 60)
     assert taken
     assert not store.renew(lease, 60)
@@ -71,7 +71,7 @@ def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, hands: Hand
 
 
 def test_stores_of_one_process_do_not_shut_another_process_out(tmp_path: Path) -> None:
-    """A service may have several; whoever opens and closes the file beside them sees the same leases and signs."""
+    """A process may open the file twice; another process that opens and closes it sees the same leases and signals."""
     path = tmp_path / "reaper.db"
     store, beside = Store(path), Store(path)
     for own in (store, beside):
@@ -85,7 +85,7 @@ def test_stores_of_one_process_do_not_shut_another_process_out(tmp_path: Path) -
 
 
 def _in_another_process(path: Path, expression: str) -> str:
-    """Open a store in another process, return what an expression comes to there, and close it."""
+    """Evaluate an expression on a store in another process, and return its value as printed."""
     program = (
         "import sys; from pathlib import Path; from uuid import UUID; from reaper.store import Store\n"
         "store, family = Store(Path(sys.argv[1])), UUID(int=7)\n"
@@ -95,15 +95,15 @@ def _in_another_process(path: Path, expression: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
-def test_a_lease_survives_a_clock_that_is_set(store: Store, hands: Hands) -> None:
-    """Leases end by the time since boot, which nobody can set."""
+def test_a_lease_survives_a_clock_that_is_set(store: Store, clock: FakeClock) -> None:
+    """Leases expire by the boot clock, which cannot be set."""
     assert store.acquire(FAMILY, "stop", 60)
-    hands.wall += 100_000
+    clock.wall += 100_000
     assert store.holders() == {str(FAMILY)}
 
 
-def test_a_lease_of_another_boot_is_over(store: Store, path: Path, hands: Hands) -> None:
-    """After a reboot time begins anew; a lease from before holds nobody up."""
+def test_a_lease_of_an_earlier_boot_has_expired(store: Store, path: Path, clock: FakeClock) -> None:
+    """After a reboot the boot clock starts again; a lease from before it no longer counts."""
     assert store.acquire(FAMILY, "stop", 60)
     with sqlite3.connect(path) as database:
         database.execute("UPDATE leases SET boot = 'another'")
@@ -111,12 +111,12 @@ def test_a_lease_of_another_boot_is_over(store: Store, path: Path, hands: Hands)
     assert lease
     store.release(lease)
     assert store.acquire(FAMILY, "stop", 60)
-    hands.steady -= 900  # as far ahead as no lease can end
+    clock.steady -= 900  # the lease now ends later than any lease may
     assert store.acquire(FAMILY, "wake", 60)
 
 
 def test_the_ledger_is_kept_in_order_and_rotated(store: Store) -> None:
-    """Lines come back oldest first, the newest of too many, and leave by age."""
+    """Lines are returned oldest first, the newest ones if there are too many, and deleted by age."""
     entries = [Entry(float(at), FAMILY, "keep", "never", str(at), "c", {"n": at}) for at in range(5)]
     store.append(entries)
     store.append([Entry(9.0, uuid4(), "keep", "never", "other")])
@@ -126,8 +126,8 @@ def test_the_ledger_is_kept_in_order_and_rotated(store: Store) -> None:
     assert [entry.text for entry in store.ledger(None, 0.0)] == ["3", "4", "other"]
 
 
-def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While somebody blocks the file nothing is lost: it is seen at once, and written when the file is free."""
+def test_a_locked_file_buffers_signals(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal that comes while the file is locked is buffered: visible at once, written once the file is free."""
     monkeypatch.setattr("reaper.store.database._BUSY_SECONDS", 0.05)
     store.update(FAMILY, text="x")
     store.close()
@@ -144,8 +144,8 @@ def test_a_locked_file_holds_signs_of_life_in_memory(store: Store, path: Path, m
     assert store.pop_error() is None
 
 
-def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
-    """Nothing is written half; when there is room again, everything goes on."""
+def test_a_full_disk_is_a_passing_error(store: Store) -> None:
+    """Nothing is written by half; the store works again once there is room."""
     store.update(FAMILY, text="x")
     connection = store._database._connected()
     assert connection
@@ -157,10 +157,8 @@ def test_a_full_disk_is_an_error_and_then_is_not(store: Store) -> None:
     assert [entry.text for entry in store.ledger(None, 0.0)] == ["fits"]
 
 
-def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A directory that was closed is an error like any other: families are woken all the same."""
+def test_an_inaccessible_file_buffers_signals(store: Store, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory without permission is an error like any other: families are still woken."""
     store.update(FAMILY, text="x")
     look = Path.stat
 
@@ -179,7 +177,7 @@ def test_a_file_that_cannot_be_looked_at_holds_signs_of_life_in_memory(
 
 
 def test_a_corrupt_file_is_set_aside(store: Store, path: Path) -> None:
-    """It is kept for whoever wants to look, and a new one is begun."""
+    """It is kept for inspection, and a new file is created."""
     store.update(FAMILY, text="x")
     store.close()
     path.write_bytes(b"this was a database once " * 1000)
@@ -189,8 +187,8 @@ def test_a_corrupt_file_is_set_aside(store: Store, path: Path) -> None:
     assert len(list(path.parent.glob("*.corrupt-*"))) == 1
 
 
-def test_a_file_that_is_moved_away_is_begun_anew(store: Store, path: Path) -> None:
-    """A reaper does not go on writing into a file that nobody else can see."""
+def test_a_file_that_was_moved_away_is_created_again(store: Store, path: Path) -> None:
+    """The store does not go on writing to a file that other processes no longer see."""
     store.update(FAMILY, text="x")
     path.rename(path.with_name("gone"))
     assert store.row(FAMILY) == Row()
@@ -199,7 +197,7 @@ def test_a_file_that_is_moved_away_is_begun_anew(store: Store, path: Path) -> No
 
 
 def test_read_only_writes_nothing_and_needs_no_file(tmp_path: Path, store: Store, path: Path) -> None:
-    """A dry run finds an empty store where there is none, and refuses to write into one that is there."""
+    """Read-only, a missing file is an empty store, and an existing one is never written."""
     absent = Store(tmp_path / "absent.db", read_only=True)
     assert absent.rows() == {}
     assert not (tmp_path / "absent.db").exists()
@@ -210,8 +208,8 @@ def test_read_only_writes_nothing_and_needs_no_file(tmp_path: Path, store: Store
         reader.update(FAMILY, text="y")
 
 
-def test_wrong_names_are_mistakes(store: Store) -> None:
-    """A column or signal that does not exist is an error of the program, not of the disk."""
+def test_unknown_names_are_bugs(store: Store) -> None:
+    """An unknown column or signal is a bug, not a failure of the store."""
     with pytest.raises(LookupError):
         store.update(FAMILY, colour="red")
     with pytest.raises(ValueError, match="not a signal"):
