@@ -8,7 +8,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.registry import Family, Registry
 from fleet.registry.fields import suggestion
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 from fleet.settings import DEFAULT_REGISTRY
 from fleet.stack_file import registry_of
 

@@ -4,7 +4,7 @@ import argparse
 
 from fleet.cli import add_registry_arguments, registry_here
 from fleet.registry import add_family
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 from fleet import adopt, host
 from fleet.cli import add_registry_arguments, registry_here
 from fleet.registry import load_registry
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

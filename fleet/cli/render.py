@@ -9,7 +9,7 @@ from fleet.cli import ROOT, add_registry_arguments, find_family, is_in_project, 
 from fleet.container.files import render_all
 from fleet.container.rendering import redaction_for
 from fleet.registry import load_registry
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 from fleet.settings import Settings
 from fleet.stack_file import placeholder_settings, read_settings, stack_path
 

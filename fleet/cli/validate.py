@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fleet.cli import add_registry_arguments, registry_here
 from fleet.registry import load_registry
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

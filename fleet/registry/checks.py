@@ -5,9 +5,8 @@ from typing import Any
 
 from fleet.hermes import threat_patterns
 from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
-from fleet.registry.document import Document
 from fleet.registry.fields import family_id
-from fleet.registry.source import Finding, Location, shown
+from fleet.registry.reader import Document, Finding, Location, shown
 
 
 def normal_id(value: object) -> str | None:

@@ -18,7 +18,7 @@ from fleet.registry.loader import Registry, load_text
 from fleet.registry.messages import what
 from fleet.registry.models import Family
 from fleet.registry.placing import with_entry
-from fleet.registry.source import display_path, read_text
+from fleet.registry.reader import display_path, read_text
 
 _SLUG_LENGTH = 40
 # Letters that Unicode does not decompose into a Latin base letter and a mark.

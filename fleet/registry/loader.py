@@ -12,10 +12,9 @@ from pydantic import BaseModel, ValidationError
 
 from fleet.errors import FleetError, Problem
 from fleet.registry import checks, plugins
-from fleet.registry.document import Document, parse
 from fleet.registry.messages import path_text, what
 from fleet.registry.models import Family, RegistryFile, Shared
-from fleet.registry.source import Finding, Location, display_path, read_text, shown
+from fleet.registry.reader import Document, Finding, Location, display_path, parse, read_text, shown
 
 _TOP = tuple(RegistryFile.model_fields)
 

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from fleet.errors import FleetError
-from fleet.registry.builder import LOADER
-from fleet.registry.scalars import AmbiguousError, plain
+from fleet.registry.reader import PARSER, AmbiguousError, plain
 
 _BLANK_LINE = re.compile(r"\n[ \t]*\r?\n")
 
@@ -69,7 +68,7 @@ def _escaped(character: str) -> str:
 def _find(text: str) -> _List:
     bare = text.removeprefix("\ufeff")
     offset = len(text) - len(bare)
-    events: Any = yaml.parse(bare, Loader=LOADER)
+    events: Any = yaml.parse(bare, Loader=PARSER)
     families = _value_of("families", events)
     if isinstance(families, yaml.AliasEvent):
         raise FleetError("the families are written through an alias; add the entry where they stand")

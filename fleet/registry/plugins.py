@@ -9,7 +9,7 @@ from typing import Any
 
 from fleet.errors import Problem
 from fleet.hermes.lines import CHANNELS
-from fleet.registry.source import Finding, display_path
+from fleet.registry.reader import Finding, display_path
 
 _EXAMPLES = 3
 # The user of upstream's image.

@@ -197,7 +197,7 @@ def test_nothing_is_added_to_a_bad_registry(tmp_path: Path) -> None:
 
 def test_a_missing_registry_says_how_to_start_one(tmp_path: Path) -> None:
     """The message has the line that makes an empty registry."""
-    with pytest.raises(FleetError, match="start one with: printf"):
+    with pytest.raises(FleetError, match="no such file; fix: printf"):
         add_family(tmp_path / "families.yaml", "The Smiths")
     assert not list(tmp_path.iterdir())
 

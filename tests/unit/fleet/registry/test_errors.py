@@ -120,7 +120,7 @@ CASES = {
     " quote it: '+4420'",
     "on: 1": "4:5: families[0] (smith).on: YAML may read on as true or false; quote it: 'on'",
     "7: 1": "4:5: families[0] (smith).7: YAML reads this key as 7; quote it: '7'",
-    "? [a]\n: 1": "4:7: families[0] (smith): a key must be a text",
+    "? [a]\n: 1": "4:7: families[0] (smith): a key must be a string",
     "<<: {a: b}": "4:5: families[0] (smith)['<<']: merge keys are not read here; put what families share under"
     " defaults",
     "display_name: !!int '7'": "4:19: families[0] (smith).display_name: has the tag tag:yaml.org,2002:int;"
@@ -272,7 +272,7 @@ def test_what_stands_twice_hides_no_other_problem() -> None:
 def test_an_entry_under_no_name_is_a_problem_like_any_other() -> None:
     """A mapping with a key that is no text, where the list of families belongs."""
     assert problems_of("families: {? [a] : {language: no}}") == [
-        "families.yaml:1:14: families: a key must be a text",
+        "families.yaml:1:14: families: a key must be a string",
         "families.yaml:1:31: families['?'].language: YAML may read no as true or false; quote it: 'no'",
     ]
 
@@ -302,6 +302,4 @@ def test_a_file_that_is_not_there_says_how_to_start_one(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FleetError) as caught:
         load_registry(Path("x y.yaml"))
-    assert str(caught.value) == (
-        "x y.yaml: there is no such file; start one with: printf 'families: []\\n' > 'x y.yaml'"
-    )
+    assert str(caught.value) == ("x y.yaml: there is no such file; fix: printf 'families: []\\n' > 'x y.yaml'")

@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import FleetError
-from fleet.registry import builder, load_text
-from fleet.registry.document import parse
-from fleet.registry.scalars import AmbiguousError, plain
-from fleet.registry.source import Place, read_text
+from fleet.registry import load_text, reader
+from fleet.registry.reader import AmbiguousError, Place, parse, plain, read_text
 from tests.support.fleet.registry import problems_of
 
 VALUES = st.recursive(
@@ -132,7 +130,7 @@ def test_it_works_without_libyaml_too(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "families:\n  - {name: 007, id: x, a: 1, a: 2}\n"
     fast = parse(text, "f")
     places = [fast.place(("families", 0, "id")), fast.place(("families", 0, "name"), "key")]
-    monkeypatch.setattr(builder, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(reader, "PARSER", yaml.SafeLoader)
     slow = parse(text, "f")
     assert (slow.value, slow.findings) == (fast.value, fast.findings)
     assert [slow.place(("families", 0, "id")), slow.place(("families", 0, "name"), "key")] == places
