@@ -14,50 +14,47 @@ from hypothesis import strategies as st
 from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.registry import add_family, load_registry, load_text
-from fleet.registry.edit import slug_for
-from fleet.registry.placing import with_entry
+from fleet.registry.edit import slug_for, with_entry
 
 ONE = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b01"
 TWO = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b02"
 NEW = {"name": "new", "id": "aaaaaaaa-1111-4222-8333-444444444444", "display_name": "New"}
 ENTRY = re.compile(r"\r?\n?[ ]*-[ ]+name: \S+\r?\n +id: \S+\r?\n +display_name: \".*\"\r?\n")
 
-# What stands before the new entry, and what behind it.
 LAYOUTS = {
-    "indented list": (f"families:\n  - name: a\n    id: {ONE}\n", ""),
-    "list at the margin": (f"families:\n- name: a\n  id: {ONE}\n", ""),
-    "wide indentation": (f"families:\n    -   name: a\n        id: {ONE}\n", ""),
-    "dash on its own line": (f"families:\n  -\n    name: a\n    id: {ONE}\n", ""),
-    "comments of the last family": (
-        f"families:\n  - name: a\n    id: {ONE} # permanent\n    # image: x\n\n    # canary: true\n",
-        "\n# the end\n",
+    "indented list": f"families:\n  - name: a\n    id: {ONE}\n",
+    "list at the margin": f"families:\n- name: a\n  id: {ONE}\n",
+    "wide indentation": f"families:\n    -   name: a\n        id: {ONE}\n",
+    "dash on its own line": f"families:\n  -\n    name: a\n    id: {ONE}\n",
+    "comments at the end": (
+        f"families:\n  - name: a\n    id: {ONE} # permanent\n    # image: x\n\n    # canary: true\n\n# the end\n"
     ),
-    "comment at the dash": (f"families:\n  - name: a\n    id: {ONE}\n", "  # - name: b\n"),
-    "defaults behind": (f"# top\nfamilies:\n  - name: a\n    id: {ONE}\n", "\ndefaults:\n  timezone: UTC # ours\n"),
-    "empty value at the end": (f"families:\n  - id: {ONE}\n    name: a\n    image:\n", ""),
-    "block text at the end": (f"families:\n  - id: {ONE}\n    name: a\n    display_name: |\n      A\n      B\n", ""),
-    "list in the last family": (f"families:\n  - id: {ONE}\n    name: a\n    toolsets:\n    - web\n", "# x\n"),
-    "brackets in the last family": (f"families:\n  - id: {ONE}\n    name: a\n    toolsets: [\n      web\n    ]\n", ""),
-    "entry in braces": (f"families:\n  - {{name: a, id: {ONE}}}\n", ""),
-    "alias at the end": (f"defaults: {{env: &e {{A: b}}}}\nfamilies:\n  - id: {ONE}\n    name: a\n    env: *e\n", ""),
-    "document marks": (f"---\nfamilies:\n  - name: a\n    id: {ONE}\n", "...\n"),
-    "byte order mark": (f"\ufefffamilies:\n  - name: a\n    id: {ONE}\n", ""),
-    "windows": (f"families:\r\n  - name: a\r\n    id: {ONE}\r\n", "defaults: {}\r\n"),
-    "letters outside ASCII": (f"# Ä😀\nfamilies:\n  - name: a\n    id: {ONE}\n    display_name: Ünal 😀\n", "# ü\n"),
-    "empty lines between families": (f"families:\n  - name: a\n    id: {ONE}\n\n  - name: b\n    id: {TWO}\n", ""),
+    "comment at the dash": f"families:\n  - name: a\n    id: {ONE}\n  # - name: b\n",
+    "defaults before": f"# top\ndefaults:\n  timezone: UTC # ours\n\nfamilies:\n  - name: a\n    id: {ONE}\n",
+    "empty value at the end": f"families:\n  - id: {ONE}\n    name: a\n    image:\n",
+    "block text at the end": f"families:\n  - id: {ONE}\n    name: a\n    display_name: |\n      A\n      B\n",
+    "list in the last family": f"families:\n  - id: {ONE}\n    name: a\n    toolsets:\n    - web\n# x\n",
+    "brackets in the last family": f"families:\n  - id: {ONE}\n    name: a\n    toolsets: [\n      web\n    ]\n",
+    "entry in braces": f"families:\n  - {{name: a, id: {ONE}}}\n",
+    "alias at the end": f"defaults: {{env: &e {{A: b}}}}\nfamilies:\n  - id: {ONE}\n    name: a\n    env: *e\n",
+    "document mark": f"---\nfamilies:\n  - name: a\n    id: {ONE}\n",
+    "byte order mark": f"\ufefffamilies:\n  - name: a\n    id: {ONE}\n",
+    "windows": f"defaults: {{}}\r\nfamilies:\r\n  - name: a\r\n    id: {ONE}\r\n",
+    "letters outside ASCII": (f"# Ä😀\nfamilies:\n  - name: a\n    id: {ONE}\n    display_name: Ünal 😀\n# ü\n"),
+    "no line end": f"families:\n  - name: a\n    id: {ONE}",
+    "blank lines between families": f"families:\n  - name: a\n    id: {ONE}\n\n  # B\n  - name: b\n    id: {TWO}\n",
 }
 
 
-@pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
-def test_every_other_byte_stays(before: str, after: str, tmp_path: Path) -> None:
-    """The file is what stood before, one entry, and what stood behind, in the list's own indentation."""
+@pytest.mark.parametrize("before", LAYOUTS.values(), ids=LAYOUTS)
+def test_an_entry_is_appended_and_every_other_byte_stays(before: str, tmp_path: Path) -> None:
+    """The file is what it was and one entry in the list's own indentation."""
     path = tmp_path / "families.yaml"
-    path.write_bytes((before + after).encode())
+    path.write_bytes(before.encode())
     family = add_family(path, "The Smiths")
     text = path.read_bytes().decode()
     assert text.startswith(before)
-    assert text.endswith(after)
-    entry = text.removeprefix(before)[: len(text) - len(before) - len(after)]
+    entry = text.removeprefix(before)
     assert ENTRY.fullmatch(entry), entry
     assert dash_column(entry) == dash_column(before)
     assert ("\r\n" in entry) == ("\r\n" in before)
@@ -71,40 +68,66 @@ def dash_column(text: str) -> int:
     return len(found[1])
 
 
-def test_families_that_are_set_apart_stay_so(tmp_path: Path) -> None:
-    """Where an empty line separates families, one separates the new one too."""
+def test_blank_lines_between_families_continue(tmp_path: Path) -> None:
+    """Where a blank line separates families, one separates the new one too; else none does."""
     path = tmp_path / "families.yaml"
-    path.write_text(LAYOUTS["empty lines between families"][0])
+    path.write_text(LAYOUTS["blank lines between families"])
     add_family(path, "C")
     assert f"id: {TWO}\n\n  - name: c\n" in path.read_text()
+    path.write_text(f"families:\n  - name: a\n\n    id: {ONE}\n  - name: b\n    id: {TWO}\n")
+    add_family(path, "C")
+    assert f"id: {TWO}\n  - name: c\n" in path.read_text()
 
 
 @pytest.mark.parametrize(
-    ("text", "start"),
+    ("text", "start", "end"),
     [
-        ("families: []\n", "families:\n  - name: new\n"),
-        ("families: [] # none yet\n", "families: # none yet\n  - name: new\n"),
-        ("families: []", "families:\n  - name: new\n"),
-        ("families: [ ]\ndefaults: {}\n", "families: \n  - name: new\n"),
-        ("families:\n  []\n", "families:\n  - name: new\n"),
-        ("families: [\n  # none\n]\n", "families:\n  # none\n  - name: new\n"),
-        ("{families: []}\n", ""),
-        (f"families: [{{name: a, id: {ONE}}}]\n", f"families: [{{name: a, id: {ONE}}}, {{name: new, id: "),
-        (f"families: [{{name: a, id: {ONE}}},]\n", f"families: [{{name: a, id: {ONE}}}, {{name: new, id: "),
+        ("families: []\n", "families:\n  - name: new\n", ""),
+        ("families: [] # none yet\n", "families: # none yet\n  - name: new\n", ""),
+        ("families: []", "families:\n  - name: new\n", ""),
+        ("families: [ ]\ndefaults: {}\n", "families:\n  - name: new\n", "defaults: {}\n"),
+        ("defaults: {}\r\nfamilies: []\r\n# end", "defaults: {}\r\nfamilies:\r\n  - name: new\r\n", "\r\n# end"),
+        ("\ufefffamilies: []\n", "\ufefffamilies:\n  - name: new\n", ""),
     ],
 )
-def test_lists_in_brackets_are_understood(text: str, start: str, tmp_path: Path) -> None:
-    """An empty list becomes one of dashes, a filled one gets another entry in braces; what cannot be placed is said."""
+def test_an_empty_list_becomes_one_of_dashes(text: str, start: str, end: str, tmp_path: Path) -> None:
+    """`families: []` on one line is where the first family goes."""
     path = tmp_path / "families.yaml"
-    path.write_text(text)
-    if not start:
-        with pytest.raises(FleetError, match="add it by hand"):
-            add_family(path, "new")
-        assert path.read_text() == text
-        return
+    path.write_bytes(text.encode())
     add_family(path, "new")
-    assert path.read_text().startswith(start)
+    changed = path.read_bytes().decode()
+    assert changed.startswith(start)
+    assert changed.endswith(end)
     assert load_registry(path).families[-1].name == "new"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "families:\n  []\n",
+        "families: [\n  # none\n]\n",
+        "{families: []}\n",
+        f"families: [{{name: a, id: {ONE}}}]\n",
+        f"families: [{{name: a, id: {ONE}}},]\n",
+        f"# top\nfamilies:\n  - name: a\n    id: {ONE}\n\ndefaults:\n  timezone: UTC # ours\n",
+        f"families:\r\n  - name: a\r\n    id: {ONE}\r\ndefaults: {{}}\r\n",
+        f"families:\n  - name: a\n    id: {ONE}\ndefaults:\n  toolsets:\n  - web\n",
+        f"---\nfamilies:\n  - name: a\n    id: {ONE}\n...\n",
+        f"families:\n  - name: a\n    id: {ONE}\n\n  - name: b\n    id: {TWO}\n    display_name: |+\n      B\n",
+        f"defaults: {{env: &e {{A: b}}, config: &e {{a: b}}}}\nfamilies:\n  - name: a\n    id: {ONE}\n",
+        f"defaults: {{config: {{families: &f []}}}}\nfamilies: &g [{{name: a, id: {ONE}}}]\n",
+    ],
+)
+def test_an_entry_for_another_layout_is_printed(text: str, tmp_path: Path) -> None:
+    """Anything but a block list at the end stays as it is; the error has an entry that can be pasted."""
+    path = tmp_path / "families.yaml"
+    path.write_bytes(text.encode())
+    with pytest.raises(FleetError, match=r"not in block style at the end of the file; fix: add there") as caught:
+        add_family(path, "The Smiths")
+    assert path.read_bytes().decode() == text
+    _, entry = str(caught.value).split("\n", 1)
+    assert entry.startswith("  - name: the-smiths\n    id: ")
+    assert load_text(f"families:\n{entry}", path).families[0].display_name == "The Smiths"
 
 
 @given(name=st.text(min_size=1, max_size=200))
