@@ -1,4 +1,4 @@
-"""Checks of the registry that look at more than one value, on merged families that may be wrong elsewhere."""
+"""Checks across values of the registry. They take merged families, which may be invalid in other ways."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from fleet.registry.reader import Document, Finding, Location, shown
 
 
 def normal_id(value: object) -> str | None:
-    """Return a UUID in lowercase with dashes, or None for what is not one."""
+    """Return a UUID in lowercase with dashes, or None for anything else."""
     try:
         return str(family_id(value))
     except ValueError:
@@ -18,7 +18,7 @@ def normal_id(value: object) -> str | None:
 
 
 def uniqueness(families: Sequence[Any], document: Document) -> Iterator[Finding]:
-    """Find names and ids that two families share."""
+    """Find names and ids that more than one family has."""
     yield from _taken(families, document, "name", lambda value: value if isinstance(value, str) else None)
     yield from _taken(families, document, "id", normal_id)
 
@@ -38,15 +38,15 @@ def _taken(
 
 
 def owned_config(families: Sequence[Any]) -> Iterator[Finding]:
-    """Find what a family's `config` would take away from the fleet."""
+    """Find settings in a family's `config` that the fleet owns."""
     for index, raw in enumerate(families):
         config = raw.get("config") if isinstance(raw, dict) else None
         if isinstance(config, dict) and config:
             for path in OWNED_CONFIG_KEYS:
-                yield from _managed(config, path, ("families", index, "config"))
+                yield from _owned(config, path, ("families", index, "config"))
 
 
-def _managed(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
+def _owned(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
     *parents, last = path.split(".")
     here: Any = config
     for depth, parent in enumerate(parents, start=1):
@@ -54,7 +54,7 @@ def _managed(config: Mapping[str, Any], path: str, base: Location) -> Iterator[F
             return
         here = here[parent]
         if not isinstance(here, dict):
-            what = "would replace the whole mapping, and the fleet sets part of it; give a mapping"
+            what = "would replace a mapping of which the fleet sets a part; give a mapping"
             yield Finding((*base, *parents[:depth]), what, "key")
             return
     if last in here:
@@ -62,9 +62,9 @@ def _managed(config: Mapping[str, Any], path: str, base: Location) -> Iterator[F
 
 
 def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
-    """Find texts that Hermes would block in the agent's memory, for looking like an attack.
+    """Find strings that Hermes would block in the agent's memory because they look like an attack.
 
-    All texts are scanned in one go first: a registry without any such text, the usual one, costs little.
+    One scan over all strings comes first: it is enough for the usual registry, which has no such string.
     """
     texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
     if not threat_patterns.findings("\n".join({threat_patterns.line(text) for _, text in texts})):
@@ -73,13 +73,13 @@ def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
         blocked = threat_patterns.findings(threat_patterns.line(text))
         if blocked:
             what = (
-                f"{shown(text)} reads like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
+                f"{shown(text)} looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
             )
             yield Finding(location, what)
 
 
 def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]:
-    """Yield the texts of a family that go into the identity block."""
+    """Yield the strings of a family that go into the identity block, with their locations."""
     base: Location = ("families", index)
     account, members = raw.get("account"), raw.get("members")
     candidates: list[tuple[Location, object]] = [((*base, key), raw.get(key)) for key in ("display_name", "language")]

@@ -1,4 +1,4 @@
-"""Loads the registry: reads the file, merges the defaults, checks everything, and reports all of it at once."""
+"""Loads the registry: reads the file, merges the defaults, validates, and reports all problems at once."""
 
 import gc
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,7 +32,7 @@ class Registry:
         return by_id | {family.name: family for family in self.families}
 
     def get(self, slug_or_uuid: str) -> Family:
-        """Return a family by its name or its UUID in any usual form. Raises KeyError where there is none."""
+        """Return a family by its slug or its UUID, in any case, with or without dashes. Raises KeyError for neither."""
         found = self._by_key.get(slug_or_uuid) or self._by_key.get(checks.normal_id(slug_or_uuid) or "")
         if found is None:
             raise KeyError(slug_or_uuid)
@@ -40,9 +40,9 @@ class Registry:
 
 
 def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
-    """Load and check a registry. Raises FleetError with every problem, sorted by where it stands.
+    """Load and validate a registry. Raises FleetError with all problems, in the order of the file.
 
-    With `plugins_dir`, the directory must be there and safe to mount, and hold a plugin for each enabled channel.
+    With `plugins_dir`, the directory must exist, be safe to mount, and have a plugin for each enabled channel.
     """
     text = read_text(path)
     with _collector_paused():
@@ -50,7 +50,7 @@ def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
 
 
 def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registry:
-    """Check the text of a registry as if it were the file at `path`."""
+    """Load a registry from the text of the file at `path`, as `load_registry` does."""
     where = display_path(path)
     document = parse(text, where)
     merged = merged_families(document.value)
@@ -77,7 +77,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from searching thousands of new objects, none of them garbage: a third of the time."""
+    """Pause the garbage collector: its search through thousands of new objects takes a third of the time to load."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -88,7 +88,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `above` over `below`: mappings are merged key by key, anything else is replaced whole."""
+    """Return `above` merged over `below`: mappings key by key, anything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -97,7 +97,7 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged_families(value: object) -> list[Any]:
-    """Return the families of a registry with the defaults under each, unchecked."""
+    """Return the families of a registry with the defaults merged under each, not validated."""
     if not isinstance(value, dict):
         return []
     families, defaults = value.get("families"), value.get("defaults")
@@ -109,7 +109,7 @@ def merged_families(value: object) -> list[Any]:
 
 
 def _top(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the file's outermost level."""
+    """Find what is wrong with the top level of the file."""
     value = document.value
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds {shown(value)}"
@@ -126,7 +126,7 @@ def _top(document: Document) -> Iterator[Finding]:
 
 
 def _defaults(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the defaults. A key that a family can still add is not missing from them."""
+    """Find what is wrong with the defaults. A key that each family can add is not missing there."""
     value = document.value
     if isinstance(value, dict) and "defaults" in value:
         for finding in _found(Shared, value["defaults"], ("defaults",)):
@@ -158,7 +158,7 @@ def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
 
 
 def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:
-    """Give every finding its place, drop those that follow from another, and sort them."""
+    """Return the findings as problems, in file order, without those that follow from one in the YAML."""
     flagged = {finding.location for finding in document.findings}
     placed: dict[tuple[int, int, str, str], Problem] = {}
     for finding in findings:
@@ -173,20 +173,20 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
 
 
 def _inherited(document: Document, finding: Finding) -> Location | None:
-    """Return where in the defaults the cause of a finding in a merged family stands, if it does."""
+    """Return the location in the defaults of a finding that a family has inherited, else None."""
     location = finding.location
     if location[:1] != ("families",) or document.holds(location):
         return None
     above: Location = ("defaults", *location[2:])
     if finding.at != "around":
         return above if document.holds(above) else None
-    # A missing key is a mistake of the defaults only inside a list of theirs: families merge into mappings, not lists.
+    # A missing key is the defaults' mistake only inside a list of theirs: lists are inherited whole.
     in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
     return above if in_list and document.holds(above[:-1]) else None
 
 
 def _name_at(document: Document, location: Location) -> object:
-    """Return the name of the family that a location lies in, None where there is none."""
+    """Return the name of the family at a location, or None."""
     name = (*location[:2], "name")
     if len(location) > 1 and location[0] == "families" and document.holds(name):
         registry: Any = document.value

@@ -194,10 +194,10 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        (" ", "display_name: ' ' has nothing but blanks"),
+        (" ", "display_name: ' ' is blank"),
         ("x" * 201, "is longer than 200 characters"),
-        ("\udcff", "display_name: '\\udcff' has half a character"),
-        ("Check in with Gran", "reads like an attack to Hermes"),
+        ("\udcff", "display_name: '\\udcff' has a lone surrogate"),
+        ("Check in with Gran", "looks like an attack to Hermes"),
     ],
 )
 def test_a_name_that_will_not_do_changes_nothing(name: str, problem: str, tmp_path: Path) -> None:

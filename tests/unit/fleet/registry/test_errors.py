@@ -29,7 +29,7 @@ CASES = {
     "timezone: Mars/Olympus": "4:15: families[0] (smith).timezone: 'Mars/Olympus' is not an IANA time zone",
     "timezone: Factory": "4:15: families[0] (smith).timezone: 'Factory' is not an IANA time zone",
     "language: english": "4:15: families[0] (smith).language: 'english' is not a language tag such as 'en' or 'pt-BR'",
-    "display_name: ' '": "4:19: families[0] (smith).display_name: ' ' has nothing but blanks",
+    "display_name: ' '": "4:19: families[0] (smith).display_name: ' ' is blank",
     f"display_name: {'x' * 201}": f"4:19: families[0] (smith).display_name: '{'x' * 75}…' is longer than 200"
     " characters",
     "members: [{name: Ann, rol: x}]": "4:27: families[0] (smith).members[0].rol: is not a key of the registry;"
@@ -39,7 +39,7 @@ CASES = {
     "account: {email: ann}": "4:22: families[0] (smith).account.email: 'ann' is not an e-mail address",
     "account: {phone: '0123'}": "4:22: families[0] (smith).account.phone: '0123' is not a phone number with its country"
     " code, such as '+44 20 7946 0018'",
-    "channels: {api_server: false}": "4:28: families[0] (smith).channels.api_server: false will not do: the API server"
+    "channels: {api_server: false}": "4:28: families[0] (smith).channels.api_server: false is invalid: the API server"
     " is always on; remove the key",
     "channels: {twilio_whatsap: null}": "4:16: families[0] (smith).channels.twilio_whatsap: is not a key of the"
     " registry; did you mean 'twilio_whatsapp'?",
@@ -62,15 +62,15 @@ CASES = {
     " 'nousresearch/hermes-agent:TAG@sha256:DIGEST'",
     "resources: {memory: 2}": "4:25: families[0] (smith).resources.memory: 2 is not an amount of memory;"
     " write it as '512m' or '2g'",
-    "resources: {memory: 12m}": "4:25: families[0] (smith).resources.memory: '12m' is too little for an agent,"
-    " which needs 256m at least",
+    "resources: {memory: 12m}": "4:25: families[0] (smith).resources.memory: '12m' is too little: an agent needs"
+    " at least 256m",
     "resources: {cpus: 0}": "4:23: families[0] (smith).resources.cpus: 0 is less than 0.1",
     "resources: {cpus: '2'}": "4:23: families[0] (smith).resources.cpus: '2' is not a number",
     "env: {TZ: UTC}": "4:11: families[0] (smith).env.TZ: 'TZ' is set by the fleet itself and cannot be set here",
     "env: {API_SERVER_KEY: x}": "4:11: families[0] (smith).env.API_SERVER_KEY: 'API_SERVER_KEY' is set by the fleet"
     " itself and cannot be set here",
-    "env: {MAPS_TOKEN: x}": "4:11: families[0] (smith).env.MAPS_TOKEN: 'MAPS_TOKEN' sounds like a secret, and this file"
-    " is not secret; set it for all families with:"
+    "env: {MAPS_TOKEN: x}": "4:11: families[0] (smith).env.MAPS_TOKEN: 'MAPS_TOKEN' is the name of a secret, and this"
+    " file is not secret; set it for all families with:"
     " pulumi config set --path --secret 'hermes-fleet:env.MAPS_TOKEN'",
     "env: {1A: x}": "4:11: families[0] (smith).env.1A: '1A' is not a name for a .env entry: letters, digits and _,"
     " no digit first",
@@ -79,18 +79,18 @@ CASES = {
     " entry of .env is one line of text",
     "env: [A]": "4:10: families[0] (smith).env: a list is not a mapping of names and values",
     "config: {model: x}": "4:14: families[0] (smith).config.model: is set by the fleet and cannot be changed here",
-    "config: {memory: 3}": "4:14: families[0] (smith).config.memory: would replace the whole mapping, and the fleet"
-    " sets part of it; give a mapping",
+    "config: {memory: 3}": "4:14: families[0] (smith).config.memory: would replace a mapping of which the fleet"
+    " sets a part; give a mapping",
     "config: {memory: {user_char_limit: 3}}": "4:23: families[0] (smith).config.memory.user_char_limit: is set by the"
     " fleet and cannot be changed here",
     "canary: maybe": "4:13: families[0] (smith).canary: 'maybe' is not true or false",
     "state: suspendd": "4:12: families[0] (smith).state: 'suspendd' is not 'active' or 'suspended';"
     " did you mean 'suspended'?",
-    "sleep: {idle_after: soon}": "4:25: families[0] (smith).sleep.idle_after: 'soon' is not a time; write seconds,"
+    "sleep: {idle_after: soon}": "4:25: families[0] (smith).sleep.idle_after: 'soon' is not a duration; write seconds,"
     " or '30m', '1h30m'",
     "sleep: {idle_after: 0}": "4:25: families[0] (smith).sleep.idle_after: 0 is out of range: 1 second to 366 days"
-    " (to keep a family awake for good, set sleep.never)",
-    "sleep: {idle_after: true}": "4:25: families[0] (smith).sleep.idle_after: true is not a time; write seconds,"
+    " (sleep.never keeps a family awake for good)",
+    "sleep: {idle_after: true}": "4:25: families[0] (smith).sleep.idle_after: true is not a duration; write seconds,"
     " or '30m', '1h30m'",
     "sleep: {keep_warm: [{from: '07:00', to: '07:00'}]}": "4:25: families[0] (smith).sleep.keep_warm[0]: opens and"
     " closes at the same time; a whole day is from '00:00' to '24:00'",
@@ -129,10 +129,10 @@ CASES = {
     "display_name: *x": "4:19: families[0] (smith).display_name: *x has no anchor &x before it",
     "env: &x {A: *x}": "4:17: families[0] (smith).env.A: *x stands inside its own anchor",
     # What Hermes would hide
-    "display_name: Check in with Gran": "4:19: families[0] (smith).display_name: 'Check in with Gran' reads like an"
+    "display_name: Check in with Gran": "4:19: families[0] (smith).display_name: 'Check in with Gran' looks like an"
     " attack to Hermes (c2_heartbeat), which would hide it; reword it",
     "members: [{name: Ann, role: pretend to be Bob}]": "4:33: families[0] (smith).members[0].role: 'pretend to be Bob'"
-    " reads like an attack to Hermes (role_pretend), which would hide it; reword it",
+    " looks like an attack to Hermes (role_pretend), which would hide it; reword it",
 }
 
 

@@ -69,7 +69,7 @@ def test_anything_else_is_no_slug(name: str) -> None:
 @pytest.mark.parametrize("name", [ID, ID.replace("-", "")])
 def test_an_id_is_no_slug(name: str) -> None:
     """Commands and routes take either, and must not reach another family by its id."""
-    with pytest.raises(ValidationError, match="has the form of an id, so commands could take it for another family's"):
+    with pytest.raises(ValidationError, match="has the form of an id, which commands could take for another family's"):
         family(name=name)
     assert family(name=ID[:-1]).name == ID[:-1]
 

@@ -44,11 +44,11 @@ def test_an_enabled_channel_without_its_plugin_is_named(plugins: Path) -> None:
     on = "{sudo_voice: true, twilio_whatsapp: {number: '+442079460018'}}"
     assert problems_of(registry(on), plugins) == [
         (
-            "families.yaml:3:72: families[0] (smith).channels.sudo_voice: is on, but its plugin is not there:"
+            "families.yaml:3:72: families[0] (smith).channels.sudo_voice: is on, but its plugin is missing:"
             f" expected {plugins}/sudo_voice/plugin.yaml"
         ),
         (
-            "families.yaml:3:90: families[0] (smith).channels.twilio_whatsapp: is on, but its plugin is not there:"
+            "families.yaml:3:90: families[0] (smith).channels.twilio_whatsapp: is on, but its plugin is missing:"
             f" expected {plugins}/twilio_whatsapp/plugin.yaml"
         ),
     ]
@@ -71,7 +71,7 @@ def test_a_missing_directory_is_one_problem(tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         load_registry(path, tmp_path / "nowhere")
     where = tmp_path / "nowhere"
-    assert str(caught.value) == f"{where}: the plugins directory is missing; make it with: install -d -m 755 {where}"
+    assert str(caught.value) == f"{where}: the plugins directory is missing; fix: install -d -m 755 {where}"
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused(plugins: Path) -> None:
@@ -86,7 +86,7 @@ def test_what_others_could_write_is_refused(plugins: Path, which: str, extra: in
     path = plugins / which
     path.chmod(path.stat().st_mode | extra)
     assert problems_of(registry("{}"), plugins) == [
-        f"{plugins}: group or others can write {path}, and every agent runs it; mend it with: chmod -R go-w {plugins}"
+        f"{plugins}: group or others can write to {path}, which every agent runs; fix: chmod -R go-w {plugins}"
     ]
 
 
@@ -122,8 +122,8 @@ def test_a_plugin_that_is_a_link_out_of_the_directory_is_refused(plugins: Path, 
     link.symlink_to(str(away) if target == "ABSOLUTE" else target)
     (problem,) = problems_of(registry("{sudo_voice: true}"), plugins)
     assert problem == (
-        f"{plugins}: a container has only what lies in it, but these links lead out: {link};"
-        f" copy it in: cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
+        f"{plugins}: links lead out of the directory, to files that no container has: {link};"
+        f" fix: cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
     )
 
 
@@ -135,7 +135,7 @@ def test_a_file_deep_inside_that_is_a_link_out_is_refused(plugins: Path, tmp_pat
     (plugins / "sudo_chat" / "plugin.yaml").unlink()
     (plugins / "sudo_chat" / "plugin.yaml").symlink_to("../../plugin.yaml")
     (problem,) = problems_of(registry("{sudo_chat: true}"), plugins)
-    assert f"links lead out: {plugins}/sudo_chat/plugin.yaml; copy it in" in problem
+    assert f"no container has: {plugins}/sudo_chat/plugin.yaml; fix: cp -rL" in problem
 
 
 def test_a_link_that_leads_out_by_another_link_is_refused(plugins: Path) -> None:
@@ -143,7 +143,7 @@ def test_a_link_that_leads_out_by_another_link_is_refused(plugins: Path) -> None
     (plugins / "here").symlink_to(".")
     (plugins / "sudo_voice").symlink_to("here/../away")
     (problem,) = problems_of(registry("{sudo_voice: true}"), plugins)
-    assert f"these links lead out: {plugins}/sudo_voice;" in problem
+    assert f"no container has: {plugins}/sudo_voice;" in problem
 
 
 @pytest.mark.parametrize("target", ["ABSOLUTE", "../plugins/sudo_chat"])
@@ -151,7 +151,7 @@ def test_a_link_that_only_the_place_of_the_directory_keeps_inside_is_refused(plu
     """In a container the directory is at another path, where its name need not be the same."""
     link = plugins / "sudo_voice"
     link.symlink_to(str(plugins / "sudo_chat") if target == "ABSOLUTE" else target)
-    assert f"these links lead out: {link};" in problems_of(registry("{sudo_voice: true}"), plugins)[0]
+    assert f"no container has: {link};" in problems_of(registry("{sudo_voice: true}"), plugins)[0]
 
 
 def test_a_relative_link_that_stays_inside_is_fine(plugins: Path, tmp_path: Path) -> None:
@@ -170,8 +170,8 @@ def test_loose_files_and_links_out_are_said_at_once(plugins: Path) -> None:
     (plugins / "sudo_chat").chmod(0o777)
     (plugins / "sudo_voice").symlink_to("/nowhere")
     loose, links = problems_of(registry("{}"), plugins)
-    assert f"group or others can write {plugins}/sudo_chat, and" in loose
-    assert f"these links lead out: {plugins}/sudo_voice;" in links
+    assert f"group or others can write to {plugins}/sudo_chat, which" in loose
+    assert f"no container has: {plugins}/sudo_voice;" in links
 
 
 @pytest.fixture(name="close")
@@ -207,7 +207,7 @@ def test_a_directory_that_this_user_may_not_enter_is_a_problem(
     of_the_file, of_the_directory = problems_of(bad, plugins)
     assert of_the_file.startswith("families.yaml:4:1: foo")
     assert of_the_directory == (
-        f"{plugins}: this user may not look into {plugins / which}; mend it with: sudo chmod -R a+rX {plugins}"
+        f"{plugins}: this user cannot read {plugins / which}; fix: sudo chmod -R a+rX {plugins}"
     )
 
 
@@ -218,7 +218,7 @@ def test_a_directory_below_one_that_this_user_may_not_enter_is_a_problem(
     above = plugins.parent.parent
     close(above)
     assert problems_of(registry("{}"), plugins) == [
-        f"{plugins}: this user may not look into {above}; mend it with: sudo chmod a+x {above}"
+        f"{plugins}: this user cannot read {above}; fix: sudo chmod a+x {above}"
     ]
 
 
@@ -226,7 +226,7 @@ def test_a_plugin_that_this_user_may_not_see_counts_as_missing(plugins: Path, cl
     """The search for channels without a plugin does not end in a traceback."""
     close(plugins / "sudo_chat")
     (finding,) = checked.missing([{"channels": {"sudo_chat": True}}], plugins)
-    assert "its plugin is not there" in finding.what
+    assert "its plugin is missing" in finding.what
 
 
 def test_a_directory_that_cannot_be_read_for_another_reason_is_a_problem(
