@@ -15,8 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.registry.checks import memory_text
-from fleet.registry.loader import Registry, load_text
+from fleet.registry.loader import Registry, load_text, memory_text
 from fleet.registry.messages import what
 from fleet.registry.models import Family
 from fleet.registry.reader import PARSER, AmbiguousError, display_path, plain, read_text

@@ -25,6 +25,7 @@ from yaml.nodes import ScalarNode
 from fleet.errors import FleetError, Problem
 
 Location = tuple[str | int, ...]
+At = Literal["key", "value", "around"]
 Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 # PyYAML has no types for its events, and no common one for the marks of its C and Python parsers.
 Event = Any
@@ -68,7 +69,7 @@ class Finding:
 
     location: Location
     what: str
-    at: Literal["key", "value", "around"] = "value"
+    at: At = "value"
     place: Place | None = None
 
 
