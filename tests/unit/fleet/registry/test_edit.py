@@ -1,4 +1,4 @@
-"""Adding a family changes nothing but the one entry, and never leaves a broken file behind."""
+"""Adding a family adds one entry and changes nothing else; the file is never left broken."""
 
 import os
 import re
@@ -145,7 +145,7 @@ def test_any_name_comes_back_as_it_was_given(name: str, tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(names=st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=5))
 def test_any_member_comes_back_as_it_was_written(names: list[str]) -> None:
-    """Members' names and roles survive the file, whatever they hold."""
+    """Members' names and roles may have any characters."""
     good = [name for name in names if name.strip() and not threat_patterns.findings(name)]
     text = with_entry("families: []\n", NEW)
     members = "".join(f"      - {{name: {quoted(name)}, role: {quoted(name)}}}\n" for name in good)
@@ -154,7 +154,7 @@ def test_any_member_comes_back_as_it_was_written(names: list[str]) -> None:
 
 
 def quoted(text: str) -> str:
-    """Return a text in YAML's double quotes, everything escaped."""
+    """Return a string in YAML's double quotes, with every character escaped."""
     return '"' + "".join(f"\\U{ord(character):08X}" for character in text) + '"'
 
 
@@ -178,14 +178,14 @@ def test_the_slug_resembles_the_name(name: str, slug: str) -> None:
 
 
 def test_a_slug_that_is_taken_gets_a_number() -> None:
-    """The second Smiths are the-smiths-2, also where the name already fills the slug."""
+    """The second Smiths are the-smiths-2; a name of full length is cut for the number."""
     assert slug_for("The Smiths", {"the-smiths"}) == "the-smiths-2"
     assert slug_for("The Smiths", {"the-smiths", "the-smiths-2"}) == "the-smiths-3"
     assert slug_for("a" * 50, {"a" * 40}) == "a" * 38 + "-2"
 
 
 def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
-    """A slug such as 007 or no stays a text."""
+    """A slug such as 007 or no stays a string."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     assert [add_family(path, name).name for name in ("007", "No", "2026-01-01")] == ["007", "no", "2026-01-01"]
@@ -200,8 +200,8 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
         ("Check in with Gran", "looks like an attack to Hermes"),
     ],
 )
-def test_a_name_that_will_not_do_changes_nothing(name: str, problem: str, tmp_path: Path) -> None:
-    """What the registry would refuse is refused before the file is touched."""
+def test_an_invalid_name_changes_nothing(name: str, problem: str, tmp_path: Path) -> None:
+    """A name that the registry would refuse is refused before the file is touched."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     with pytest.raises(FleetError, match=re.escape(problem)):
@@ -210,7 +210,7 @@ def test_a_name_that_will_not_do_changes_nothing(name: str, problem: str, tmp_pa
 
 
 def test_nothing_is_added_to_a_bad_registry(tmp_path: Path) -> None:
-    """The problems come first; the file stays as it is."""
+    """The error lists the problems; the file stays as it is."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\nfoo: 1\n")
     with pytest.raises(FleetError, match=r"families.yaml:2:1: foo: is not a key"):
@@ -219,13 +219,13 @@ def test_nothing_is_added_to_a_bad_registry(tmp_path: Path) -> None:
 
 
 def test_a_missing_registry_says_how_to_start_one(tmp_path: Path) -> None:
-    """The message has the line that makes an empty registry."""
+    """The message has the command that makes an empty registry."""
     with pytest.raises(FleetError, match="no such file; fix: printf"):
         add_family(tmp_path / "families.yaml", "The Smiths")
     assert not list(tmp_path.iterdir())
 
 
-def test_mode_and_link_stay_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_mode_and_link_stay_and_no_other_file_is_left(tmp_path: Path) -> None:
     """The file behind a symbolic link is replaced with its own mode, and the link stays a link."""
     real, link = tmp_path / "real.yaml", tmp_path / "families.yaml"
     real.write_text("families: []\n")
@@ -239,7 +239,7 @@ def test_mode_and_link_stay_and_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk or a read-only directory ends in a message, without a trace."""
+    """A full disk or a read-only directory ends in a message, without a temporary file."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
 
@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path, monkeypatch
 
 
 def test_families_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
-    """Whoever comes second waits, reads again, and adds to what the first has written."""
+    """Each addition waits for the lock and reads the file again."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     with ThreadPoolExecutor(8) as pool:

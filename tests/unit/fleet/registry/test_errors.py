@@ -1,4 +1,4 @@
-"""Everything wrong with a registry is said at once, each with line, column, name and the way to mend it."""
+"""All problems of a registry come at once, each with line, column, name and fix."""
 
 from pathlib import Path
 from textwrap import dedent, indent
@@ -105,7 +105,7 @@ CASES = {
     "timezon: UTC": "4:5: families[0] (smith).timezon: is not a key of the registry; did you mean 'timezone'?",
     "a b: 1": f"4:5: families[0] (smith)['a b']: is not a key of the registry; known here: {FAMILY_KEYS}",
     "name: again": "4:5: families[0] (smith).name: this key is here twice, first in line 2",
-    # What YAML would make of a text
+    # Strings that YAML would read as something else
     "display_name: 007": "4:19: families[0] (smith).display_name: YAML may read 007 as a number; quote it: '007'",
     "display_name: 7": "4:19: families[0] (smith).display_name: 7 is not a text to YAML; quote it: '7'",
     "display_name: 1e3": "4:19: families[0] (smith).display_name: YAML may read 1e3 as a number; quote it: '1e3'",
@@ -138,13 +138,13 @@ CASES = {
 
 @pytest.mark.parametrize(("body", "expected"), CASES.items(), ids=CASES)
 def test_a_wrong_value_is_named_where_it_stands(body: str, expected: str) -> None:
-    """Each mistake alone gives its line, column, path, what is wrong and how to mend it, first of all."""
+    """The first problem has the line, column and path of the mistake, what is wrong, and the fix."""
     assert problems_of(family(body))[0] == f"families.yaml:{expected}"
 
 
 @pytest.mark.parametrize("body", [body for body in CASES if "7:00', to: '25" not in body and "{a: b}" not in body])
 def test_one_mistake_gives_one_line(body: str) -> None:
-    """Nothing is said twice, and nothing that only follows from another problem is said at all."""
+    """No problem is reported twice, and none that only follows from another."""
     assert len(problems_of(family(body))) == 1
 
 
@@ -211,7 +211,7 @@ def test_one_mistake_gives_one_line(body: str) -> None:
     ],
 )
 def test_a_file_that_is_no_registry_says_what_is_expected(text: str, expected: str) -> None:
-    """The outermost level and YAML's own syntax have messages with a place too."""
+    """Problems of the top level and of YAML's syntax have a place too."""
     assert problems_of(text) == [expected]
 
 
@@ -256,12 +256,12 @@ TWICE = "families.yaml:2:1: families: this key is here twice, first in line 1"
 @pytest.mark.parametrize("first", [f"[{{name: a, id: {ID}}}]", "[]", "{name: x}", ""])
 @pytest.mark.parametrize("second", ["[{name: b, language: no}, {language: no}]", "{name: no}"])
 def test_a_second_list_of_families_is_one_problem(first: str, second: str) -> None:
-    """What a bad merge leaves behind is said once; of the list that does not count nothing else is said."""
+    """A bad merge is one problem; problems inside the second list are not reported."""
     assert problems_of(f"families: {first}\nfamilies: {second}") == [TWICE]
 
 
 def test_what_stands_twice_hides_no_other_problem() -> None:
-    """A mistake in the list that counts is not taken for one in the list that does not."""
+    """Problems in the first list are still reported."""
     text = f"families: [{{name: a, id: {ID}, language: 5}}]\nfamilies: [{{language: no}}]"
     assert problems_of(text) == [
         "families.yaml:1:74: families[0] (a).language: 5 is not a text to YAML; quote it: '5'",
@@ -270,7 +270,7 @@ def test_what_stands_twice_hides_no_other_problem() -> None:
 
 
 def test_an_entry_under_no_name_is_a_problem_like_any_other() -> None:
-    """A mapping with a key that is no text, where the list of families belongs."""
+    """A mapping with a key that is not a string, in place of the list of families."""
     assert problems_of("families: {? [a] : {language: no}}") == [
         "families.yaml:1:14: families: a key must be a string",
         "families.yaml:1:31: families['?'].language: YAML may read no as true or false; quote it: 'no'",
@@ -278,7 +278,7 @@ def test_an_entry_under_no_name_is_a_problem_like_any_other() -> None:
 
 
 def test_a_family_without_name_and_id_is_shown_where_it_starts() -> None:
-    """What is missing is reported at the entry that lacks it."""
+    """Missing keys are reported at the entry."""
     assert problems_of("families:\n  - timezone: UTC\n") == [
         "families.yaml:2:5: families[0].id: is missing; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
         "families.yaml:2:5: families[0].name: is missing; a short name of a-z, 0-9 and -",
@@ -286,19 +286,19 @@ def test_a_family_without_name_and_id_is_shown_where_it_starts() -> None:
 
 
 def test_the_nil_uuid_is_no_id() -> None:
-    """Placeholders that several people would type are refused."""
+    """The usual placeholder is refused."""
     text = "families: [{name: a, id: 00000000-0000-0000-0000-000000000000}]"
     assert "is the nil UUID" in problems_of(text)[0]
 
 
 def test_a_name_that_would_garble_the_message_is_left_out_of_the_path() -> None:
-    """Line breaks in a wrong name do not break the one line of its problem."""
+    """A problem stays on one line."""
     (first, *_) = problems_of(f'families: [{{name: "a\\nb", id: {ID}}}]')
     assert first.startswith("families.yaml:1:19: families[0].name: 'a\\nb' is not a name")
 
 
 def test_a_file_that_is_not_there_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing registry comes with the line that makes an empty one."""
+    """The message has the command that makes an empty registry."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FleetError) as caught:
         load_registry(Path("x y.yaml"))
