@@ -18,7 +18,7 @@ from fleet.errors import FleetError, Problem
 from fleet.host import ContainerSummary, Inventory
 from fleet.naming import DATA
 from fleet.registry import Family, load_registry
-from fleet.registry.source import display_path
+from fleet.registry.reader import display_path
 
 STOP_GRACE_SECONDS = 30
 

@@ -25,8 +25,8 @@ from fleet.cli import (
 from fleet.errors import FleetError, Problem
 from fleet.registry import Family, Registry, add_family, load_registry
 from fleet.registry.fields import suggestion
+from fleet.registry.reader import display_path
 from fleet.registry.schema import FILE_NAME, schema_text
-from fleet.registry.source import display_path
 from fleet.settings import DEFAULT_REGISTRY
 from fleet.stack_file import placeholder_settings, read_settings, registry_of, stack_path
 

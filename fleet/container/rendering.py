@@ -11,7 +11,7 @@ from fleet import keys
 from fleet.container import yaml_text
 from fleet.errors import FleetError, Problem
 from fleet.hermes import dotenv, threat_patterns
-from fleet.hermes.lines import CONFIG_VERSIONS, NO_PROFILE_CAP
+from fleet.hermes.lines import LINES
 from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.hermes.providers import provider
 from fleet.keys import api_key_for
@@ -44,8 +44,8 @@ def render_config(family: Family, settings: Settings) -> str:
         family=family,
         llm=settings.llm,
         provider=llm,
-        config_version=CONFIG_VERSIONS[settings.hermes_line],
-        caps_profiles=settings.hermes_line not in NO_PROFILE_CAP,
+        config_version=LINES[settings.hermes_line].config_version,
+        caps_profiles=LINES[settings.hermes_line].caps_profiles,
         memory_char_limit=family.memory.memory_char_limit,
         drain_timeout=DRAIN_TIMEOUT,
         api_port=API_PORT,

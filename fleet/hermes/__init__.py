@@ -1,1 +1,1 @@
-"""Every fact about Hermes, upstream's agent."""
+"""Facts about Hermes, the upstream agent."""

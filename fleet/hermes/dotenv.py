@@ -1,14 +1,14 @@
-"""Writes values into `.env` so that Hermes reads back the same.
+"""Quotes values for `.env` so that Hermes reads them back unchanged.
 
-Hermes reads the file with python-dotenv, and mends it first: it splits lines that seem to hold two entries. Both can
-change a value that is written down as it is. Interpolation is the way around both: `${:-=}` reads as `=`.
+Hermes reads the file with python-dotenv, after it has split lines that seem to hold two entries. Both can change a
+value that is not quoted for them. Interpolation avoids both: `${:-=}` reads as `=`.
 """
 
 import re
 import unicodedata
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=~^-]*")
-# Where Hermes would see the start of another entry inside a value, and cut the line there.
+# Where Hermes would take the rest of a value for another entry.
 _ENTRY = re.compile(r"(?<=[A-Z0-9_])=")
 _INTERPOLATION = re.compile(r"\$(?=\{)")
 _CREDENTIAL = re.compile(r"_(?:KEY|TOKEN|SECRET)$")
@@ -16,7 +16,7 @@ _ENTRY_NAME = re.compile(r"[A-Z][A-Z0-9]*_[A-Z0-9_]*=")
 
 
 def unfit(name: str, value: str) -> str | None:
-    """Return why a value cannot stand in `.env` under this name, or None where it can."""
+    """Return why `.env` cannot hold a value under this name, or None where it can."""
     if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\t" for character in value):
         return "has a line break or a control character, and an entry of .env is one line of text"
     if _CREDENTIAL.search(name) and not value.isascii():
@@ -25,18 +25,18 @@ def unfit(name: str, value: str) -> str | None:
 
 
 def ambiguous(value: str) -> bool:
-    """Tell whether the readers of `.env` in Hermes would disagree about a value.
+    """Tell whether Hermes' two readers of `.env` would disagree about a value.
 
-    Beside python-dotenv Hermes has a smaller reader of its own, which looks for provider keys and knows no escapes.
+    The second one, which looks for provider keys, does not know escapes.
     """
     return "'" in value or quoted(value) not in {value, f'"{value}"'}
 
 
 def quoted(value: str) -> str:
-    """Return a value as it stands behind `NAME=`; `unfit` tells which cannot."""
+    """Return a value as it is written after `NAME=`. The value must pass `unfit`."""
     if _ENTRY_NAME.search(value) is None and _PLAIN.fullmatch(value):
         return value
     escaped = _INTERPOLATION.sub("${:-$}", value).replace("\\", "\\\\").replace('"', '\\"')
-    if value.endswith("\\"):  # the quote after it would not end the value, however many there are
+    if value.endswith("\\"):  # a backslash before the closing quote would escape it
         escaped = f"{escaped[:-2]}${{:-\\\\}}"
     return f'"{_ENTRY.sub("${:-=}", escaped) if _ENTRY_NAME.search(value) else escaped}"'

@@ -1,8 +1,8 @@
-"""What the fleet itself writes into every agent, and neither the registry nor the stack's config may set."""
+"""The Hermes settings that the fleet owns: neither the registry nor the stack's config may set them."""
 
 from fleet.hermes.lines import CHANNELS
 
-# Paths in Hermes' config.yaml; all below them is managed too.
+# Paths in Hermes' config.yaml, with everything below them.
 OWNED_CONFIG_KEYS: tuple[str, ...] = (
     "_config_version",
     "model",
@@ -37,5 +37,5 @@ _NAMES = frozenset(
 
 
 def is_owned_env(name: str) -> bool:
-    """Tell whether an entry of this name, in any case, is the fleet's own."""
+    """Tell whether the fleet owns the `.env` entry of this name, in any case."""
     return name.upper() in _NAMES

@@ -1,4 +1,4 @@
-"""The LLM providers that both Hermes lines know, and what their entries in `.env` are called."""
+"""The LLM providers that all supported Hermes lines know, and the names of their entries in `.env`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Provider:
     base_url_env: str | None
 
 
-# The name that Hermes reads first where it knows several.
+# Where Hermes reads several names, the first one.
 _NAMES: Mapping[str, tuple[str, str | None]] = {
     "alibaba": ("DASHSCOPE_API_KEY", "DASHSCOPE_BASE_URL"),
     "alibaba-coding-plan": ("ALIBABA_CODING_PLAN_API_KEY", "ALIBABA_CODING_PLAN_BASE_URL"),
@@ -24,7 +24,7 @@ _NAMES: Mapping[str, tuple[str, str | None]] = {
     "arcee": ("ARCEEAI_API_KEY", "ARCEE_BASE_URL"),
     "azure-foundry": ("AZURE_FOUNDRY_API_KEY", "AZURE_FOUNDRY_BASE_URL"),
     "copilot": ("COPILOT_GITHUB_TOKEN", "COPILOT_API_BASE_URL"),
-    # Hermes gives no environment name to the key of a custom endpoint; config.yaml refers to this one of ours.
+    # Hermes has no environment name for the key of a custom endpoint; this one is ours, config.yaml refers to it.
     "custom": ("CUSTOM_LLM_API_KEY", None),
     "deepseek": ("DEEPSEEK_API_KEY", "DEEPSEEK_BASE_URL"),
     "gemini": ("GOOGLE_API_KEY", "GEMINI_BASE_URL"),
@@ -49,14 +49,14 @@ _NAMES: Mapping[str, tuple[str, str | None]] = {
     "xiaomi": ("XIAOMI_API_KEY", "XIAOMI_BASE_URL"),
     "zai": ("GLM_API_KEY", "GLM_BASE_URL"),
 }
-# What people call a provider, and Hermes does not.
+# Common names that Hermes does not use.
 _ALIASES = {"openai": "openai-api"}
 
 PROVIDERS = tuple(sorted(_NAMES))
 
 
 def provider(name: str) -> Provider:
-    """Return what is known of a provider; raise FleetError for one that Hermes does not take a key for."""
+    """Return a provider by its name or alias. Raises FleetError for one that Hermes takes no key for."""
     known = _ALIASES.get(name, name)
     if known not in _NAMES:
         near = get_close_matches(name, [*_NAMES, *_ALIASES], n=1)

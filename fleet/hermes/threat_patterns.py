@@ -1,8 +1,8 @@
 """The phrases that Hermes blocks in an agent's memory.
 
-Hermes scans every entry of MEMORY.md when a session starts and puts `[BLOCKED: …]` in the place of an entry that looks
-like an attack. An identity block must not look like one, or the agent does not know whom it serves. The table holds
-the families of phrases of hermes-agent 0.15.1 and 0.19.0 (`tools/threat_patterns.py`, MIT), the wider form of each.
+When a session starts, Hermes replaces every entry of MEMORY.md that looks like an attack by `[BLOCKED: …]`. An identity
+block that is replaced leaves the agent without a family. The table has the threat patterns of hermes-agent 0.15.1 and
+0.19.0 (`tools/threat_patterns.py`, MIT), the wider form of each.
 """
 
 import json
@@ -61,7 +61,7 @@ _TABLE: Mapping[str, str] = {
 }
 _PATTERNS = {name: re.compile(pattern, re.IGNORECASE) for name, pattern in _TABLE.items()}
 
-# Characters that nobody sees. Emoji of families and some scripts use a few of them, attacks all of them.
+# Invisible characters. Emoji of families and some scripts use a few of them, attacks all of them.
 INVISIBLE = frozenset(
     "\N{ZERO WIDTH SPACE}\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}\N{WORD JOINER}\N{INVISIBLE TIMES}"
     "\N{INVISIBLE SEPARATOR}\N{INVISIBLE PLUS}\N{ZERO WIDTH NO-BREAK SPACE}\N{LEFT-TO-RIGHT EMBEDDING}"
@@ -73,28 +73,25 @@ _LINE_BREAKS_AND_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def clean(text: str) -> str:
-    """Return a text as one line that anyone can see: no line breaks, controls or invisible characters.
-
-    What separates words becomes one blank.
-    """
-    seen = "".join(
+    """Return a string as one visible line: no line breaks, control or invisible characters, single spaces."""
+    visible = "".join(
         " " if unicodedata.category(character) in _LINE_BREAKS_AND_CONTROLS else character
         for character in text
         if character not in INVISIBLE
     )
-    return " ".join(seen.split())
+    return " ".join(visible.split())
 
 
 @lru_cache(maxsize=4096)
 def line(text: str) -> str:
-    """Return a text as it stands in the identity block: one line, in quotes."""
+    """Return a string as the identity block has it: one line, in quotes."""
     return json.dumps(clean(text), ensure_ascii=False)
 
 
 def findings(text: str) -> list[str]:
-    """Return the names of what Hermes would block a text for; none for a harmless one.
+    """Return the names of the patterns for which Hermes would block a string; none for a harmless one.
 
-    Hermes 0.19 scans the text in its compatibility form (NFKC), 0.15 as it is; both count.
+    Hermes 0.19 scans the compatibility form (NFKC), 0.15 the string as it is; both count.
     """
     found = [f"invisible_unicode_U+{ord(character):04X}" for character in sorted(INVISIBLE & set(text))]
     forms = {text, unicodedata.normalize("NFKC", text)}

@@ -1,7 +1,7 @@
-"""The toolsets that an agent may be given.
+"""The toolsets that an agent may have.
 
-They are what Hermes 0.15 and 0.19 bring along, their names for plugin platforms (`hermes-<channel>`), and one for each
-of our channels, whose plugin may provide it.
+These are Hermes' own (0.15 and 0.19), its names for plugin platforms (`hermes-<channel>`), and one for each of our
+channels, whose plugin may provide it.
 """
 
 TOOLSETS = frozenset(

@@ -1,26 +1,27 @@
-"""Adds a family to the registry file: under a lock, all or nothing, with every comment kept."""
+"""Adds a family to the registry file: under a lock, atomically, without a change to anything else in it."""
 
 import fcntl
 import os
 import re
 import tempfile
 import unicodedata
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
+import yaml
 from pydantic import ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.registry.checks import memory_text
-from fleet.registry.loader import Registry, load_text
+from fleet.registry.loader import Registry, load_text, memory_text
 from fleet.registry.messages import what
 from fleet.registry.models import Family
-from fleet.registry.placing import with_entry
-from fleet.registry.source import display_path, read_text
+from fleet.registry.reader import PARSER, AmbiguousError, display_path, plain, read_text
 
 _SLUG_LENGTH = 40
+_EMPTY_LIST = re.compile(r"^(\ufeff?families:) *\[ *\]([^\n]*\n?)", re.MULTILINE)
 # Letters that Unicode does not decompose into a Latin base letter and a mark.
 _FOLDS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th"})
 
@@ -28,7 +29,8 @@ _FOLDS = str.maketrans({"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l"
 def add_family(path: Path, display_name: str) -> Family:
     """Append a family with a fresh UUID to the registry and return it.
 
-    Raises FleetError if the registry is bad or the name is no name; the file is then as it was.
+    Raises FleetError where the registry or the name is invalid, the file cannot be written, or its list of families is
+    not in block style at its end: the error then has the entry to add. The file is then as it was.
     """
     read_text(path)
     try:
@@ -45,7 +47,7 @@ def add_family(path: Path, display_name: str) -> Family:
 
 
 def slug_for(display_name: str, taken: Collection[str]) -> str:
-    """Return a free slug that resembles a name: `The Smiths` is `the-smiths`, a second one `the-smiths-2`."""
+    """Return a free slug that resembles a name: `the-smiths` for `The Smiths`, `the-smiths-2` for the second."""
     folded = unicodedata.normalize("NFKD", display_name.lower().translate(_FOLDS))
     spelled = re.sub("['\N{RIGHT SINGLE QUOTATION MARK}]", "", folded).encode("ascii", "ignore").decode()
     stem = re.sub(r"[^a-z0-9]+", "-", spelled).strip("-")[:_SLUG_LENGTH].strip("-") or "family"
@@ -70,6 +72,49 @@ def _new_family(registry: Registry, display_name: str) -> dict[str, str]:
     return values
 
 
+def with_entry(text: str, values: Mapping[str, str]) -> str:
+    """Return the text of a registry with an entry at its end, or behind `families: []`.
+
+    A list that is not in block style gets none. Whether the entry is a family there is for the caller to verify.
+    """
+    newline = "\r\n" if "\r\n" in text else "\n"
+    if empty := _EMPTY_LIST.search(text):
+        before = text[: empty.start()] + empty[1] + empty[2]
+        return _line_ended(before, newline) + _entry(values, newline=newline) + text[empty.end() :]
+    try:
+        root: Any = yaml.compose(text.removeprefix("\ufeff"), Loader=PARSER)
+    except yaml.YAMLError:  # its composer knows less than our reader: no anchor twice
+        return text
+    families = next(value for key, value in root.value if key.value == "families")
+    if families.flow_style or not families.value:
+        return text
+    last = families.value[-1].start_mark
+    above = [line.strip() for line in text.splitlines()[: last.line] if not line.lstrip().startswith("#")]
+    blank = newline if len(families.value) > 1 and not above[-1] else ""
+    entry = _entry(values, families.start_mark.column, last.column, newline)
+    return _line_ended(text, newline) + blank + entry
+
+
+def _line_ended(text: str, newline: str) -> str:
+    return text if text.endswith("\n") else text + newline
+
+
+def _entry(values: Mapping[str, str], dash_column: int = 2, key_column: int = 4, newline: str = "\n") -> str:
+    keys = [f"{' ' * key_column}{key}: {_scalar(value)}{newline}" for key, value in values.items()]
+    return " " * dash_column + "-" + "".join(keys)[dash_column + 1 :]
+
+
+def _scalar(text: str) -> str:
+    """Return a string as YAML, without quotes only where every reader takes it for a string."""
+    try:
+        if re.fullmatch(r"[a-z0-9][a-z0-9-]*", text) and isinstance(plain(text), str):
+            return text
+    except AmbiguousError:
+        pass
+    quoted: str = yaml.dump(text, Dumper=yaml.SafeDumper, default_style='"', allow_unicode=True, width=10_000)
+    return quoted.rstrip("\n")
+
+
 def _verified(after: str, registry: Registry, values: dict[str, str], path: Path) -> Family:
     """Return the new family as the changed text holds it, once nothing else in it has changed."""
     try:
@@ -77,8 +122,8 @@ def _verified(after: str, registry: Registry, values: dict[str, str], path: Path
     except FleetError:
         found = ()
     if [_stated(family) for family in found[-1:]] != [values] or found[:-1] != registry.families:
-        entry = "".join(f"\n  {key}: {value!r}" for key, value in values.items())
-        raise FleetError([Problem(display_path(path), f"has no clear place for an entry; add it by hand:{entry}")])
+        what = f"the list of families is not in block style at the end of the file; fix: add there\n{_entry(values)}"
+        raise FleetError([Problem(display_path(path), what.rstrip())])
     return found[-1]
 
 
@@ -88,7 +133,7 @@ def _stated(family: Family) -> dict[str, str]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[Path]:
-    """Hold the lock on a file that others may replace meanwhile; yield the file behind a symlink."""
+    """Hold the lock on a file; yield the file behind a symlink. Another process may replace it before it is locked."""
     real = path.resolve()
     while True:
         with real.open("rb") as file:
@@ -99,7 +144,7 @@ def _locked(path: Path) -> Iterator[Path]:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Put a new text in a file's place at once, with the same owner and mode."""
+    """Replace a file atomically by one with another text, the same owner and the same mode."""
     old = path.stat()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -1,6 +1,6 @@
-"""Reads single values of the registry: each function takes what the YAML holds and returns it in its normal form.
+"""Single values of the registry: each function takes a value as YAML has it and returns its normal form.
 
-A bad value raises ValueError. Its text is the second half of a sentence that starts with the value.
+An invalid value raises ValueError, with a message that continues a sentence whose subject is the value.
 """
 
 import re
@@ -33,31 +33,13 @@ LONGEST_IDLE = 366 * 24 * 3600
 
 MCP_TOOLSET = r"^mcp-[A-Za-z0-9_-]+$"
 
-_fits = {
-    pattern: re.compile(pattern).fullmatch
-    for pattern in (
-        SLUG,
-        UUID_FORM,
-        LANGUAGE,
-        EMAIL,
-        PHONE,
-        E164,
-        IMAGE,
-        PROFILE,
-        ENV_NAME,
-        MEMORY,
-        DURATION,
-        CLOCK,
-        MCP_TOOLSET,
-    )
-}
 _SECRET_NAME = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?)$")
 _DURATION_PARTS = re.compile(r"([0-9]+)([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 def suggestion(word: str, choices: Iterable[str]) -> str:
-    """Return `; did you mean 'X'?` for the nearest choice, or nothing where none is near."""
+    """Return `; did you mean 'X'?` for the nearest choice, or an empty string where none is near."""
     lowered = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[near[0]]}'?" if near else ""
@@ -65,28 +47,30 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
 
 def slug(value: str) -> str:
     """Return a family's name."""
-    if not _fits[SLUG](value):
+    if not re.fullmatch(SLUG, value):
         raise ValueError("is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
-    if _fits[UUID_FORM](value):
-        raise ValueError("has the form of an id, so commands could take it for another family's; give it a name")
+    if re.fullmatch(UUID_FORM, value):
+        raise ValueError("has the form of an id, which commands could take for another family's; choose another name")
     return value
 
 
 def family_id(value: object) -> UUID:
-    """Return a UUID from its text in any case, with or without dashes."""
+    """Return a UUID from a string in any case, with or without dashes."""
     if isinstance(value, UUID):
         return value
-    if not isinstance(value, str) or not _fits[UUID_FORM](value):
+    if not isinstance(value, str) or not re.fullmatch(UUID_FORM, value):
         raise ValueError("is not a UUID; make a new one with: python3 -c 'import uuid; print(uuid.uuid4())'")
     found = UUID(value)
     if not found.int:
-        raise ValueError("is the nil UUID, which many could share; make one of the family's own")
+        raise ValueError(
+            "is the nil UUID, a placeholder; make a new one with: python3 -c 'import uuid; print(uuid.uuid4())'"
+        )
     return found
 
 
 @lru_cache(maxsize=1)
 def timezones() -> frozenset[str]:
-    """Return the names of the IANA database as the `tzdata` package has them, the same on every machine."""
+    """Return the time zones of the IANA database from the `tzdata` package: the same set on every machine."""
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
@@ -105,7 +89,7 @@ def timezone(value: str) -> str:
 @lru_cache(maxsize=256)
 def language(value: str) -> str:
     """Return a language tag in its usual case: `de`, `pt-BR`, `zh-Hant`."""
-    if not _fits[LANGUAGE](value):
+    if not re.fullmatch(LANGUAGE, value):
         raise ValueError("is not a language tag such as 'en' or 'pt-BR'")
     first, *rest = value.split("-")
     cased = {2: str.upper, 4: str.title}
@@ -113,110 +97,110 @@ def language(value: str) -> str:
 
 
 def text(value: str) -> str:
-    """Return a text that says something and is not too long for the identity block."""
+    """Return a string that is not blank and fits the identity block."""
     if not value.strip():
-        raise ValueError("has nothing but blanks")
+        raise ValueError("is blank")
     if len(value) > TEXT_LENGTH:
         raise ValueError(f"is longer than {TEXT_LENGTH} characters")
     if any("\ud800" <= character <= "\udfff" for character in value):
-        raise ValueError("has half a character (a lone surrogate) in it")
+        raise ValueError("has a lone surrogate, half of a character")
     return value
 
 
 def role(value: str) -> str:
-    """Return a text that may be empty."""
+    """Return a string that may be empty."""
     return text(value) if value else value
 
 
 def email(value: str) -> str:
     """Return an e-mail address."""
-    if not _fits[EMAIL](value) or not value.isprintable() or len(value) > TEXT_LENGTH:
+    if not re.fullmatch(EMAIL, value) or not value.isprintable() or len(value) > TEXT_LENGTH:
         raise ValueError("is not an e-mail address")
     return value
 
 
 def phone(value: str) -> str:
-    """Return a phone number as a person would write it, with its country code."""
-    if not _fits[PHONE](value):
+    """Return a phone number in any usual notation, with its country code."""
+    if not re.fullmatch(PHONE, value):
         raise ValueError("is not a phone number with its country code, such as '+44 20 7946 0018'")
     return value
 
 
 def e164(value: str) -> str:
-    """Return a phone number as machines write it."""
-    if not _fits[E164](value):
+    """Return a phone number in E.164 form."""
+    if not re.fullmatch(E164, value):
         raise ValueError("is not a phone number in E.164 form, such as '+442079460018'")
     return value
 
 
 def toolset(value: str) -> str:
     """Return the name of a toolset that Hermes, a channel's plugin or an MCP server (`mcp-NAME`) provides."""
-    if value not in TOOLSETS and not _fits[MCP_TOOLSET](value):
+    if value not in TOOLSETS and not re.fullmatch(MCP_TOOLSET, value):
         raise ValueError(f"is not a toolset of Hermes{suggestion(value, TOOLSETS)}")
     return value
 
 
 def profile(value: str) -> str:
     """Return the name of a Hermes profile."""
-    if not _fits[PROFILE](value):
+    if not re.fullmatch(PROFILE, value):
         raise ValueError("is not the name of a profile: up to 64 of a-z, 0-9, - and _")
     return value
 
 
 def image(value: str) -> str:
-    """Return the reference of an image."""
-    if not _fits[IMAGE](value):
+    """Return an image reference."""
+    if not re.fullmatch(IMAGE, value):
         raise ValueError("is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
     return value
 
 
 def memory(value: object) -> int:
-    """Return MiB from `512m` or `2g`."""
-    if not isinstance(value, str) or not _fits[MEMORY](value):
+    """Return an amount of memory such as `512m` or `2g` in MiB."""
+    if not isinstance(value, str) or not re.fullmatch(MEMORY, value):
         raise ValueError("is not an amount of memory; write it as '512m' or '2g'")
     mebibytes = int(value[:-1]) * (1024 if value[-1] in "gG" else 1)
     if mebibytes < MINIMUM_MEMORY:
-        raise ValueError(f"is too little for an agent, which needs {MINIMUM_MEMORY}m at least")
+        raise ValueError(f"is too little: an agent needs at least {MINIMUM_MEMORY}m")
     return mebibytes
 
 
 def duration(value: object) -> int:
-    """Return seconds from a whole number of them, or from `90s`, `30m`, `1h30m`, `2d`."""
+    """Return a duration in seconds: an integer is seconds, a string is `90s`, `30m`, `1h30m`, `2d`."""
     seconds = value
-    if isinstance(value, str) and _fits[DURATION](value):
+    if isinstance(value, str) and re.fullmatch(DURATION, value):
         seconds = sum(int(number) * _SECONDS[unit] for number, unit in _DURATION_PARTS.findall(value))
     if isinstance(seconds, bool) or not isinstance(seconds, int):
-        raise ValueError(  # noqa: TRY004 - pydantic listens to ValueError
-            "is not a time; write seconds, or '30m', '1h30m'"
+        raise ValueError(  # noqa: TRY004 - pydantic catches ValueError
+            "is not a duration; write seconds, or '30m', '1h30m'"
         )
     if not 1 <= seconds <= LONGEST_IDLE:
-        raise ValueError("is out of range: 1 second to 366 days (to keep a family awake for good, set sleep.never)")
+        raise ValueError("is out of range: 1 second to 366 days (sleep.never keeps a family awake for good)")
     return seconds
 
 
 def clock(value: object) -> int:
-    """Return minutes after midnight from `HH:MM`; `24:00` is the end of the day."""
-    if not isinstance(value, str) or not _fits[CLOCK](value):
+    """Return a time of day, `HH:MM`, in minutes after midnight; `24:00` is the end of the day."""
+    if not isinstance(value, str) or not re.fullmatch(CLOCK, value):
         raise ValueError("is not a time of day; write it as '07:30' ('00:00' to '24:00')")
     return int(value[:2]) * 60 + int(value[3:])
 
 
 def env_name(value: str) -> str:
-    """Return the name of a `.env` entry that the registry may set."""
-    if not _fits[ENV_NAME](value):
+    """Return the name of a `.env` entry. Names that the fleet owns and names of secrets are invalid here."""
+    if not re.fullmatch(ENV_NAME, value):
         raise ValueError("is not a name for a .env entry: letters, digits and _, no digit first")
     if is_owned_env(value) or value.upper().startswith("API_SERVER_"):
         raise ValueError("is set by the fleet itself and cannot be set here")
     if _SECRET_NAME.search(value.upper()):
         raise ValueError(
-            "sounds like a secret, and this file is not secret; set it for all families with: "
+            "is the name of a secret, and this file is not secret; set it for all families with: "
             f"pulumi config set --path --secret 'hermes-fleet:env.{value}'"
         )
     return value
 
 
 def env_value(value: str) -> str:
-    """Return the value of a `.env` entry: one line."""
+    """Return the value of a `.env` entry, a single line."""
     why = dotenv.unfit("", value)
     if why:
         raise ValueError(why)

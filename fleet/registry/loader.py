@@ -1,7 +1,7 @@
-"""Loads the registry: reads the file, merges the defaults, checks everything, and reports all of it at once."""
+"""Loads the registry: reads the file, merges the defaults, validates, and reports all problems at once."""
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,13 +11,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.registry import checks, plugins
-from fleet.registry.document import Document, parse
+from fleet.hermes import threat_patterns
+from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
+from fleet.registry import plugins
+from fleet.registry.fields import family_id
 from fleet.registry.messages import path_text, what
 from fleet.registry.models import Family, RegistryFile, Shared
-from fleet.registry.source import Finding, Location, display_path, read_text, shown
+from fleet.registry.reader import At, Document, Finding, Location, display_path, parse, read_text, shown
 
-_TOP = tuple(RegistryFile.model_fields)
+_SHOWN_AT: Mapping[str, At] = {"extra_forbidden": "key", "missing": "around"}
 
 
 @dataclass(frozen=True)
@@ -33,17 +35,17 @@ class Registry:
         return by_id | {family.name: family for family in self.families}
 
     def get(self, slug_or_uuid: str) -> Family:
-        """Return a family by its name or its UUID in any usual form. Raises KeyError where there is none."""
-        found = self._by_key.get(slug_or_uuid) or self._by_key.get(checks.normal_id(slug_or_uuid) or "")
+        """Return a family by its slug or its UUID, in any usual form. Raises KeyError where there is none."""
+        found = self._by_key.get(slug_or_uuid) or self._by_key.get(_normal_id(slug_or_uuid) or "")
         if found is None:
             raise KeyError(slug_or_uuid)
         return found
 
 
 def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
-    """Load and check a registry. Raises FleetError with every problem, sorted by where it stands.
+    """Load and validate a registry. Raises FleetError with all problems, in the order of the file.
 
-    With `plugins_dir`, the directory must be there and safe to mount, and hold a plugin for each enabled channel.
+    With `plugins_dir`, the directory must exist, be safe to mount, and have a plugin for each enabled channel.
     """
     text = read_text(path)
     with _collector_paused():
@@ -51,7 +53,7 @@ def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
 
 
 def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registry:
-    """Check the text of a registry as if it were the file at `path`."""
+    """Load a registry from the text of the file at `path`, as `load_registry` does."""
     where = display_path(path)
     document = parse(text, where)
     merged = merged_families(document.value)
@@ -62,14 +64,12 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
             families.append(Family.model_validate(raw))
         except ValidationError as error:
             findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
-    findings += checks.uniqueness(merged, document)
-    findings += checks.owned_config(merged)
-    findings += checks.memory_text(merged)
-    mount: list[Problem] = []
-    if plugins_dir is not None:
-        mount = plugins.mount_problems(plugins_dir)
-        if not mount:
-            findings += plugins.missing(merged, plugins_dir)
+    findings += _unique(merged, document)
+    findings += _owned_config(merged)
+    findings += memory_text(merged)
+    mount = plugins.mount_problems(plugins_dir) if plugins_dir else []
+    if plugins_dir and not mount:
+        findings += plugins.missing(merged, plugins_dir)
     problems = [*_sorted_problems(document, findings, where), *mount]
     if problems:
         raise FleetError(problems)
@@ -78,7 +78,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Keep the garbage collector from searching thousands of new objects, none of them garbage: a third of the time."""
+    """Pause the garbage collector: its search through thousands of new objects takes a third of the time to load."""
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -89,7 +89,7 @@ def _collector_paused() -> Iterator[None]:
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `above` over `below`: mappings are merged key by key, anything else is replaced whole."""
+    """Return `above` merged over `below`: mappings key by key, anything else is replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -98,25 +98,23 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merged_families(value: object) -> list[Any]:
-    """Return the families of a registry with the defaults under each, unchecked."""
-    if not isinstance(value, dict):
+    """Return the families of a registry with the defaults merged under each, not validated."""
+    if not isinstance(value, dict) or not isinstance(families := value.get("families"), list):
         return []
-    families, defaults = value.get("families"), value.get("defaults")
-    if not isinstance(families, list):
-        return []
+    defaults = value.get("defaults")
     if not isinstance(defaults, dict) or not defaults:
         return families
     return [merge(defaults, raw) if isinstance(raw, dict) else raw for raw in families]
 
 
 def _top(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the file's outermost level."""
+    """Find what is wrong with the top level of the file."""
     value = document.value
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds {shown(value)}"
         yield Finding((), f"the registry {found}, expected a mapping of defaults and families")
         return
-    shallow = {key: value[key] for key in value if key not in _TOP} | {"families": []}
+    shallow = {key: value[key] for key in value if key not in RegistryFile.model_fields} | {"families": []}
     yield from _found(RegistryFile, shallow, ())
     if "families" not in value:
         yield from _found(RegistryFile, {}, ())
@@ -127,7 +125,7 @@ def _top(document: Document) -> Iterator[Finding]:
 
 
 def _defaults(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the defaults. A key that a family can still add is not missing from them."""
+    """Find what is wrong with the defaults. A key that each family can add is not missing there."""
     value = document.value
     if isinstance(value, dict) and "defaults" in value:
         for finding in _found(Shared, value["defaults"], ("defaults",)):
@@ -146,20 +144,97 @@ def _found(model: type[BaseModel], value: object, base: Location) -> Iterator[Fi
 def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
     for detail in error.errors(include_url=False):
         location: Location = (*base, *detail["loc"])
-        if detail["type"] == "default_factory_not_called":
+        at = _SHOWN_AT.get(detail["type"], "value")
+        if at == "value" and location[-1:] == ("[key]",):  # pydantic's step for the key itself
+            location, at = location[:-1], "key"
+        if detail["type"] != "default_factory_not_called":
+            yield Finding(location, what(detail, location), at)
+
+
+def _normal_id(value: object) -> str | None:
+    """Return a UUID in lowercase with dashes, or None for anything else."""
+    try:
+        return str(family_id(value))
+    except ValueError:
+        return None
+
+
+def _unique(families: Sequence[Any], document: Document) -> Iterator[Finding]:
+    """Find names and ids that more than one family has."""
+    yield from _taken(families, document, "name", lambda value: value if isinstance(value, str) else None)
+    yield from _taken(families, document, "id", _normal_id)
+
+
+def _taken(
+    families: Sequence[Any], document: Document, key: str, normal: Callable[[object], str | None]
+) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, raw in enumerate(families):
+        value = normal(raw.get(key)) if isinstance(raw, dict) else None
+        if value is None:
             continue
-        if detail["type"] == "extra_forbidden":
-            yield Finding(location, what(detail, location), "key")
-        elif detail["type"] == "missing":
-            yield Finding(location, what(detail, location), "around")
-        elif location[-1:] == ("[key]",):
-            yield Finding(location[:-1], what(detail, location[:-1]), "key")
-        else:
-            yield Finding(location, what(detail, location))
+        other = first.setdefault(value, index)
+        if other != index:
+            line = document.place(("families", other, key)).line
+            yield Finding(("families", index, key), f"'{value}' is taken by families[{other}] in line {line}")
+
+
+def _owned_config(families: Sequence[Any]) -> Iterator[Finding]:
+    """Find settings in a family's `config` that the fleet owns."""
+    for index, raw in enumerate(families):
+        config = raw.get("config") if isinstance(raw, dict) else None
+        if isinstance(config, dict) and config:
+            for path in OWNED_CONFIG_KEYS:
+                yield from _owned(config, path, ("families", index, "config"))
+
+
+def _owned(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
+    *parents, last = path.split(".")
+    here: Any = config
+    for depth, parent in enumerate(parents, start=1):
+        if parent not in here:
+            return
+        here = here[parent]
+        if not isinstance(here, dict):
+            what = "would replace a mapping of which the fleet sets a part; give a mapping"
+            yield Finding((*base, *parents[:depth]), what, "key")
+            return
+    if last in here:
+        yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")
+
+
+def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
+    """Find strings that Hermes would block in the agent's memory because they look like an attack.
+
+    One scan over all strings comes first: it is enough for the usual registry, which has no such string.
+    """
+    texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
+    if not threat_patterns.findings("\n".join({threat_patterns.line(text) for _, text in texts})):
+        return
+    for location, text in texts:
+        blocked = threat_patterns.findings(threat_patterns.line(text))
+        if blocked:
+            what = (
+                f"{shown(text)} looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
+            )
+            yield Finding(location, what)
+
+
+def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]:
+    """Yield the strings of a family that go into the identity block, with their locations."""
+    base: Location = ("families", index)
+    account, members = raw.get("account"), raw.get("members")
+    candidates: list[tuple[Location, object]] = [((*base, key), raw.get(key)) for key in ("display_name", "language")]
+    if isinstance(account, dict):
+        candidates += [((*base, "account", key), account.get(key)) for key in ("email", "phone")]
+    for number, member in enumerate(members if isinstance(members, list) else ()):
+        if isinstance(member, dict):
+            candidates += [((*base, "members", number, key), member.get(key)) for key in ("name", "role")]
+    return ((location, text) for location, text in candidates if isinstance(text, str))
 
 
 def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:
-    """Give every finding its place, drop those that follow from another, and sort them."""
+    """Return the findings as problems, in file order, without those that follow from one in the YAML."""
     flagged = {finding.location for finding in document.findings}
     placed: dict[tuple[int, int, str, str], Problem] = {}
     for finding in findings:
@@ -174,20 +249,20 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
 
 
 def _inherited(document: Document, finding: Finding) -> Location | None:
-    """Return where in the defaults the cause of a finding in a merged family stands, if it does."""
+    """Return the location in the defaults of a finding that a family has inherited, else None."""
     location = finding.location
     if location[:1] != ("families",) or document.holds(location):
         return None
     above: Location = ("defaults", *location[2:])
     if finding.at != "around":
         return above if document.holds(above) else None
-    # A missing key is a mistake of the defaults only inside a list of theirs: families merge into mappings, not lists.
+    # A missing key is the defaults' mistake only inside a list of theirs: lists are inherited whole.
     in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
     return above if in_list and document.holds(above[:-1]) else None
 
 
 def _name_at(document: Document, location: Location) -> object:
-    """Return the name of the family that a location lies in, None where there is none."""
+    """Return the name of the family at a location, or None."""
     name = (*location[:2], "name")
     if len(location) > 1 and location[0] == "families" and document.holds(name):
         registry: Any = document.value

@@ -10,7 +10,7 @@ from pydantic_core import ErrorDetails
 
 from fleet.registry.fields import suggestion
 from fleet.registry.models import Family, RegistryFile, field_order
-from fleet.registry.source import Location, shown
+from fleet.registry.reader import Location, shown
 
 _EXPECTED = {
     "bool_type": "true or false",

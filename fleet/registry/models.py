@@ -1,7 +1,7 @@
-"""The registry's models: what `families.yaml` may say, with every default.
+"""The models of `families.yaml`, with every default.
 
-They take the file's own forms (`2g`, `30m`) and hold normal ones (MiB, seconds). Descriptions and defaults feed the
-JSON Schema; `docs/registry.md` is checked against them.
+They are validated from the file's notation (`2g`, `30m`) and hold MiB and seconds. Descriptions and defaults are also
+those of the JSON Schema; `docs/registry.md` is checked against them.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def _always_on(value: object) -> object:
     if value is False:
-        raise ValueError("will not do: the API server is always on; remove the key")
+        raise ValueError("is invalid: the API server is always on; remove the key")
     return value
 
 
@@ -48,7 +48,7 @@ def _form(pattern: str) -> dict[str, Any]:
 
 
 def _input(default: object) -> Callable[[dict[str, Any]], None]:
-    """Show a default in the form of the file."""
+    """Show a default in the file's notation in the schema."""
 
     def extra(schema: dict[str, Any]) -> None:
         schema["default"] = default
@@ -81,7 +81,7 @@ EnvEntries = Annotated[
 
 
 class Model(BaseModel):
-    """What all parts of the registry share: frozen, strict, and no unknown keys."""
+    """The base of all models: frozen, strict, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
@@ -134,7 +134,7 @@ class Kanban(Model):
     """The agent's board of tasks."""
 
     default_assignee: Annotated[str, AfterValidator(fields.profile), WithJsonSchema(_form(fields.PROFILE))] | None = (
-        Field(None, description="Profile that gets a task nobody else fits.")
+        Field(None, description="Profile for tasks that fit no other profile.")
     )
     max_in_progress_per_profile: Annotated[int, Field(ge=1, le=1000)] | None = Field(
         None, description="Tasks that one profile may have in progress."
@@ -151,7 +151,7 @@ class Resources(Model):
 
 
 class Window(Model):
-    """A time of the week, in the family's time zone. One that ends before it starts runs over midnight."""
+    """A time of the week, in the family's time zone. A window that ends before it starts runs over midnight."""
 
     days: Annotated[tuple[Day, ...], Field(strict=False, json_schema_extra={"minItems": 1}), AfterValidator(_some)] = (
         Field(DAYS, description="Days on which the window opens.")
@@ -166,7 +166,7 @@ class Window(Model):
         return self
 
     def covers(self, local: datetime) -> bool:
-        """Tell whether a local time of the family lies in the window; its end does not."""
+        """Tell whether the window contains a local time of the family. The end is outside of it."""
         minute = local.hour * 60 + local.minute
         today, yesterday = DAYS[local.weekday()], DAYS[local.weekday() - 1]
         if self.start < self.end:
@@ -190,7 +190,7 @@ class Sleep(Model):
 
 
 class Shared(Model):
-    """What `defaults` may hold, and every family too."""
+    """The keys that `defaults` and every family may have."""
 
     timezone: Annotated[str, AfterValidator(fields.timezone)] = Field("UTC", description="IANA time zone.")
     language: Annotated[str, AfterValidator(fields.language), WithJsonSchema(_form(fields.LANGUAGE))] = Field(
@@ -219,7 +219,7 @@ class Shared(Model):
 
 
 class Family(Shared):
-    """One family, with the defaults merged in."""
+    """One family, with the defaults merged under it."""
 
     name: Annotated[
         str, AfterValidator(fields.slug), WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)})
@@ -234,19 +234,19 @@ class Family(Shared):
 
     @property
     def plugins(self) -> tuple[str, ...]:
-        """Return the channels of the family that a plugin provides, sorted."""
+        """Return the enabled channels that a plugin provides, sorted."""
         return tuple(channel for channel in CHANNELS if getattr(self.channels, channel))
 
 
 class RegistryFile(Model):
-    """The registry of a fleet: what all families share, and the families."""
+    """The registry of a fleet: defaults and families."""
 
     defaults: Shared = Field(Shared(), description="Merged under every family; a family's own values win.")
     families: Annotated[tuple[Family, ...], Field(strict=False)] = Field(description="The families.")
 
 
 def field_order(model: type[BaseModel]) -> list[str]:
-    """Return the keys of a model as the file spells them, a class's own before those it inherits."""
+    """Return the keys of a model as the file spells them, own keys before inherited ones."""
     own = [name for name in model.model_fields if name in model.__annotations__]
     inherited = [name for name in model.model_fields if name not in own]
     return [model.model_fields[name].alias or name for name in (*own, *inherited)]

@@ -1,4 +1,4 @@
-"""Checks the directory of plugins that every container mounts: what is needed is there, nobody else can write it."""
+"""Checks of the plugins directory, which every container mounts: complete, and writable by its owner alone."""
 
 import os
 import shlex
@@ -9,24 +9,24 @@ from typing import Any
 
 from fleet.errors import Problem
 from fleet.hermes.lines import CHANNELS
-from fleet.registry.source import Finding, display_path
+from fleet.registry.reader import Finding, display_path
 
 _EXAMPLES = 3
-# The user of upstream's image.
+# The user of the upstream image.
 _AGENT = 10000
 
 
 def mount_problems(plugins_dir: Path) -> list[Problem]:
-    """Return why a directory must not be mounted: it is not there, others can write in it, a link leads out of it.
+    """Return why a directory must not be mounted: it is missing, others can write to it, or a link leads out of it.
 
-    Every agent runs the code in it, so who can write it owns every family. A link is mounted as a link, so what it
-    means outside of the directory is not in the container.
+    Every agent runs the code in it, so write access to it is access to every family. A link is mounted as a link: its
+    target outside of the directory is not in the container.
     """
     where = display_path(plugins_dir)
     try:
         if not plugins_dir.is_dir():
             what = "is not a directory" if plugins_dir.exists() else "the plugins directory is missing"
-            return [Problem(where, f"{what}; make it with: install -d -m 755 {shlex.quote(where)}")]
+            return [Problem(where, f"{what}; fix: install -d -m 755 {shlex.quote(where)}")]
         inside = sorted(_tree(plugins_dir))
         links = {path for path in inside if path.is_symlink()}
         loose = [path for path in (plugins_dir, *inside) if path not in links and _writable_by_others(path)]
@@ -35,22 +35,21 @@ def mount_problems(plugins_dir: Path) -> list[Problem]:
         return [_unreadable(plugins_dir, error)]
     problems = []
     if loose:
-        mend = f"chmod -R go-w {shlex.quote(where)}"
-        what = f"group or others can write {_named(loose)}, and every agent runs it; mend it with: {mend}"
+        fix = f"chmod -R go-w {shlex.quote(where)}"
+        what = f"group or others can write to {_named(loose)}, which every agent runs; fix: {fix}"
         problems.append(Problem(where, what))
     if leaving:
         link = shlex.quote(display_path(leaving[0]))
-        mend = f"cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
-        what = f"a container has only what lies in it, but these links lead out: {_named(leaving)}; copy it in: {mend}"
+        fix = f"cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
+        what = f"links lead out of the directory, to files that no container has: {_named(leaving)}; fix: {fix}"
         problems.append(Problem(where, what))
     return problems
 
 
 def closed_to_agents(plugins_dir: Path) -> str | None:
-    """Return what agents cannot read in a directory that is mounted, and the mend; None where they can read all of it.
+    """Return what agents cannot read in the plugins directory, with the fix, or None where they can read all of it.
 
-    Their gateway passes over such a plugin without a word. It is no problem of the registry: another image may use
-    another user.
+    Hermes skips a plugin that it cannot read without a message. This is no error: another image may use another user.
     """
     try:
         closed = [path for path in (plugins_dir, *sorted(_tree(plugins_dir))) if _is_closed(path)]
@@ -58,20 +57,20 @@ def closed_to_agents(plugins_dir: Path) -> str | None:
         return None
     if not closed:
         return None
-    mend = f"chmod -R a+rX {shlex.quote(display_path(plugins_dir))}"
-    return f"agents run as user {_AGENT} and cannot read {_named(closed)}; mend it with: {mend}"
+    fix = f"chmod -R a+rX {shlex.quote(display_path(plugins_dir))}"
+    return f"agents run as user {_AGENT} and cannot read {_named(closed)}; fix: {fix}"
 
 
 def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
-    """Find channels that a family has on and no plugin provides."""
-    absent = {name for name in CHANNELS if not os.path.isfile(plugins_dir / name / "plugin.yaml")}  # noqa: PTH113 - raises nothing
+    """Find enabled channels without a plugin."""
+    absent = {name for name in CHANNELS if not os.path.isfile(plugins_dir / name / "plugin.yaml")}  # noqa: PTH113 - Path.is_file raises for some errors
     for index, raw in enumerate(families if absent else ()):
         channels = raw.get("channels") if isinstance(raw, dict) else None
         if isinstance(channels, dict):
             for name in sorted(absent & channels.keys()):
                 if channels[name] is not None and channels[name] is not False:
                     place = display_path(plugins_dir / name / "plugin.yaml")
-                    what = f"is on, but its plugin is not there: expected {place}"
+                    what = f"is on, but its plugin is missing: expected {place}"
                     yield Finding(("families", index, "channels", name), what, "key")
 
 
@@ -102,9 +101,10 @@ def _is_closed(path: Path) -> bool:
 
 
 def _leads_out(link: Path, plugins_dir: Path) -> bool:
-    """Tell whether a link leads out of the directory: in a container, which mounts it at another path, it is broken.
+    """Tell whether a link leads out of the directory, and so is broken in a container.
 
-    One that leaves the directory and comes back by its name (`../plugins/x`) leads out too: there it has another name.
+    A link that comes back by the directory's name (`../plugins/x`) leads out too: the container's mount has another
+    name.
     """
     written = Path(os.path.normpath(link.parent.relative_to(plugins_dir) / link.readlink()))
     leaves = written.is_absolute() or ".." in written.parts
@@ -117,11 +117,11 @@ def _named(paths: Sequence[Path]) -> str:
 
 
 def _unreadable(plugins_dir: Path, error: OSError) -> Problem:
-    """Return why a directory cannot be checked, and the command that opens it, or the one above it that is closed."""
+    """Return why the directory cannot be checked, with the command that opens it or the closed directory above it."""
     where = display_path(plugins_dir)
     if not isinstance(error, PermissionError):
         return Problem(where, f"cannot be read: {error.strerror}")
     above = reversed(plugins_dir.resolve().parents)
     closed = next((str(each) for each in above if not os.access(each, os.X_OK)), None)
-    mend = f"chmod a+x {shlex.quote(closed)}" if closed else f"chmod -R a+rX {shlex.quote(where)}"
-    return Problem(where, f"this user may not look into {closed or error.filename}; mend it with: sudo {mend}")
+    fix = f"chmod a+x {shlex.quote(closed)}" if closed else f"chmod -R a+rX {shlex.quote(where)}"
+    return Problem(where, f"this user cannot read {closed or error.filename}; fix: sudo {fix}")

@@ -1,4 +1,4 @@
-"""Makes the JSON Schema of `families.yaml` from the models, for editors that check and complete as one types."""
+"""The JSON Schema of `families.yaml`, made from the models: editors check and complete with it."""
 
 import json
 from typing import Any
@@ -11,7 +11,7 @@ FILE_NAME = "families.schema.json"
 
 
 def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of the registry in the forms that the file takes."""
+    """Return the JSON Schema (2020-12) of the registry in the file's notation."""
     schema = RegistryFile.model_json_schema()
     family = schema["$defs"]["Family"]
     family["properties"] = {key: family["properties"][key] for key in field_order(Family)}
@@ -23,14 +23,14 @@ def json_schema() -> dict[str, Any]:
 
 
 def schema_text() -> str:
-    """Return the schema as its file holds it."""
+    """Return the contents of `families.schema.json`."""
     return json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _bare(node: Any, *, named: bool = False) -> Any:  # noqa: ANN401 - any JSON
-    """Drop what pydantic adds and no reader needs: titles made of names, and defaults of whole parts.
+    """Return a schema without pydantic's titles and without the defaults of whole models.
 
-    `named` says that the keys of `node` are names (of properties or parts), not words of JSON Schema.
+    `named` says that the keys of `node` are names of properties or models, not keywords of JSON Schema.
     """
     if isinstance(node, list):
         return [_bare(item) for item in node]

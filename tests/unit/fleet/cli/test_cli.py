@@ -100,7 +100,7 @@ def test_add_to_a_registry_that_is_not_there(capsys: pytest.CaptureFixture[str])
     """The message is the command that makes an empty one."""
     code, _, err = run(capsys, "add", "The Smiths", "--registry", "none.yaml")
     assert code == 1
-    assert err == "none.yaml: there is no such file; start one with: printf 'families: []\\n' > none.yaml\n"
+    assert err == "none.yaml: there is no such file; fix: printf 'families: []\\n' > none.yaml\n"
 
 
 def test_list_is_a_table(capsys: pytest.CaptureFixture[str]) -> None:

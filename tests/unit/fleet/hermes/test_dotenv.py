@@ -1,4 +1,4 @@
-"""Values go into `.env` so that Hermes reads back the same, whatever they hold."""
+"""Hermes reads back every value that is written to `.env`."""
 
 import pytest
 from hypothesis import example, given
@@ -32,7 +32,7 @@ VALUES = st.lists(PIECES | ENTRY_STARTS | st.text(max_size=5), max_size=8).map("
     ],
 )
 def test_how_values_are_written(value: str, written: str) -> None:
-    """Plain where it can be, else quoted; interpolation hides what Hermes would act on."""
+    """Plain where possible, else quoted; interpolation hides what Hermes would split."""
     assert dotenv.quoted(value) == written
 
 
@@ -41,7 +41,7 @@ def test_how_values_are_written(value: str, written: str) -> None:
 @example(name="OPENAI_API_KEY", value="a\\")
 @example(name="MINE", value="\\\\\\")
 def test_every_value_that_fits_is_read_back(name: str, value: str) -> None:
-    """No value sets another entry, ends early, or changes on the way; what cannot be written is refused."""
+    """No value sets another entry, ends early or changes; other values are refused."""
     why = dotenv.unfit(name, value)
     if why is None:
         assert read(f"{name}={dotenv.quoted(value)}") == {name: value}
@@ -51,23 +51,23 @@ def test_every_value_that_fits_is_read_back(name: str, value: str) -> None:
 
 @pytest.mark.parametrize("character", LINE_ENDS)
 def test_line_breaks_and_controls_are_refused(character: str) -> None:
-    """An entry is one line of text."""
+    """An entry is one line."""
     assert "line break" in str(dotenv.unfit("MINE", f"a{character}b"))
 
 
 def test_keys_and_tokens_must_be_ascii() -> None:
-    """Hermes would drop the other characters in silence, and the key would be another."""
+    """Hermes would drop other characters silently, which makes another key."""
     assert "ASCII" in str(dotenv.unfit("MY_API_KEY", "sk-ключ"))
     assert dotenv.unfit("MY_NAME", "ключ") is None
 
 
 @pytest.mark.parametrize("key", ["a'b", 'a"b', "a\\b", "a${B}", "A_B=c"])
 def test_keys_that_hermes_reads_in_two_ways_are_known(key: str) -> None:
-    """Its second reader knows no escapes."""
+    """Its second reader does not know escapes."""
     assert dotenv.ambiguous(key)
 
 
 @pytest.mark.parametrize("key", ["sk-or-v1-0123", "abc==", "a b", "a#b"])
 def test_ordinary_keys_are_not_ambiguous(key: str) -> None:
-    """What providers hand out is read the same way by all."""
+    """The keys that providers issue are not ambiguous."""
     assert not dotenv.ambiguous(key)

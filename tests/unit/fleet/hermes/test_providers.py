@@ -20,7 +20,7 @@ from fleet.hermes.providers import PROVIDERS, provider
     ],
 )
 def test_each_provider_has_its_own_name_for_the_key(name: str, env: str) -> None:
-    """The name that both Hermes lines read first."""
+    """The name that all Hermes lines read first."""
     assert provider(name).key_env == env
 
 

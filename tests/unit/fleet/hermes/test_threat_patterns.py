@@ -1,4 +1,4 @@
-"""The identity block must not look like an attack to Hermes, and people may be called what they are called."""
+"""Strings that look like an attack to Hermes are found, and ordinary names are not."""
 
 import pytest
 from hypothesis import given
@@ -28,7 +28,7 @@ from fleet.hermes import threat_patterns
     ],
 )
 def test_what_hermes_blocks_is_found(text: str, found: str) -> None:
-    """Each in any case, spacing and width that Hermes sees through."""
+    """In any case, spacing and width that Hermes normalizes."""
     assert found in threat_patterns.findings(text)
 
 
@@ -41,13 +41,13 @@ def test_ordinary_words_pass(text: str) -> None:
 
 
 def test_invisible_characters_are_taken_out_of_names() -> None:
-    """The emoji of a family falls apart into its people, instead of having the whole block blocked."""
+    """The emoji of a family becomes its people, so that Hermes does not block the whole entry."""
     assert threat_patterns.clean("Smith 👨\N{ZERO WIDTH JOINER}👩\N{ZERO WIDTH JOINER}👧") == "Smith 👨👩👧"
 
 
 @given(st.text())
 def test_a_clean_text_is_one_visible_line(text: str) -> None:
-    """No line break, control or invisible character comes out, and cleaning again changes nothing."""
+    """The result has no line break, control or invisible character, and cleaning is idempotent."""
     cleaned = threat_patterns.clean(text)
     assert len(cleaned.splitlines()) <= 1
     assert cleaned == cleaned.strip()

@@ -1,4 +1,4 @@
-"""Defaults lie under every family; what is wrong with them is said once, where they stand."""
+"""Defaults apply to every family; their problems are reported once, at their own place."""
 
 from pathlib import Path
 
@@ -40,12 +40,12 @@ def test_a_familys_own_values_win(tmp_path: Path) -> None:
 
 
 def test_null_turns_off_what_the_defaults_have_on() -> None:
-    """Null is a value of its own where a key may be without one."""
+    """Null overrides the default of a key that may be null."""
     assert merge({"a": {"b": 1}, "c": 2}, {"a": None}) == {"a": None, "c": 2}
 
 
 def test_merging_changes_neither_side() -> None:
-    """Families share the defaults, so merging one must not show in the next."""
+    """Families share the defaults, so a merge must not change them."""
     below, above = {"a": {"b": 1}}, {"a": {"c": 2}}
     assert merge(below, above) == {"a": {"b": 1, "c": 2}}
     assert (below, above) == ({"a": {"b": 1}}, {"a": {"c": 2}})
@@ -63,20 +63,20 @@ def test_merging_changes_neither_side() -> None:
     ],
 )
 def test_what_is_wrong_with_the_defaults_is_said_once(defaults: str, expected: str) -> None:
-    """However many families inherit it, the mistake is one, and it stands in the defaults."""
+    """A mistake in the defaults is one problem for any number of families."""
     families = "".join(f"  - {{name: f{n}, id: 3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b{n:02}}}\n" for n in range(3))
     assert problems_of(f"defaults: {defaults}\nfamilies:\n{families}") == [f"families.yaml:{expected}"]
 
 
 def test_defaults_are_checked_even_without_families() -> None:
-    """A mistake in the defaults does not wait for the first family."""
+    """The defaults are validated on their own."""
     assert problems_of("defaults: {state: on hold}\nfamilies: []") == [
         "families.yaml:1:19: defaults.state: 'on hold' is not 'active' or 'suspended'"
     ]
 
 
 def test_what_the_defaults_leave_open_each_family_must_fill() -> None:
-    """A key that is missing from the defaults' mapping may come from the family; if not, the family lacks it."""
+    """A key that the defaults' mapping lacks may come from the family; if not, the problem is the family's."""
     ids = ["3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b01", "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b02"]
     text = (
         "defaults: {channels: {twilio_whatsapp: {}}}\nfamilies:\n"
@@ -87,12 +87,12 @@ def test_what_the_defaults_leave_open_each_family_must_fill() -> None:
 
 
 def test_a_family_that_overrides_a_bad_default_is_not_blamed() -> None:
-    """Only the defaults' own line is shown."""
+    """Only the line of the defaults is reported."""
     text = "defaults: {timezone: Mars}\nfamilies: [{name: a, id: 3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b01, timezone: UTC}]"
     assert problems_of(text) == ["families.yaml:1:22: defaults.timezone: 'Mars' is not an IANA time zone"]
 
 
-def test_two_thousand_wrong_families_are_all_told(tmp_path: Path) -> None:
-    """Places are looked up only when something is wrong, and then all of them at once."""
+def test_two_thousand_wrong_families_are_all_reported(tmp_path: Path) -> None:
+    """Places are looked up in one pass, so many problems take little time."""
     path = write_registry(tmp_path / "families.yaml", 2000, timezone="Mars/Olympus")
     assert len(problems_of(path.read_text())) == 2000

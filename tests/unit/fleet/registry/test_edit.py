@@ -1,4 +1,4 @@
-"""Adding a family changes nothing but the one entry, and never leaves a broken file behind."""
+"""Adding a family adds one entry and changes nothing else; the file is never left broken."""
 
 import os
 import re
@@ -14,50 +14,47 @@ from hypothesis import strategies as st
 from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.registry import add_family, load_registry, load_text
-from fleet.registry.edit import slug_for
-from fleet.registry.placing import with_entry
+from fleet.registry.edit import slug_for, with_entry
 
 ONE = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b01"
 TWO = "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b02"
 NEW = {"name": "new", "id": "aaaaaaaa-1111-4222-8333-444444444444", "display_name": "New"}
 ENTRY = re.compile(r"\r?\n?[ ]*-[ ]+name: \S+\r?\n +id: \S+\r?\n +display_name: \".*\"\r?\n")
 
-# What stands before the new entry, and what behind it.
 LAYOUTS = {
-    "indented list": (f"families:\n  - name: a\n    id: {ONE}\n", ""),
-    "list at the margin": (f"families:\n- name: a\n  id: {ONE}\n", ""),
-    "wide indentation": (f"families:\n    -   name: a\n        id: {ONE}\n", ""),
-    "dash on its own line": (f"families:\n  -\n    name: a\n    id: {ONE}\n", ""),
-    "comments of the last family": (
-        f"families:\n  - name: a\n    id: {ONE} # permanent\n    # image: x\n\n    # canary: true\n",
-        "\n# the end\n",
+    "indented list": f"families:\n  - name: a\n    id: {ONE}\n",
+    "list at the margin": f"families:\n- name: a\n  id: {ONE}\n",
+    "wide indentation": f"families:\n    -   name: a\n        id: {ONE}\n",
+    "dash on its own line": f"families:\n  -\n    name: a\n    id: {ONE}\n",
+    "comments at the end": (
+        f"families:\n  - name: a\n    id: {ONE} # permanent\n    # image: x\n\n    # canary: true\n\n# the end\n"
     ),
-    "comment at the dash": (f"families:\n  - name: a\n    id: {ONE}\n", "  # - name: b\n"),
-    "defaults behind": (f"# top\nfamilies:\n  - name: a\n    id: {ONE}\n", "\ndefaults:\n  timezone: UTC # ours\n"),
-    "empty value at the end": (f"families:\n  - id: {ONE}\n    name: a\n    image:\n", ""),
-    "block text at the end": (f"families:\n  - id: {ONE}\n    name: a\n    display_name: |\n      A\n      B\n", ""),
-    "list in the last family": (f"families:\n  - id: {ONE}\n    name: a\n    toolsets:\n    - web\n", "# x\n"),
-    "brackets in the last family": (f"families:\n  - id: {ONE}\n    name: a\n    toolsets: [\n      web\n    ]\n", ""),
-    "entry in braces": (f"families:\n  - {{name: a, id: {ONE}}}\n", ""),
-    "alias at the end": (f"defaults: {{env: &e {{A: b}}}}\nfamilies:\n  - id: {ONE}\n    name: a\n    env: *e\n", ""),
-    "document marks": (f"---\nfamilies:\n  - name: a\n    id: {ONE}\n", "...\n"),
-    "byte order mark": (f"\ufefffamilies:\n  - name: a\n    id: {ONE}\n", ""),
-    "windows": (f"families:\r\n  - name: a\r\n    id: {ONE}\r\n", "defaults: {}\r\n"),
-    "letters outside ASCII": (f"# Ä😀\nfamilies:\n  - name: a\n    id: {ONE}\n    display_name: Ünal 😀\n", "# ü\n"),
-    "empty lines between families": (f"families:\n  - name: a\n    id: {ONE}\n\n  - name: b\n    id: {TWO}\n", ""),
+    "comment at the dash": f"families:\n  - name: a\n    id: {ONE}\n  # - name: b\n",
+    "defaults before": f"# top\ndefaults:\n  timezone: UTC # ours\n\nfamilies:\n  - name: a\n    id: {ONE}\n",
+    "empty value at the end": f"families:\n  - id: {ONE}\n    name: a\n    image:\n",
+    "block text at the end": f"families:\n  - id: {ONE}\n    name: a\n    display_name: |\n      A\n      B\n",
+    "list in the last family": f"families:\n  - id: {ONE}\n    name: a\n    toolsets:\n    - web\n# x\n",
+    "brackets in the last family": f"families:\n  - id: {ONE}\n    name: a\n    toolsets: [\n      web\n    ]\n",
+    "entry in braces": f"families:\n  - {{name: a, id: {ONE}}}\n",
+    "alias at the end": f"defaults: {{env: &e {{A: b}}}}\nfamilies:\n  - id: {ONE}\n    name: a\n    env: *e\n",
+    "document mark": f"---\nfamilies:\n  - name: a\n    id: {ONE}\n",
+    "byte order mark": f"\ufefffamilies:\n  - name: a\n    id: {ONE}\n",
+    "windows": f"defaults: {{}}\r\nfamilies:\r\n  - name: a\r\n    id: {ONE}\r\n",
+    "letters outside ASCII": (f"# Ä😀\nfamilies:\n  - name: a\n    id: {ONE}\n    display_name: Ünal 😀\n# ü\n"),
+    "no line end": f"families:\n  - name: a\n    id: {ONE}",
+    "blank lines between families": f"families:\n  - name: a\n    id: {ONE}\n\n  # B\n  - name: b\n    id: {TWO}\n",
 }
 
 
-@pytest.mark.parametrize(("before", "after"), LAYOUTS.values(), ids=LAYOUTS)
-def test_every_other_byte_stays(before: str, after: str, tmp_path: Path) -> None:
-    """The file is what stood before, one entry, and what stood behind, in the list's own indentation."""
+@pytest.mark.parametrize("before", LAYOUTS.values(), ids=LAYOUTS)
+def test_an_entry_is_appended_and_every_other_byte_stays(before: str, tmp_path: Path) -> None:
+    """The file is what it was and one entry in the list's own indentation."""
     path = tmp_path / "families.yaml"
-    path.write_bytes((before + after).encode())
+    path.write_bytes(before.encode())
     family = add_family(path, "The Smiths")
     text = path.read_bytes().decode()
     assert text.startswith(before)
-    assert text.endswith(after)
-    entry = text.removeprefix(before)[: len(text) - len(before) - len(after)]
+    entry = text.removeprefix(before)
     assert ENTRY.fullmatch(entry), entry
     assert dash_column(entry) == dash_column(before)
     assert ("\r\n" in entry) == ("\r\n" in before)
@@ -71,40 +68,66 @@ def dash_column(text: str) -> int:
     return len(found[1])
 
 
-def test_families_that_are_set_apart_stay_so(tmp_path: Path) -> None:
-    """Where an empty line separates families, one separates the new one too."""
+def test_blank_lines_between_families_continue(tmp_path: Path) -> None:
+    """Where a blank line separates families, one separates the new one too; else none does."""
     path = tmp_path / "families.yaml"
-    path.write_text(LAYOUTS["empty lines between families"][0])
+    path.write_text(LAYOUTS["blank lines between families"])
     add_family(path, "C")
     assert f"id: {TWO}\n\n  - name: c\n" in path.read_text()
+    path.write_text(f"families:\n  - name: a\n\n    id: {ONE}\n  - name: b\n    id: {TWO}\n")
+    add_family(path, "C")
+    assert f"id: {TWO}\n  - name: c\n" in path.read_text()
 
 
 @pytest.mark.parametrize(
-    ("text", "start"),
+    ("text", "start", "end"),
     [
-        ("families: []\n", "families:\n  - name: new\n"),
-        ("families: [] # none yet\n", "families: # none yet\n  - name: new\n"),
-        ("families: []", "families:\n  - name: new\n"),
-        ("families: [ ]\ndefaults: {}\n", "families: \n  - name: new\n"),
-        ("families:\n  []\n", "families:\n  - name: new\n"),
-        ("families: [\n  # none\n]\n", "families:\n  # none\n  - name: new\n"),
-        ("{families: []}\n", ""),
-        (f"families: [{{name: a, id: {ONE}}}]\n", f"families: [{{name: a, id: {ONE}}}, {{name: new, id: "),
-        (f"families: [{{name: a, id: {ONE}}},]\n", f"families: [{{name: a, id: {ONE}}}, {{name: new, id: "),
+        ("families: []\n", "families:\n  - name: new\n", ""),
+        ("families: [] # none yet\n", "families: # none yet\n  - name: new\n", ""),
+        ("families: []", "families:\n  - name: new\n", ""),
+        ("families: [ ]\ndefaults: {}\n", "families:\n  - name: new\n", "defaults: {}\n"),
+        ("defaults: {}\r\nfamilies: []\r\n# end", "defaults: {}\r\nfamilies:\r\n  - name: new\r\n", "\r\n# end"),
+        ("\ufefffamilies: []\n", "\ufefffamilies:\n  - name: new\n", ""),
     ],
 )
-def test_lists_in_brackets_are_understood(text: str, start: str, tmp_path: Path) -> None:
-    """An empty list becomes one of dashes, a filled one gets another entry in braces; what cannot be placed is said."""
+def test_an_empty_list_becomes_one_of_dashes(text: str, start: str, end: str, tmp_path: Path) -> None:
+    """`families: []` on one line is where the first family goes."""
     path = tmp_path / "families.yaml"
-    path.write_text(text)
-    if not start:
-        with pytest.raises(FleetError, match="add it by hand"):
-            add_family(path, "new")
-        assert path.read_text() == text
-        return
+    path.write_bytes(text.encode())
     add_family(path, "new")
-    assert path.read_text().startswith(start)
+    changed = path.read_bytes().decode()
+    assert changed.startswith(start)
+    assert changed.endswith(end)
     assert load_registry(path).families[-1].name == "new"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "families:\n  []\n",
+        "families: [\n  # none\n]\n",
+        "{families: []}\n",
+        f"families: [{{name: a, id: {ONE}}}]\n",
+        f"families: [{{name: a, id: {ONE}}},]\n",
+        f"# top\nfamilies:\n  - name: a\n    id: {ONE}\n\ndefaults:\n  timezone: UTC # ours\n",
+        f"families:\r\n  - name: a\r\n    id: {ONE}\r\ndefaults: {{}}\r\n",
+        f"families:\n  - name: a\n    id: {ONE}\ndefaults:\n  toolsets:\n  - web\n",
+        f"---\nfamilies:\n  - name: a\n    id: {ONE}\n...\n",
+        f"families:\n  - name: a\n    id: {ONE}\n\n  - name: b\n    id: {TWO}\n    display_name: |+\n      B\n",
+        f"defaults: {{env: &e {{A: b}}, config: &e {{a: b}}}}\nfamilies:\n  - name: a\n    id: {ONE}\n",
+        f"defaults: {{config: {{families: &f []}}}}\nfamilies: &g [{{name: a, id: {ONE}}}]\n",
+    ],
+)
+def test_an_entry_for_another_layout_is_printed(text: str, tmp_path: Path) -> None:
+    """Anything but a block list at the end stays as it is; the error has an entry that can be pasted."""
+    path = tmp_path / "families.yaml"
+    path.write_bytes(text.encode())
+    with pytest.raises(FleetError, match=r"not in block style at the end of the file; fix: add there") as caught:
+        add_family(path, "The Smiths")
+    assert path.read_bytes().decode() == text
+    _, entry = str(caught.value).split("\n", 1)
+    assert entry.startswith("  - name: the-smiths\n    id: ")
+    assert load_text(f"families:\n{entry}", path).families[0].display_name == "The Smiths"
 
 
 @given(name=st.text(min_size=1, max_size=200))
@@ -122,7 +145,7 @@ def test_any_name_comes_back_as_it_was_given(name: str, tmp_path: Path) -> None:
 @settings(deadline=None)
 @given(names=st.lists(st.text(min_size=1, max_size=60), min_size=1, max_size=5))
 def test_any_member_comes_back_as_it_was_written(names: list[str]) -> None:
-    """Members' names and roles survive the file, whatever they hold."""
+    """Members' names and roles may have any characters."""
     good = [name for name in names if name.strip() and not threat_patterns.findings(name)]
     text = with_entry("families: []\n", NEW)
     members = "".join(f"      - {{name: {quoted(name)}, role: {quoted(name)}}}\n" for name in good)
@@ -131,7 +154,7 @@ def test_any_member_comes_back_as_it_was_written(names: list[str]) -> None:
 
 
 def quoted(text: str) -> str:
-    """Return a text in YAML's double quotes, everything escaped."""
+    """Return a string in YAML's double quotes, with every character escaped."""
     return '"' + "".join(f"\\U{ord(character):08X}" for character in text) + '"'
 
 
@@ -155,14 +178,14 @@ def test_the_slug_resembles_the_name(name: str, slug: str) -> None:
 
 
 def test_a_slug_that_is_taken_gets_a_number() -> None:
-    """The second Smiths are the-smiths-2, also where the name already fills the slug."""
+    """The second Smiths are the-smiths-2; a name of full length is cut for the number."""
     assert slug_for("The Smiths", {"the-smiths"}) == "the-smiths-2"
     assert slug_for("The Smiths", {"the-smiths", "the-smiths-2"}) == "the-smiths-3"
     assert slug_for("a" * 50, {"a" * 40}) == "a" * 38 + "-2"
 
 
 def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
-    """A slug such as 007 or no stays a text."""
+    """A slug such as 007 or no stays a string."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     assert [add_family(path, name).name for name in ("007", "No", "2026-01-01")] == ["007", "no", "2026-01-01"]
@@ -171,14 +194,14 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        (" ", "display_name: ' ' has nothing but blanks"),
+        (" ", "display_name: ' ' is blank"),
         ("x" * 201, "is longer than 200 characters"),
-        ("\udcff", "display_name: '\\udcff' has half a character"),
-        ("Check in with Gran", "reads like an attack to Hermes"),
+        ("\udcff", "display_name: '\\udcff' has a lone surrogate"),
+        ("Check in with Gran", "looks like an attack to Hermes"),
     ],
 )
-def test_a_name_that_will_not_do_changes_nothing(name: str, problem: str, tmp_path: Path) -> None:
-    """What the registry would refuse is refused before the file is touched."""
+def test_an_invalid_name_changes_nothing(name: str, problem: str, tmp_path: Path) -> None:
+    """A name that the registry would refuse is refused before the file is touched."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     with pytest.raises(FleetError, match=re.escape(problem)):
@@ -187,7 +210,7 @@ def test_a_name_that_will_not_do_changes_nothing(name: str, problem: str, tmp_pa
 
 
 def test_nothing_is_added_to_a_bad_registry(tmp_path: Path) -> None:
-    """The problems come first; the file stays as it is."""
+    """The error lists the problems; the file stays as it is."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\nfoo: 1\n")
     with pytest.raises(FleetError, match=r"families.yaml:2:1: foo: is not a key"):
@@ -196,13 +219,13 @@ def test_nothing_is_added_to_a_bad_registry(tmp_path: Path) -> None:
 
 
 def test_a_missing_registry_says_how_to_start_one(tmp_path: Path) -> None:
-    """The message has the line that makes an empty registry."""
-    with pytest.raises(FleetError, match="start one with: printf"):
+    """The message has the command that makes an empty registry."""
+    with pytest.raises(FleetError, match="no such file; fix: printf"):
         add_family(tmp_path / "families.yaml", "The Smiths")
     assert not list(tmp_path.iterdir())
 
 
-def test_mode_and_link_stay_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_mode_and_link_stay_and_no_other_file_is_left(tmp_path: Path) -> None:
     """The file behind a symbolic link is replaced with its own mode, and the link stays a link."""
     real, link = tmp_path / "real.yaml", tmp_path / "families.yaml"
     real.write_text("families: []\n")
@@ -216,7 +239,7 @@ def test_mode_and_link_stay_and_nothing_is_left_behind(tmp_path: Path) -> None:
 
 
 def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A full disk or a read-only directory ends in a message, without a trace."""
+    """A full disk or a read-only directory ends in a message, without a temporary file."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
 
@@ -230,7 +253,7 @@ def test_a_file_that_cannot_be_replaced_is_as_it_was(tmp_path: Path, monkeypatch
 
 
 def test_families_added_at_the_same_time_are_all_there(tmp_path: Path) -> None:
-    """Whoever comes second waits, reads again, and adds to what the first has written."""
+    """Each addition waits for the lock and reads the file again."""
     path = tmp_path / "families.yaml"
     path.write_text("families: []\n")
     with ThreadPoolExecutor(8) as pool:

@@ -1,4 +1,4 @@
-"""Everything wrong with a registry is said at once, each with line, column, name and the way to mend it."""
+"""All problems of a registry come at once, each with line, column, name and fix."""
 
 from pathlib import Path
 from textwrap import dedent, indent
@@ -29,7 +29,7 @@ CASES = {
     "timezone: Mars/Olympus": "4:15: families[0] (smith).timezone: 'Mars/Olympus' is not an IANA time zone",
     "timezone: Factory": "4:15: families[0] (smith).timezone: 'Factory' is not an IANA time zone",
     "language: english": "4:15: families[0] (smith).language: 'english' is not a language tag such as 'en' or 'pt-BR'",
-    "display_name: ' '": "4:19: families[0] (smith).display_name: ' ' has nothing but blanks",
+    "display_name: ' '": "4:19: families[0] (smith).display_name: ' ' is blank",
     f"display_name: {'x' * 201}": f"4:19: families[0] (smith).display_name: '{'x' * 75}…' is longer than 200"
     " characters",
     "members: [{name: Ann, rol: x}]": "4:27: families[0] (smith).members[0].rol: is not a key of the registry;"
@@ -39,7 +39,7 @@ CASES = {
     "account: {email: ann}": "4:22: families[0] (smith).account.email: 'ann' is not an e-mail address",
     "account: {phone: '0123'}": "4:22: families[0] (smith).account.phone: '0123' is not a phone number with its country"
     " code, such as '+44 20 7946 0018'",
-    "channels: {api_server: false}": "4:28: families[0] (smith).channels.api_server: false will not do: the API server"
+    "channels: {api_server: false}": "4:28: families[0] (smith).channels.api_server: false is invalid: the API server"
     " is always on; remove the key",
     "channels: {twilio_whatsap: null}": "4:16: families[0] (smith).channels.twilio_whatsap: is not a key of the"
     " registry; did you mean 'twilio_whatsapp'?",
@@ -62,15 +62,15 @@ CASES = {
     " 'nousresearch/hermes-agent:TAG@sha256:DIGEST'",
     "resources: {memory: 2}": "4:25: families[0] (smith).resources.memory: 2 is not an amount of memory;"
     " write it as '512m' or '2g'",
-    "resources: {memory: 12m}": "4:25: families[0] (smith).resources.memory: '12m' is too little for an agent,"
-    " which needs 256m at least",
+    "resources: {memory: 12m}": "4:25: families[0] (smith).resources.memory: '12m' is too little: an agent needs"
+    " at least 256m",
     "resources: {cpus: 0}": "4:23: families[0] (smith).resources.cpus: 0 is less than 0.1",
     "resources: {cpus: '2'}": "4:23: families[0] (smith).resources.cpus: '2' is not a number",
     "env: {TZ: UTC}": "4:11: families[0] (smith).env.TZ: 'TZ' is set by the fleet itself and cannot be set here",
     "env: {API_SERVER_KEY: x}": "4:11: families[0] (smith).env.API_SERVER_KEY: 'API_SERVER_KEY' is set by the fleet"
     " itself and cannot be set here",
-    "env: {MAPS_TOKEN: x}": "4:11: families[0] (smith).env.MAPS_TOKEN: 'MAPS_TOKEN' sounds like a secret, and this file"
-    " is not secret; set it for all families with:"
+    "env: {MAPS_TOKEN: x}": "4:11: families[0] (smith).env.MAPS_TOKEN: 'MAPS_TOKEN' is the name of a secret, and this"
+    " file is not secret; set it for all families with:"
     " pulumi config set --path --secret 'hermes-fleet:env.MAPS_TOKEN'",
     "env: {1A: x}": "4:11: families[0] (smith).env.1A: '1A' is not a name for a .env entry: letters, digits and _,"
     " no digit first",
@@ -79,18 +79,18 @@ CASES = {
     " entry of .env is one line of text",
     "env: [A]": "4:10: families[0] (smith).env: a list is not a mapping of names and values",
     "config: {model: x}": "4:14: families[0] (smith).config.model: is set by the fleet and cannot be changed here",
-    "config: {memory: 3}": "4:14: families[0] (smith).config.memory: would replace the whole mapping, and the fleet"
-    " sets part of it; give a mapping",
+    "config: {memory: 3}": "4:14: families[0] (smith).config.memory: would replace a mapping of which the fleet"
+    " sets a part; give a mapping",
     "config: {memory: {user_char_limit: 3}}": "4:23: families[0] (smith).config.memory.user_char_limit: is set by the"
     " fleet and cannot be changed here",
     "canary: maybe": "4:13: families[0] (smith).canary: 'maybe' is not true or false",
     "state: suspendd": "4:12: families[0] (smith).state: 'suspendd' is not 'active' or 'suspended';"
     " did you mean 'suspended'?",
-    "sleep: {idle_after: soon}": "4:25: families[0] (smith).sleep.idle_after: 'soon' is not a time; write seconds,"
+    "sleep: {idle_after: soon}": "4:25: families[0] (smith).sleep.idle_after: 'soon' is not a duration; write seconds,"
     " or '30m', '1h30m'",
     "sleep: {idle_after: 0}": "4:25: families[0] (smith).sleep.idle_after: 0 is out of range: 1 second to 366 days"
-    " (to keep a family awake for good, set sleep.never)",
-    "sleep: {idle_after: true}": "4:25: families[0] (smith).sleep.idle_after: true is not a time; write seconds,"
+    " (sleep.never keeps a family awake for good)",
+    "sleep: {idle_after: true}": "4:25: families[0] (smith).sleep.idle_after: true is not a duration; write seconds,"
     " or '30m', '1h30m'",
     "sleep: {keep_warm: [{from: '07:00', to: '07:00'}]}": "4:25: families[0] (smith).sleep.keep_warm[0]: opens and"
     " closes at the same time; a whole day is from '00:00' to '24:00'",
@@ -105,7 +105,7 @@ CASES = {
     "timezon: UTC": "4:5: families[0] (smith).timezon: is not a key of the registry; did you mean 'timezone'?",
     "a b: 1": f"4:5: families[0] (smith)['a b']: is not a key of the registry; known here: {FAMILY_KEYS}",
     "name: again": "4:5: families[0] (smith).name: this key is here twice, first in line 2",
-    # What YAML would make of a text
+    # Strings that YAML would read as something else
     "display_name: 007": "4:19: families[0] (smith).display_name: YAML may read 007 as a number; quote it: '007'",
     "display_name: 7": "4:19: families[0] (smith).display_name: 7 is not a text to YAML; quote it: '7'",
     "display_name: 1e3": "4:19: families[0] (smith).display_name: YAML may read 1e3 as a number; quote it: '1e3'",
@@ -120,7 +120,7 @@ CASES = {
     " quote it: '+4420'",
     "on: 1": "4:5: families[0] (smith).on: YAML may read on as true or false; quote it: 'on'",
     "7: 1": "4:5: families[0] (smith).7: YAML reads this key as 7; quote it: '7'",
-    "? [a]\n: 1": "4:7: families[0] (smith): a key must be a text",
+    "? [a]\n: 1": "4:7: families[0] (smith): a key must be a string",
     "<<: {a: b}": "4:5: families[0] (smith)['<<']: merge keys are not read here; put what families share under"
     " defaults",
     "display_name: !!int '7'": "4:19: families[0] (smith).display_name: has the tag tag:yaml.org,2002:int;"
@@ -129,22 +129,22 @@ CASES = {
     "display_name: *x": "4:19: families[0] (smith).display_name: *x has no anchor &x before it",
     "env: &x {A: *x}": "4:17: families[0] (smith).env.A: *x stands inside its own anchor",
     # What Hermes would hide
-    "display_name: Check in with Gran": "4:19: families[0] (smith).display_name: 'Check in with Gran' reads like an"
+    "display_name: Check in with Gran": "4:19: families[0] (smith).display_name: 'Check in with Gran' looks like an"
     " attack to Hermes (c2_heartbeat), which would hide it; reword it",
     "members: [{name: Ann, role: pretend to be Bob}]": "4:33: families[0] (smith).members[0].role: 'pretend to be Bob'"
-    " reads like an attack to Hermes (role_pretend), which would hide it; reword it",
+    " looks like an attack to Hermes (role_pretend), which would hide it; reword it",
 }
 
 
 @pytest.mark.parametrize(("body", "expected"), CASES.items(), ids=CASES)
 def test_a_wrong_value_is_named_where_it_stands(body: str, expected: str) -> None:
-    """Each mistake alone gives its line, column, path, what is wrong and how to mend it, first of all."""
+    """The first problem has the line, column and path of the mistake, what is wrong, and the fix."""
     assert problems_of(family(body))[0] == f"families.yaml:{expected}"
 
 
 @pytest.mark.parametrize("body", [body for body in CASES if "7:00', to: '25" not in body and "{a: b}" not in body])
 def test_one_mistake_gives_one_line(body: str) -> None:
-    """Nothing is said twice, and nothing that only follows from another problem is said at all."""
+    """No problem is reported twice, and none that only follows from another."""
     assert len(problems_of(family(body))) == 1
 
 
@@ -211,7 +211,7 @@ def test_one_mistake_gives_one_line(body: str) -> None:
     ],
 )
 def test_a_file_that_is_no_registry_says_what_is_expected(text: str, expected: str) -> None:
-    """The outermost level and YAML's own syntax have messages with a place too."""
+    """Problems of the top level and of YAML's syntax have a place too."""
     assert problems_of(text) == [expected]
 
 
@@ -256,12 +256,12 @@ TWICE = "families.yaml:2:1: families: this key is here twice, first in line 1"
 @pytest.mark.parametrize("first", [f"[{{name: a, id: {ID}}}]", "[]", "{name: x}", ""])
 @pytest.mark.parametrize("second", ["[{name: b, language: no}, {language: no}]", "{name: no}"])
 def test_a_second_list_of_families_is_one_problem(first: str, second: str) -> None:
-    """What a bad merge leaves behind is said once; of the list that does not count nothing else is said."""
+    """A bad merge is one problem; problems inside the second list are not reported."""
     assert problems_of(f"families: {first}\nfamilies: {second}") == [TWICE]
 
 
 def test_what_stands_twice_hides_no_other_problem() -> None:
-    """A mistake in the list that counts is not taken for one in the list that does not."""
+    """Problems in the first list are still reported."""
     text = f"families: [{{name: a, id: {ID}, language: 5}}]\nfamilies: [{{language: no}}]"
     assert problems_of(text) == [
         "families.yaml:1:74: families[0] (a).language: 5 is not a text to YAML; quote it: '5'",
@@ -270,15 +270,15 @@ def test_what_stands_twice_hides_no_other_problem() -> None:
 
 
 def test_an_entry_under_no_name_is_a_problem_like_any_other() -> None:
-    """A mapping with a key that is no text, where the list of families belongs."""
+    """A mapping with a key that is not a string, in place of the list of families."""
     assert problems_of("families: {? [a] : {language: no}}") == [
-        "families.yaml:1:14: families: a key must be a text",
+        "families.yaml:1:14: families: a key must be a string",
         "families.yaml:1:31: families['?'].language: YAML may read no as true or false; quote it: 'no'",
     ]
 
 
 def test_a_family_without_name_and_id_is_shown_where_it_starts() -> None:
-    """What is missing is reported at the entry that lacks it."""
+    """Missing keys are reported at the entry."""
     assert problems_of("families:\n  - timezone: UTC\n") == [
         "families.yaml:2:5: families[0].id: is missing; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
         "families.yaml:2:5: families[0].name: is missing; a short name of a-z, 0-9 and -",
@@ -286,22 +286,20 @@ def test_a_family_without_name_and_id_is_shown_where_it_starts() -> None:
 
 
 def test_the_nil_uuid_is_no_id() -> None:
-    """Placeholders that several people would type are refused."""
+    """The usual placeholder is refused."""
     text = "families: [{name: a, id: 00000000-0000-0000-0000-000000000000}]"
     assert "is the nil UUID" in problems_of(text)[0]
 
 
 def test_a_name_that_would_garble_the_message_is_left_out_of_the_path() -> None:
-    """Line breaks in a wrong name do not break the one line of its problem."""
+    """A problem stays on one line."""
     (first, *_) = problems_of(f'families: [{{name: "a\\nb", id: {ID}}}]')
     assert first.startswith("families.yaml:1:19: families[0].name: 'a\\nb' is not a name")
 
 
 def test_a_file_that_is_not_there_says_how_to_start_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A missing registry comes with the line that makes an empty one."""
+    """The message has the command that makes an empty registry."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(FleetError) as caught:
         load_registry(Path("x y.yaml"))
-    assert str(caught.value) == (
-        "x y.yaml: there is no such file; start one with: printf 'families: []\\n' > 'x y.yaml'"
-    )
+    assert str(caught.value) == ("x y.yaml: there is no such file; fix: printf 'families: []\\n' > 'x y.yaml'")

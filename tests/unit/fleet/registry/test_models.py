@@ -1,4 +1,4 @@
-"""What a family's values mean once they are read."""
+"""The values of a family in their normal form."""
 
 from datetime import datetime
 from pathlib import Path
@@ -42,13 +42,13 @@ def test_a_family_needs_no_more_than_a_name_and_an_id() -> None:
 
 @pytest.mark.parametrize("text", [ID, ID.upper(), ID.replace("-", ""), ID.replace("-", "").upper()])
 def test_an_id_is_taken_in_any_usual_form(text: str) -> None:
-    """Case and dashes make no other family."""
+    """Case and dashes do not matter."""
     assert family(id=text).id == UUID(ID)
 
 
 @pytest.mark.parametrize("text", ["{" + ID + "}", "urn:uuid:" + ID, ID[:-1], ID + "0", ID.replace("-", "", 1), "x", 7])
-def test_an_id_in_a_form_that_nobody_expects_is_refused(text: object) -> None:
-    """Only the two usual forms count, so that text searches find a family."""
+def test_an_id_in_an_unusual_form_is_refused(text: object) -> None:
+    """Only the two usual forms are valid, so that a search for the id finds the family."""
     with pytest.raises(ValidationError, match="is not a UUID"):
         family(id=text)
 
@@ -61,15 +61,15 @@ def test_a_slug_is_good_for_commands_and_routes(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "-a", "a-", "A", "a_b", "a b", "ä", "a\n", "a" * 41, "a/b", "."])
 def test_anything_else_is_no_slug(name: str) -> None:
-    """What could break a route, a command or a label is refused."""
+    """Names that could break a route, a command or a label are refused."""
     with pytest.raises(ValidationError, match="is not a name"):
         family(name=name)
 
 
 @pytest.mark.parametrize("name", [ID, ID.replace("-", "")])
 def test_an_id_is_no_slug(name: str) -> None:
-    """Commands and routes take either, and must not reach another family by its id."""
-    with pytest.raises(ValidationError, match="has the form of an id, so commands could take it for another family's"):
+    """Commands and routes take both, so a name must not be another family's id."""
+    with pytest.raises(ValidationError, match="has the form of an id, which commands could take for another family's"):
         family(name=name)
     assert family(name=ID[:-1]).name == ID[:-1]
 
@@ -78,7 +78,7 @@ def test_an_id_is_no_slug(name: str) -> None:
     ("text", "seconds"), [(90, 90), ("90s", 90), ("30m", 1800), ("1h30m", 5400), ("2d", 172800), ("1d1h1m1s", 90061)]
 )
 def test_a_time_is_seconds_or_written_with_units(text: object, seconds: int) -> None:
-    """Whole seconds, or days, hours, minutes and seconds in that order."""
+    """An integer is seconds; a string has days, hours, minutes and seconds, in that order."""
     assert family(sleep={"idle_after": text}).sleep.idle_after == seconds
 
 
@@ -86,7 +86,7 @@ def test_a_time_is_seconds_or_written_with_units(text: object, seconds: int) -> 
     "text", ["", "30", "m", "1m1h", "1.5h", "1 h", "-1m", "\u0661h", 0, -1, 1.5, True, None, "367d"]
 )
 def test_anything_else_is_no_time(text: object) -> None:
-    """Texts without units, parts in another order and times out of range are refused."""
+    """Strings without units, parts in another order and durations out of range are refused."""
     with pytest.raises(ValidationError):
         family(sleep={"idle_after": text})
 
@@ -101,12 +101,12 @@ def test_memory_is_held_in_mebibytes(text: str, mebibytes: int) -> None:
     ("text", "tag"), [("DE", "de"), ("pt-br", "pt-BR"), ("zh-hant-tw", "zh-Hant-TW"), ("en", "en")]
 )
 def test_a_language_tag_gets_its_usual_case(text: str, tag: str) -> None:
-    """Whatever its case in the file, the agent reads one form."""
+    """The agent reads one form for any case in the file."""
     assert family(language=text).language == tag
 
 
 def test_the_plugins_of_a_family_are_its_channels_without_the_api() -> None:
-    """Only what is on and comes from the plugins directory counts, in a fixed order."""
+    """Enabled channels from the plugins directory, in a fixed order."""
     channels = {"twilio_whatsapp": {"number": "+442079460018"}, "sudo_chat": True, "sudo_voice": False}
     assert family(channels=channels).plugins == ("sudo_chat", "twilio_whatsapp")
 
@@ -124,13 +124,13 @@ def test_each_channel_may_name_the_toolsets_of_its_plugin() -> None:
 
 
 def test_a_family_cannot_be_changed() -> None:
-    """The registry is what the file says, for everyone who holds it."""
+    """A loaded family is immutable."""
     with pytest.raises(ValidationError, match="frozen"):
         family().name = "jones"  # type: ignore[misc]
 
 
 def test_all_a_family_inherits_may_stand_in_the_defaults() -> None:
-    """Only what tells families apart is a family's alone."""
+    """Only identity and canary belong to a family alone."""
     assert set(Family.model_fields) - set(Shared.model_fields) == {"name", "id", "display_name", "canary"}
 
 
@@ -169,7 +169,7 @@ def test_a_window_over_midnight_belongs_to_the_day_it_starts_on(day: int, time: 
 
 
 def test_sundays_night_goes_on_into_monday() -> None:
-    """The week has no seam."""
+    """A window may go over the end of the week."""
     assert window(days=["sun"], **{"from": "22:00", "to": "02:00"}).covers(at(MONDAY, "01:00"))
 
 

@@ -1,4 +1,4 @@
-"""The plugins directory is mounted into every container: it must be there, complete, and nobody else's to write."""
+"""The plugins directory, which every container mounts, must exist, be complete, and be writable by its owner alone."""
 
 import errno
 import os
@@ -34,21 +34,21 @@ def registry(channels: str, defaults: str = "{}") -> str:
 
 
 def test_an_enabled_channel_with_its_plugin_is_fine(plugins: Path) -> None:
-    """What is on is there; what is off need not be."""
+    """A disabled channel needs no plugin."""
     off = "{sudo_chat: true, sudo_voice: false, twilio_whatsapp: null}"
     assert problems_of(registry(off), plugins) == []
 
 
 def test_an_enabled_channel_without_its_plugin_is_named(plugins: Path) -> None:
-    """The message says which file was expected, at the line that turns the channel on."""
+    """The message names the expected file, at the line that enables the channel."""
     on = "{sudo_voice: true, twilio_whatsapp: {number: '+442079460018'}}"
     assert problems_of(registry(on), plugins) == [
         (
-            "families.yaml:3:72: families[0] (smith).channels.sudo_voice: is on, but its plugin is not there:"
+            "families.yaml:3:72: families[0] (smith).channels.sudo_voice: is on, but its plugin is missing:"
             f" expected {plugins}/sudo_voice/plugin.yaml"
         ),
         (
-            "families.yaml:3:90: families[0] (smith).channels.twilio_whatsapp: is on, but its plugin is not there:"
+            "families.yaml:3:90: families[0] (smith).channels.twilio_whatsapp: is on, but its plugin is missing:"
             f" expected {plugins}/twilio_whatsapp/plugin.yaml"
         ),
     ]
@@ -61,17 +61,17 @@ def test_a_channel_that_the_defaults_turn_on_is_shown_there(plugins: Path) -> No
 
 
 def test_without_a_directory_plugins_are_not_checked() -> None:
-    """Where the directory lies on another machine, the registry is checked alone."""
+    """The registry is then checked alone: the directory may be on another machine."""
     assert problems_of(registry("{sudo_voice: true}")) == []
 
 
 def test_a_missing_directory_is_one_problem(tmp_path: Path) -> None:
-    """The directory is asked for once, not once per family."""
+    """It is reported once, not per family."""
     path = write_registry(tmp_path / "families.yaml", 3, channels={"sudo_chat": True})
     with pytest.raises(FleetError) as caught:
         load_registry(path, tmp_path / "nowhere")
     where = tmp_path / "nowhere"
-    assert str(caught.value) == f"{where}: the plugins directory is missing; make it with: install -d -m 755 {where}"
+    assert str(caught.value) == f"{where}: the plugins directory is missing; fix: install -d -m 755 {where}"
 
 
 def test_a_file_in_the_place_of_the_directory_is_refused(plugins: Path) -> None:
@@ -82,16 +82,16 @@ def test_a_file_in_the_place_of_the_directory_is_refused(plugins: Path) -> None:
 @pytest.mark.parametrize("which", ["", "sudo_chat", "sudo_chat/plugin.yaml"])
 @pytest.mark.parametrize("extra", [0o020, 0o002])
 def test_what_others_could_write_is_refused(plugins: Path, which: str, extra: int) -> None:
-    """Whoever writes a plugin runs code in every family, so the directory and all in it are their owner's alone."""
+    """Write access to a plugin is code in every family, so only the owner may have it."""
     path = plugins / which
     path.chmod(path.stat().st_mode | extra)
     assert problems_of(registry("{}"), plugins) == [
-        f"{plugins}: group or others can write {path}, and every agent runs it; mend it with: chmod -R go-w {plugins}"
+        f"{plugins}: group or others can write to {path}, which every agent runs; fix: chmod -R go-w {plugins}"
     ]
 
 
 def test_many_loose_files_are_one_problem(plugins: Path) -> None:
-    """A few examples are enough, one command mends them all."""
+    """The message has a few examples and one command for all."""
     for number in range(5):
         loose = plugins / f"{number}.py"
         loose.touch()
@@ -102,7 +102,7 @@ def test_many_loose_files_are_one_problem(plugins: Path) -> None:
 
 
 def test_the_problems_of_the_file_come_with_those_of_the_directory(tmp_path: Path) -> None:
-    """Everything wrong is said at once, the registry first."""
+    """All problems come at once, the registry's first."""
     with pytest.raises(FleetError) as caught:
         load_text("families: []\nfoo: 1\n", Path("families.yaml"), tmp_path / "nowhere")
     assert [problem.where for problem in caught.value.problems] == [
@@ -115,47 +115,47 @@ def test_the_problems_of_the_file_come_with_those_of_the_directory(tmp_path: Pat
     "target", ["../away/sudo_voice", "ABSOLUTE", "../away/missing", "sudo_chat/../../away/sudo_voice"]
 )
 def test_a_plugin_that_is_a_link_out_of_the_directory_is_refused(plugins: Path, tmp_path: Path, target: str) -> None:
-    """The mount carries the link and not what it points at, so the channel would be dead; the mend is a copy."""
+    """The mount has the link without its target, so the channel would not work; the fix is a copy."""
     away = tmp_path / "away" / "sudo_voice"
     shutil.copytree(plugins / "sudo_chat", away)
     link = plugins / "sudo_voice"
     link.symlink_to(str(away) if target == "ABSOLUTE" else target)
     (problem,) = problems_of(registry("{sudo_voice: true}"), plugins)
     assert problem == (
-        f"{plugins}: a container has only what lies in it, but these links lead out: {link};"
-        f" copy it in: cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
+        f"{plugins}: links lead out of the directory, to files that no container has: {link};"
+        f" fix: cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
     )
 
 
 def test_a_file_deep_inside_that_is_a_link_out_is_refused(plugins: Path, tmp_path: Path) -> None:
-    """Who could write the file behind it is not asked: it is not in the mount."""
+    """Its target is not in the mount, so its mode does not matter."""
     away = tmp_path / "plugin.yaml"
     away.write_text("name: sudo_chat\n")
     away.chmod(0o666)
     (plugins / "sudo_chat" / "plugin.yaml").unlink()
     (plugins / "sudo_chat" / "plugin.yaml").symlink_to("../../plugin.yaml")
     (problem,) = problems_of(registry("{sudo_chat: true}"), plugins)
-    assert f"links lead out: {plugins}/sudo_chat/plugin.yaml; copy it in" in problem
+    assert f"no container has: {plugins}/sudo_chat/plugin.yaml; fix: cp -rL" in problem
 
 
 def test_a_link_that_leads_out_by_another_link_is_refused(plugins: Path) -> None:
-    """What a link says is read as the system reads it, step by step."""
+    """Links are resolved step by step, as the system does."""
     (plugins / "here").symlink_to(".")
     (plugins / "sudo_voice").symlink_to("here/../away")
     (problem,) = problems_of(registry("{sudo_voice: true}"), plugins)
-    assert f"these links lead out: {plugins}/sudo_voice;" in problem
+    assert f"no container has: {plugins}/sudo_voice;" in problem
 
 
 @pytest.mark.parametrize("target", ["ABSOLUTE", "../plugins/sudo_chat"])
 def test_a_link_that_only_the_place_of_the_directory_keeps_inside_is_refused(plugins: Path, target: str) -> None:
-    """In a container the directory is at another path, where its name need not be the same."""
+    """In a container the directory has another path and name."""
     link = plugins / "sudo_voice"
     link.symlink_to(str(plugins / "sudo_chat") if target == "ABSOLUTE" else target)
-    assert f"these links lead out: {link};" in problems_of(registry("{sudo_voice: true}"), plugins)[0]
+    assert f"no container has: {link};" in problems_of(registry("{sudo_voice: true}"), plugins)[0]
 
 
 def test_a_relative_link_that_stays_inside_is_fine(plugins: Path, tmp_path: Path) -> None:
-    """It means the same in the container, and so does the directory where that itself is a link."""
+    """It has the same target in the container, also where the directory itself is a link."""
     (plugins / "sudo_voice").symlink_to("sudo_chat")
     (plugins / "sudo_chat" / "same.yaml").symlink_to("../sudo_voice/plugin.yaml")
     (plugins / "nothing").symlink_to("nowhere")
@@ -166,17 +166,17 @@ def test_a_relative_link_that_stays_inside_is_fine(plugins: Path, tmp_path: Path
 
 
 def test_loose_files_and_links_out_are_said_at_once(plugins: Path) -> None:
-    """What a link's own mode says counts for nothing."""
+    """The mode of a link itself does not matter."""
     (plugins / "sudo_chat").chmod(0o777)
     (plugins / "sudo_voice").symlink_to("/nowhere")
     loose, links = problems_of(registry("{}"), plugins)
-    assert f"group or others can write {plugins}/sudo_chat, and" in loose
-    assert f"these links lead out: {plugins}/sudo_voice;" in links
+    assert f"group or others can write to {plugins}/sudo_chat, which" in loose
+    assert f"no container has: {plugins}/sudo_voice;" in links
 
 
 @pytest.fixture(name="close")
 def close_a_directory(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
-    """Return what closes a directory to this user, whoever that is: no mode keeps root out."""
+    """Return a function that closes a directory to this user, also to root, which no mode keeps out."""
 
     def close(directory: Path) -> None:
         def guarded(name: str, *, itself: bool) -> Callable[..., Any]:
@@ -201,38 +201,38 @@ def close_a_directory(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]
 def test_a_directory_that_this_user_may_not_enter_is_a_problem(
     plugins: Path, which: str, close: Callable[[Path], None]
 ) -> None:
-    """It is said where, with the command that opens it, and what is wrong with the registry is said as well."""
+    """The message has the path and the command that opens it; problems of the registry are reported too."""
     close(plugins / which)
     bad = registry("{sudo_chat: true}") + "foo: 1\n"
     of_the_file, of_the_directory = problems_of(bad, plugins)
     assert of_the_file.startswith("families.yaml:4:1: foo")
     assert of_the_directory == (
-        f"{plugins}: this user may not look into {plugins / which}; mend it with: sudo chmod -R a+rX {plugins}"
+        f"{plugins}: this user cannot read {plugins / which}; fix: sudo chmod -R a+rX {plugins}"
     )
 
 
 def test_a_directory_below_one_that_this_user_may_not_enter_is_a_problem(
     plugins: Path, close: Callable[[Path], None]
 ) -> None:
-    """The one that is closed is named, wherever it stands above."""
+    """The message names the closed parent directory."""
     above = plugins.parent.parent
     close(above)
     assert problems_of(registry("{}"), plugins) == [
-        f"{plugins}: this user may not look into {above}; mend it with: sudo chmod a+x {above}"
+        f"{plugins}: this user cannot read {above}; fix: sudo chmod a+x {above}"
     ]
 
 
 def test_a_plugin_that_this_user_may_not_see_counts_as_missing(plugins: Path, close: Callable[[Path], None]) -> None:
-    """The search for channels without a plugin does not end in a traceback."""
+    """There is no traceback."""
     close(plugins / "sudo_chat")
     (finding,) = checked.missing([{"channels": {"sudo_chat": True}}], plugins)
-    assert "its plugin is not there" in finding.what
+    assert "its plugin is missing" in finding.what
 
 
 def test_a_directory_that_cannot_be_read_for_another_reason_is_a_problem(
     plugins: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A failing disk is told in the words of the system."""
+    """The message has the system's words."""
 
     def fail(*_: object) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
@@ -242,7 +242,7 @@ def test_a_directory_that_cannot_be_read_for_another_reason_is_a_problem(
 
 
 def test_a_file_that_goes_away_during_the_look_is_no_problem(plugins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python replaces its bytecode while others run it."""
+    """Python replaces its bytecode files at any time."""
     real = os.walk
 
     def walk(*args: Any, **more: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The sample registry, its JSON Schema and its reference say what the models say."""
+"""The sample registry, the JSON Schema and the reference agree with the models."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def inner_model(annotation: Any) -> type[BaseModel] | None:
 
 
 def test_the_written_schema_is_fresh() -> None:
-    """The file is what the models make; python -m fleet schema --write brings it up to date."""
+    """The file is up to date; python -m fleet schema --write updates it."""
     assert (ROOT / FILE_NAME).read_text(encoding="utf-8") == schema_text()
 
 
@@ -56,24 +56,24 @@ def test_the_schema_is_a_schema() -> None:
 
 
 def test_the_sample_loads_and_fits_the_schema() -> None:
-    """The registry in the repository is a good one, for the loader and for editors."""
+    """The registry in the repository is valid for the loader and for the schema."""
     names = [family.name for family in load_registry(SAMPLE).families]
     assert names == ["smith", "garcia"]
     assert list(VALIDATOR.iter_errors(yaml.safe_load(SAMPLE.read_text()))) == []
 
 
 def test_the_sample_needs_only_the_sample_plugin() -> None:
-    """What is on in the sample is in the repository's plugins directory."""
+    """The plugins of its channels are in the repository's plugins directory."""
     assert {plugin for family in load_registry(SAMPLE).families for plugin in family.plugins} == {"sudo_chat"}
 
 
 def test_the_sample_tells_editors_where_its_schema_is() -> None:
-    """The first line is the one that YAML language servers look for."""
+    """The first line is the schema reference of YAML language servers."""
     assert SAMPLE.read_text().splitlines()[0] == f"# yaml-language-server: $schema=./{FILE_NAME}"
 
 
 def test_the_sample_shows_every_key() -> None:
-    """Each key stands in the sample, set or in a comment: it is the first reference that people read."""
+    """The sample has each key, set or in a comment: it is the reference that people read first."""
     text = SAMPLE.read_text()
     for key in keys(Family):
         last = key.rpartition(".")[2]
@@ -81,7 +81,7 @@ def test_the_sample_shows_every_key() -> None:
 
 
 def test_the_sample_still_loads_with_its_comments_uncommented() -> None:
-    """What the comments show is right: every commented key can be turned on as it stands."""
+    """Every commented key can be uncommented as it is."""
     lines = [re.sub(r"^( *)# ( *(?:- )?[a-z_]+:(?: |$))", r"\1\2", line) for line in SAMPLE.read_text().splitlines()]
     text = "\n".join(lines)
     assert "\n  kanban:\n" in text
@@ -106,7 +106,7 @@ def test_the_sample_still_loads_with_its_comments_uncommented() -> None:
     ],
 )
 def test_the_schema_takes_what_the_loader_takes(values: dict[str, Any]) -> None:
-    """Durations, amounts, ids: the schema knows the forms of the file, not those of the models."""
+    """The schema has the notation of the file, not the types of the models."""
     content = {"families": [family_entry(0, **values)]}
     assert problems_of(yaml.safe_dump(content, default_style=None)) == []
     assert list(VALIDATOR.iter_errors(content)) == []
@@ -138,20 +138,20 @@ def test_the_schema_takes_what_the_loader_takes(values: dict[str, Any]) -> None:
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, Any]) -> None:
-    """Unknown keys and wrong forms are red in the editor before anyone runs a command."""
+    """Editors mark unknown keys and wrong values."""
     content = {"families": [family_entry(0, **values)]}
     assert problems_of(yaml.safe_dump(content)) != []
     assert list(VALIDATOR.iter_errors(content)) != []
 
 
 def test_the_schema_refuses_defaults_that_are_a_familys_own() -> None:
-    """What tells families apart, and who goes first, is red under the defaults."""
+    """Editors mark identity and canary in the defaults."""
     for key, value in (("name", "a"), ("id", ID), ("display_name", "A"), ("canary", True)):
         assert list(VALIDATOR.iter_errors({"defaults": {key: value}, "families": []})) != [], key
 
 
 def test_the_schema_asks_for_families_and_their_identity() -> None:
-    """What the loader calls missing, the schema calls required."""
+    """Keys that the loader reports as missing are required in the schema."""
     schema = json_schema()
     assert schema["required"] == ["families"]
     assert sorted(schema["$defs"]["Family"]["required"]) == ["id", "name"]
@@ -162,7 +162,7 @@ ROW = re.compile(r"^\| `([a-z_.]+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
 
 
 def test_the_reference_has_every_key_with_its_default_and_description() -> None:
-    """docs/registry.md has one row per key, in the models' order, and says what the models say."""
+    """docs/registry.md has one row per key, in the models' order, with default and description."""
     rows = ROW.findall((ROOT / "docs" / "registry.md").read_text(encoding="utf-8"))
     assert [key for key, _, _ in rows] == keys(Family)
     for key, default, description in rows:
@@ -175,7 +175,7 @@ def test_the_reference_has_every_key_with_its_default_and_description() -> None:
 
 
 def written(default: object) -> str:
-    """Return a default as people would write it in the file."""
+    """Return a default in the notation of the file."""
     text = json.dumps(default)
     return text if text == '""' else text.replace('"', "")
 

@@ -1,4 +1,4 @@
-"""YAML is read without surprises: nothing it may contain is lost, guessed at, or allowed to do harm."""
+"""YAML is read without loss and without guesses, and no input crashes or stalls the reader."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleet.errors import FleetError
-from fleet.registry import builder, load_text
-from fleet.registry.document import parse
-from fleet.registry.scalars import AmbiguousError, plain
-from fleet.registry.source import Place, read_text
+from fleet.registry import load_text, reader
+from fleet.registry.reader import AmbiguousError, Place, parse, plain, read_text
 from tests.support.fleet.registry import problems_of
 
 VALUES = st.recursive(
@@ -42,7 +40,7 @@ SNIPPETS = st.lists(
     ],
 )  # fmt: skip
 def test_what_is_plain_to_all_readers_is_read(text: str, value: object) -> None:
-    """Null, true and false, decimal numbers and texts need no quotes."""
+    """Null, true and false, decimal numbers and plain strings need no quotes."""
     assert plain(text) == value
     assert type(plain(text)) is type(value)
 
@@ -55,7 +53,7 @@ def test_what_is_plain_to_all_readers_is_read(text: str, value: object) -> None:
     ],
 )  # fmt: skip
 def test_what_readers_may_take_for_something_else_must_be_quoted(text: str) -> None:
-    """Octal, sexagesimal, dates, the many ways to say yes: refused rather than guessed at."""
+    """Octal and sexagesimal numbers, dates, the many forms of yes: refused."""
     with pytest.raises(AmbiguousError, match="quote it"):
         plain(text)
 
@@ -63,7 +61,7 @@ def test_what_readers_may_take_for_something_else_must_be_quoted(text: str) -> N
 @given(VALUES)
 @settings(deadline=None)
 def test_all_that_yaml_can_hold_is_read_as_it_was_written(value: Any) -> None:
-    """What a YAML writer puts down, quoted, comes back the same: any text, key and nesting."""
+    """Any quoted string, key and nesting that a YAML writer produces is read back the same."""
     text = yaml.dump({"value": value}, Dumper=yaml.SafeDumper, allow_unicode=True, default_style='"')
     quoted = text.replace('!!null "null"', "null").replace("!!bool ", "").replace("!!int ", "")
     found = parse(quoted, "f")
@@ -72,7 +70,7 @@ def test_all_that_yaml_can_hold_is_read_as_it_was_written(value: Any) -> None:
 
 
 def _quoted_scalars(value: Any) -> Any:
-    """Return what a writer that quotes every scalar makes of a value."""
+    """Return a value as a writer that quotes every scalar writes it."""
     if isinstance(value, dict):
         return {key: _quoted_scalars(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -81,7 +79,7 @@ def _quoted_scalars(value: Any) -> Any:
 
 
 def loads_or_says_why(text: str) -> None:
-    """Load a text; a FleetError with a place in every problem is the only way to fail."""
+    """Load a text. It may fail only with a FleetError whose problems all have a place."""
     for problem in problems_of(text):
         assert problem.startswith("families.yaml:")
         assert "\n" not in problem
@@ -90,14 +88,14 @@ def loads_or_says_why(text: str) -> None:
 @given(SNIPPETS)
 @settings(deadline=None)
 def test_no_text_breaks_the_loader(text: str) -> None:
-    """Whatever stands in the file, it loads, or fails with problems that have a place and one line each."""
+    """Any text loads, or fails with problems of one line that have a place."""
     loads_or_says_why(text)
 
 
 @given(st.dictionaries(st.sampled_from(["defaults", "families", "x"]), VALUES), VALUES)
 @settings(deadline=None)
 def test_no_value_in_no_place_breaks_the_loader(top: dict[str, Any], value: Any) -> None:
-    """Values of any kind in the place of any other are problems, never crashes."""
+    """A value of the wrong type is a problem, never a crash."""
     keys = ["name", "id", "members", "channels", "env", "config", "account", "sleep", "toolsets"]
     top.setdefault("families", [dict.fromkeys(keys, value), value])
     loads_or_says_why(yaml.safe_dump(top, allow_unicode=True))
@@ -107,20 +105,20 @@ def test_no_value_in_no_place_breaks_the_loader(top: dict[str, Any], value: Any)
     "text", ["families: " + "[" * 100_000, "- " * 100_000 + "a", "? " * 100_000, "? " + "[" * 100_000]
 )
 def test_deep_nesting_is_refused(text: str) -> None:
-    """Nesting that would overflow a stack ends in a message."""
+    """Nesting that would overflow the stack ends in a message."""
     with pytest.raises(FleetError, match="is nested deeper than 50 levels"):
         load_text(text, Path("families.yaml"))
 
 
 def test_a_value_may_be_given_by_an_alias() -> None:
-    """Anchors and aliases work, and a mistake inside one is shown where it is written."""
+    """Anchors and aliases work; a mistake in an aliased value is shown at the anchor."""
     text = "defaults: {env: &e {CITY: Rome}}\nfamilies:\n- {name: a, id: %s, env: *e}\n"
     registry = load_text(text % "3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11", Path("f"))
     assert registry.families[0].env == {"CITY": "Rome"}
 
 
 def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
-    """The values that aliases stand for are counted, so that a billion of them is refused at once."""
+    """Values behind aliases are counted and limited, so that a billion of them is refused at once."""
     layers = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     layers += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     with pytest.raises(FleetError, match="the aliases stand for over 1000000 values"):
@@ -128,30 +126,30 @@ def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
 
 
 def test_it_works_without_libyaml_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PyYAML has no C parser, its own one gives the same values, findings and places."""
+    """PyYAML's Python parser gives the same values, findings and places as its C parser."""
     text = "families:\n  - {name: 007, id: x, a: 1, a: 2}\n"
     fast = parse(text, "f")
     places = [fast.place(("families", 0, "id")), fast.place(("families", 0, "name"), "key")]
-    monkeypatch.setattr(builder, "LOADER", yaml.SafeLoader)
+    monkeypatch.setattr(reader, "PARSER", yaml.SafeLoader)
     slow = parse(text, "f")
     assert (slow.value, slow.findings) == (fast.value, fast.findings)
     assert [slow.place(("families", 0, "id")), slow.place(("families", 0, "name"), "key")] == places
 
 
 def test_places_count_characters_not_bytes() -> None:
-    """Columns are those of an editor, in front of and behind letters outside ASCII."""
+    """Columns are those of an editor, also after characters outside ASCII."""
     assert parse('é: "ü😀"\nb: {ß: 1}', "f").place(("b", "ß")) == Place(2, 8)
 
 
 def test_a_byte_order_mark_and_windows_line_ends_are_harmless() -> None:
-    """A file as Windows editors write it loads, and places are right."""
+    """Files of Windows editors load, with the right places."""
     found = parse("\ufefffamilies: []\r\nfoo: 1\r\n", "f")
     assert found.value == {"families": [], "foo": 1}
     assert found.place(("foo",), "key") == Place(2, 1)
 
 
 def test_a_file_in_another_encoding_is_refused_with_the_place(tmp_path: Path) -> None:
-    """Bytes that are not UTF-8 are pointed at."""
+    """The message has the place of the first byte that is not UTF-8."""
     path = tmp_path / "families.yaml"
     path.write_bytes(b"families: []\n# Garc\xeda\n")
     with pytest.raises(FleetError, match=r"families.yaml:2:7: is not UTF-8; save the file as UTF-8"):

@@ -40,7 +40,7 @@ def test_plugins_that_agents_cannot_read_are_a_warning(tmp_path: Path) -> None:
     (plugin / "plugin.yaml").chmod(0o640)
     (warning,) = read(tmp_path, plugin.parent)
     assert "user 10000 and cannot read" in warning
-    assert "sudo_chat/plugin.yaml; mend it with: chmod -R a+rX" in warning
+    assert "sudo_chat/plugin.yaml; fix: chmod -R a+rX" in warning
     plugin.chmod(0o751)
     assert "cannot read" in read(tmp_path, plugin.parent)[0]
 
@@ -59,7 +59,7 @@ def test_a_preview_names_a_directory_that_this_user_may_not_enter(
         return look(path)
 
     monkeypatch.setattr(Path, "is_dir", closed)
-    with pytest.raises(FleetError, match="may not look into"):
+    with pytest.raises(FleetError, match="this user cannot read"):
         read(tmp_path, tmp_path / "plugins", preview=True)
 
 
