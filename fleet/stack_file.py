@@ -10,10 +10,18 @@ from typing import Any
 
 import yaml
 
-from fleet.config_reader import NAMESPACE, SECRET_KEYS
 from fleet.errors import FleetError, Problem
 from fleet.redaction import REDACTED
-from fleet.settings import DEFAULT_REGISTRY, KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
+from fleet.settings import (
+    DEFAULT_REGISTRY,
+    KEYS,
+    MASTER_KEY_BYTES,
+    NAMESPACE,
+    SECRET_KEYS,
+    Llm,
+    Settings,
+    load_settings,
+)
 
 DIRECTORY = "stacks"
 
