@@ -43,13 +43,9 @@ def _forms(secret: str) -> set[str]:
         *(secret, secret.lower(), secret.upper(), secret.strip()),
         *(url, re.sub("%..", lambda escape: escape[0].lower(), url), url.replace("%", "%25")),
         *(quote(secret), quote_plus(secret)),
-        *(
-            escaped,
-            escaped.replace("/", "\\/"),
-            json.dumps(escaped)[1:-1],
-            json.dumps(secret, ensure_ascii=False)[1:-1],
-        ),
-        *(repr(secret)[1:-1], raw.hex(), raw.hex().upper()),
+        *(escaped, escaped.replace("/", "\\/"), json.dumps(escaped)[1:-1]),
+        *(json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]),
+        *(raw.hex(), raw.hex().upper()),
         *(form for offset in range(3) for form in _base64_forms(raw, offset)),
     }
     return {form for form in forms if len(form) >= _SHORTEST}
