@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
@@ -21,7 +21,7 @@ from fleet.errors import FleetError, Problem
 from fleet.hermes.lines import CHANNELS, HERMES_LINES
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.providers import provider as known_provider
-from fleet.registry.messages import known_keys, what
+from fleet.registry.messages import known_keys, validated, what
 
 NAMESPACE = "hermes-fleet"
 SECRET_KEYS = ("llmApiKey", "masterKey", "masterKeyPrevious", "env", "channelEnv")
@@ -199,21 +199,13 @@ def load_settings(
     Pulumi.yaml; relative paths start there. `encrypted` holds the keys whose values are encrypted in the stack file.
     Raises FleetError with every problem.
     """
-    problems = [
+    data = _raw(values, stack, root)
+    plain = [
         _problem(key, "is in plain text in the stack file; treat it as leaked and replace it")
         for key in SECRET_KEYS
         if (values.get(key) or "{}") != "{}" and key not in encrypted
     ]
-    data = _raw(values, stack, root)
-    settings = None
-    try:
-        settings = TypeAdapter(Settings).validate_python(data)
-    except ValidationError as error:
-        problems += map(_translated, error.errors(include_url=False))
-    problems += [*_timing_problems(data), *_provider_problems(data)]
-    if problems or settings is None:
-        raise FleetError(problems)
-    return settings
+    return validated(Settings, data, _translated, [*plain, *_timing_problems(data), *_provider_problems(data)])
 
 
 def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, Any]:

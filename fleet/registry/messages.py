@@ -5,13 +5,14 @@
 
 import re
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fleet.errors import FleetError, Problem
 from fleet.registry.fields import suggestion
 from fleet.registry.models import Family, RegistryFile, field_order
 from fleet.registry.source import Location, shown
@@ -38,6 +39,26 @@ _MISSING: Mapping[Location, str] = {
 _MEANT_FOR_FEW = {"canary": "; set it on the one or few families that go first in a roll"}
 _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 _LABEL_LENGTH = 40
+
+
+T = TypeVar("T")
+
+
+def validated(
+    model: type[T], data: object, translate: Callable[[ErrorDetails], Problem], others: Sequence[Problem] = ()
+) -> T:
+    """Return the input of a pydantic dataclass, which is named by alias, as one.
+
+    Raises FleetError with every problem that pydantic finds, translated, and the `others`. It holds no input.
+    """
+    problems: list[Problem] = []
+    try:
+        found = TypeAdapter(model).validate_python(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems = [translate(detail) for detail in error.errors(include_url=False)]
+    if problems or others:
+        raise FleetError([*problems, *others])
+    return found
 
 
 def path_text(location: Location, slug: object = None) -> str:
