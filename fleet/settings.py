@@ -30,7 +30,7 @@ DEFAULT_REGISTRY = "families.yaml"
 HEALTHCHECK_TIMEOUT = 5
 
 _MASTER_KEY_COMMAND = '"$(openssl rand -hex 32)"'
-# What `pulumi config set` is to be given, quoted for a shell. It asks for the value of a secret.
+# Values for `pulumi config set`, quoted for a shell. Without one, it asks for the value.
 _EXAMPLES = {
     "image": "nousresearch/hermes-agent:TAG@sha256:DIGEST",
     "hermesLine": HERMES_LINES[-1],
@@ -64,11 +64,11 @@ def _json(value: object) -> object:
     return value
 
 
-def _must(hold: Callable[[str], object], message: str) -> AfterValidator:
-    """Return a validator that rejects strings for which `hold` is false."""
+def _must(accepts: Callable[[str], object], message: str) -> AfterValidator:
+    """Return a validator that rejects strings for which `accepts` is false."""
 
     def check(value: str) -> str:
-        if not hold(value):
+        if not accepts(value):
             raise ValueError(message)
         return value
 
@@ -201,7 +201,7 @@ def load_settings(
     """
     data = _raw(values, stack, root)
     plain = [
-        _problem(key, "is in plain text in the stack file; treat it as leaked and replace it")
+        _problem(key, "is in plain text in the stack file; treat it as leaked and replace it", "")
         for key in SECRET_KEYS
         if (values.get(key) or "{}") != "{}" and key not in encrypted
     ]
@@ -217,20 +217,23 @@ def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, 
     for key in ("llm", "rollout", "health", "env", "channelEnv"):
         data[key] = _json(data.get(key, "{}"))
     for key in ("llm", "rollout", "health"):
-        empty = (None, "") if key == "llm" else (None,)
         if isinstance(data[key], dict):
-            data[key] = {name: member for name, member in data[key].items() if member not in empty}
+            data[key] = {name: member for name, member in data[key].items() if not _is_missing(name, member)}
     data["registry"] = root / data["registry"]
     if stack == "dev" and not data["pluginsDir"].startswith("/"):
         data["pluginsDir"] = str(root / data["pluginsDir"])
     return data
 
 
+def _is_missing(name: str, member: object) -> bool:
+    return member is None or (member == "" and name in {"provider", "model", "base_url"})
+
+
 def _problem(path: str, what_is_wrong: str, example: str | None = None) -> Problem:
     """Return a problem with the key at `path` that setting it fixes."""
     secret = path.partition(".")[0] in SECRET_KEYS
     flags = "".join(flag for flag, wanted in (("--path ", "." in path), ("--secret ", secret)) if wanted)
-    value = example or _EXAMPLES.get(path, "VALUE")
+    value = _EXAMPLES.get(path, "VALUE") if example is None else example
     fix = f"pulumi config set {flags}'{NAMESPACE}:{path}' {value}".rstrip()
     return Problem(f"{NAMESPACE}:{path}", f"{what_is_wrong}; fix: {fix}")
 
@@ -246,7 +249,7 @@ def _translated(error: ErrorDetails) -> Problem:
     is_name = location[-1] == "[key]"
     location = location[:-1] if is_name else location
     path = ".".join(map(str, location))
-    message = what(error, location, Settings, hidden=location[0] in SECRET_KEYS or path == "llm.base_url")
+    message = what(error, location, Settings, hidden=location[0] in SECRET_KEYS or path in {"llm", "llm.base_url"})
     if is_name or error["type"] == "unexpected_keyword_argument":
         return _removal(path, message)
     if error["type"] in {"dataclass_type", "dict_type", "mapping_type"}:
@@ -266,7 +269,10 @@ def _count(data: Mapping[str, Any], part: str, name: str, default: int) -> int:
 
 
 def _timing_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
-    """Find a health timeout that is too short for two answers of the healthcheck, beside other problems too."""
+    """Find a health timeout that is too short for two answers of the healthcheck.
+
+    Raw values are compared, so that it is reported together with other problems of its object.
+    """
     interval = _count(data, "health", "interval", Health.interval)
     timeout = _count(data, "rollout", "health_timeout", Rollout.health_timeout)
     first_answer = interval + HEALTHCHECK_TIMEOUT

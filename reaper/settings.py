@@ -50,7 +50,7 @@ def _secret(value: str | Path) -> str:
 
 Secret = Annotated[str, BeforeValidator(_secret)]
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_integer)]
-CountOrNone = Annotated[int, Field(strict=True, ge=0), BeforeValidator(_integer)]
+CountOrZero = Annotated[int, Field(strict=True, ge=0), BeforeValidator(_integer)]
 Switch = Annotated[bool, BeforeValidator(lambda value: value in {True, "1", "true", "yes"})]
 
 
@@ -58,9 +58,9 @@ Switch = Annotated[bool, BeforeValidator(lambda value: value in {True, "1", "tru
 class _Limits(Limits):
     """The limits that can be set, with their bounds. Times are in seconds."""
 
-    min_uptime: CountOrNone = Limits.min_uptime
-    quiet: CountOrNone = Limits.quiet
-    cron_lead: CountOrNone = Limits.cron_lead
+    min_uptime: CountOrZero = Limits.min_uptime
+    quiet: CountOrZero = Limits.quiet
+    cron_lead: CountOrZero = Limits.cron_lead
     unread_for: Annotated[int, Field(strict=True, ge=0, le=Limits.unread_for), BeforeValidator(_integer)] = (
         Limits.unread_for
     )
@@ -68,7 +68,7 @@ class _Limits(Limits):
 
 @dataclass(frozen=True, config=_CONFIG)
 class ReaperSettings:
-    """Everything that can be set of the reaper. Times are in seconds."""
+    """All settings of the reaper, validated. Times are in seconds."""
 
     stack: Annotated[str, AfterValidator(stack_label)]
     registry: Path
@@ -81,7 +81,7 @@ class ReaperSettings:
     url_host: str = "127.0.0.1"
     open_status: Switch = False
     sweep_every: Count = 30
-    max_stops: CountOrNone = 20
+    max_stops: CountOrZero = 20
     max_cron_starts: Count = 20
     max_boots: Count = 4
     wave_size: Count = 5

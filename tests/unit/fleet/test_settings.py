@@ -101,7 +101,7 @@ def test_an_object_of_the_wrong_shape_is_named(key: str, member: str, found: str
     assert said.startswith(f"hermes-fleet:{key}: ")
     assert "is not a mapping" in said
     assert f"'hermes-fleet:{key}.{member}'" in said
-    assert key != "env" or found not in said
+    assert key == "rollout" or found not in said
 
 
 @pytest.mark.parametrize(("found", "shown"), [({"name": "x"}, "a mapping"), (["x"], "a list")])
@@ -228,6 +228,13 @@ def test_a_switch_is_true_or_false_and_nothing_near_it(value: object) -> None:
     assert "is not true or false" in said
 
 
+def test_an_unknown_member_is_named_with_the_known_ones() -> None:
+    """It is removed rather than set, and the nearest known one is suggested."""
+    (said,) = problems(llm={**LLM, "modle": 1})
+    assert "is not a key of llm (provider, model, base_url, context_length); did you mean 'model'?" in said
+    assert said.endswith("; fix: pulumi config rm --path 'hermes-fleet:llm.modle'")
+
+
 def test_blank_and_null_values_count_as_missing() -> None:
     """They take the default where there is one."""
     settings = load(newFamilies="  ", rollout={"wave_size": None}, llm={**LLM, "base_url": ""}, masterKeyPrevious=" ")
@@ -251,6 +258,7 @@ def test_secrets_in_plain_text_are_refused() -> None:
     said = str(caught.value)
     assert "hermes-fleet:llmApiKey: is in plain text" in said
     assert "hermes-fleet:env: is in plain text" in said
+    assert said.endswith("fix: pulumi config set --secret 'hermes-fleet:env'")
     assert "masterKey:" not in said
     assert "sk-1234567890" not in said
 
