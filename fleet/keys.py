@@ -1,6 +1,6 @@
-"""Keys derived from the stack's master key. None of them is ever stored.
+"""Keys derived from the stack's master key, never stored.
 
-All are lowercase hex of HMAC-SHA256; the key is the UTF-8 of the master key as it stands in the stack's config.
+All are lowercase hex of HMAC-SHA256, keyed with the UTF-8 of the master key exactly as the stack's config holds it.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ def api_key_for(master_key: str, family_id: UUID) -> str:
 
 
 def reaper_key(master_key: str) -> str:
-    """Return the one key that the reaper is given: 64 hex digits."""
+    """Return the only key that the reaper gets: 64 hex digits."""
     return _hmac(master_key, "reaper")
 
 
@@ -30,9 +30,9 @@ def heartbeat_token_for(reaper_key: str, family_id: UUID) -> str:
 
 
 def credentials_digest(master_key: str, llm_api_key: str, secret_env: Mapping[str, str]) -> str:
-    """Return 16 hex digits that change when a family's credentials do, and say nothing about them.
+    """Return 16 hex digits that change with a family's credentials and reveal nothing about them.
 
-    `secret_env` holds the secret `.env` entries that this family gets.
+    `secret_env` holds the secret `.env` entries of this family.
     """
     message = json.dumps([llm_api_key, sorted(secret_env.items())], ensure_ascii=False)
     return _hmac(master_key, f"credentials:{message}")[:16]

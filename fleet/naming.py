@@ -1,37 +1,36 @@
-"""Names and labels: how a family, its container, its volume and its stack recognise each other.
+"""Names, labels and paths of containers, volumes and networks.
 
-The labels are the ownership contract. A container is ours only if its labels say so; a name alone proves nothing.
+The labels are the ownership contract: a container belongs to a stack if its labels say so, whatever its name is.
 """
 
 import re
 from collections.abc import Mapping
 from uuid import UUID
 
+# Names
 PREFIX = "hermes-user-"
 
+# Labels, and the values of LABEL_START
 LABEL_STACK = "hermes.fleet/stack"
 LABEL_FAMILY = "hermes.fleet/family"
 LABEL_ID = "hermes.fleet/id"
 LABEL_CREDENTIALS = "hermes.fleet/credentials"
 LABEL_START = "hermes.fleet/start"
+AWAKE = "awake"
+ASLEEP = "asleep"
 
-# Where the fleet's files, the family's data and the plugins are in every container.
+# Inside every container: the fleet's files, the family's data, its plugins, and the port of the agent's API
 FLEET = "/opt/fleet"
 DATA = "/opt/data"
 PLUGINS = "/opt/data/plugins"
-
-# The port of the agent's API inside every container.
 API_PORT = 8642
-
-AWAKE = "awake"
-ASLEEP = "asleep"
 
 _CONTAINER = re.compile(rf"{PREFIX}([0-9a-f]{{32}})")
 _ORPHAN = re.compile(rf"{PREFIX}usr_.+")
 
 
 def container_name(family_id: UUID) -> str:
-    """Return the name of the family's container; Pulumi's resource names start with it too."""
+    """Return the name of the family's container; names of Pulumi's resources start with it too."""
     return f"{PREFIX}{family_id.hex}"
 
 
@@ -46,26 +45,26 @@ def network_name(stack: str) -> str:
 
 
 def family_id_from_name(name: str) -> UUID | None:
-    """Return the family that a container name stands for, or None for any other name."""
+    """Return the id of the family whose container has this name, or None for any other name."""
     match = _CONTAINER.fullmatch(name)
     return UUID(match[1]) if match else None
 
 
 def is_orphan(name: str) -> bool:
-    """Tell whether a container name was given by the deployment before this one (`hermes-user-usr_…`)."""
+    """Tell whether the deployment before this one gave a container its name (`hermes-user-usr_…`)."""
     return _ORPHAN.fullmatch(name) is not None
 
 
 def owned_by(labels: Mapping[str, str], stack: str, family_id: UUID) -> bool:
-    """Tell whether labels say: made by this stack, for this family."""
+    """Tell whether labels name this stack and this family."""
     return labels.get(LABEL_STACK) == stack and labels.get(LABEL_ID) == str(family_id)
 
 
 def stack_label(stack: str) -> str:
-    """Return what labels and files call a stack: its name without the organization and project it is qualified by."""
+    """Return the name of a stack in labels and files: without organization and project (`acme/hermes-fleet/prod`)."""
     return stack.rpartition("/")[2]
 
 
 def family_labels(stack: str, slug: str, family_id: UUID) -> dict[str, str]:
-    """Return the labels that container and volume of a family share."""
+    """Return the labels that a family's container and volume share."""
     return {LABEL_STACK: stack, LABEL_FAMILY: slug, LABEL_ID: str(family_id)}

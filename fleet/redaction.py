@@ -1,4 +1,8 @@
-"""Takes secrets out of text before anyone reads it: known ones, and what looks like a key; makes text safe to show."""
+"""Makes text safe to show: redacts secrets and control characters.
+
+`Redaction` replaces the secrets that it is given, `redact_key_like` whatever looks like a key. Both leave `[secret]` in
+their place. `printable` replaces characters that could forge or hide output.
+"""
 
 import base64
 import json
@@ -7,23 +11,23 @@ import unicodedata
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
-from fleet import naming
+from fleet.naming import PREFIX
 
 REDACTED = "[secret]"
 
-# Shorter values are not credentials, and masking them would blot out ordinary words.
+# Shorter values are no credentials; redacting them would make ordinary words unreadable.
 _SHORTEST = 6
 
 
 class Redaction:
-    """Replaces known secrets in text by `[secret]`.
+    """Replaces known secrets in text with `[secret]`.
 
-    Covered are the values themselves, in upper and lower case where they are hex, their URL and JSON escapes, their
-    hex, and Base64 of any longer text that contains them (a secret can start at any of three offsets in it).
+    It finds the values themselves, in upper and lower case too, their URL, JSON and Python escapes, their hex, and
+    Base64 of any longer string that contains them (a secret can start at any of three offsets in it).
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        """Prepare for these secrets; empty and very short ones are passed over."""
+        """Prepare for these secrets; ones of fewer than 6 characters are ignored."""
         forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
@@ -34,23 +38,24 @@ class Redaction:
 
 
 def _forms(secret: str) -> set[str]:
-    raw = secret.encode()
-    escaped = json.dumps(secret)[1:-1]
-    forms = {secret, secret.lower(), secret.upper(), secret.strip()}
-    forms |= {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    forms |= {
-        quote(secret, safe="").replace("%", "%25"),
-        re.sub("%..", lambda m: m[0].lower(), quote(secret, safe="")),
+    raw, url, escaped = secret.encode(), quote(secret, safe=""), json.dumps(secret)[1:-1]
+    forms = {
+        *(secret, secret.lower(), secret.upper(), secret.strip()),
+        *(url, re.sub("%..", lambda escape: escape[0].lower(), url), url.replace("%", "%25")),
+        *(quote(secret), quote_plus(secret)),
+        *(escaped, escaped.replace("/", "\\/"), json.dumps(escaped)[1:-1]),
+        *(json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]),
+        *(raw.hex(), raw.hex().upper()),
+        *(form for offset in range(3) for form in _base64_forms(raw, offset)),
     }
-    forms |= {escaped, escaped.replace("/", "\\/"), json.dumps(secret, ensure_ascii=False)[1:-1]}
-    forms |= {json.dumps(escaped)[1:-1], repr(secret)[1:-1], raw.hex(), raw.hex().upper()}
-    for offset in range(3):
-        forms |= _base64_forms(raw, offset)
     return {form for form in forms if len(form) >= _SHORTEST}
 
 
 def _base64_forms(raw: bytes, offset: int) -> set[str]:
-    """Return what stays the same of a secret's Base64, whatever stands `offset` bytes before and after it."""
+    """Return the part of a secret's Base64 that does not depend on what precedes or follows it.
+
+    `offset` is the position of the secret's first byte in a group of three.
+    """
     encoded = base64.b64encode(b"\0" * offset + raw).decode().rstrip("=")
     fixed = encoded[(0, 2, 3)[offset] :]
     if (offset + len(raw)) % 3:
@@ -58,10 +63,10 @@ def _base64_forms(raw: bytes, offset: int) -> set[str]:
     return {fixed, fixed.replace("+", "-").replace("/", "_")}
 
 
-# A value; and one that is not just the next word of a sentence.
+# A value, and a value that is not just the next word of a sentence.
 _VALUE = r"[^\s'\"]{6,}"
 _NO_WORD = r"(?![A-Za-z]{1,15}[.,:;!?)]*(?:\s|$))" + _VALUE
-# Names end where they seem to. What comes before is bounded, as an agent may write anything.
+# What precedes a name is bounded, so that no log can make the search slow.
 _START = r"(?<![\w-])[\w-]{0,60}"
 _KEY = rf"(?:{_START}(?:(?:api|access|secret|private|master|auth)[ _-]?key|[_-]key|token)|[?&]key)\b"
 _PASSWORD = rf"{_START}(?:secret|password|passwd|pwd)\b"
@@ -69,7 +74,7 @@ _PASSWORD = rf"{_START}(?:secret|password|passwd|pwd)\b"
 _GIVEN = r"['\"]?(?:[ \t]{1,9}(?:provided|given|used|is|was))?[ \t]{0,9}"
 _QUOTE = r"[ \t]{0,9}['\"]?"
 
-# The first group of a pattern, if it has one, stays; the rest is masked.
+# Prefers false positives: an over-redacted log line is better than a leaked key. A pattern's first group is kept.
 _PATTERNS = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -86,34 +91,35 @@ _PATTERNS = [
         r"\b(?:gsk_|xai-|hf_|gh[oprsu]_|github_pat_|glpat-|xox[a-z]-|r8_|pplx-|nvapi-|AIza|ya29\.)[\w-]{8,}",
         r"\bA(?:KIA|SIA)[0-9A-Z]{12,}",
         r"\beyJ[\w-]{8,4000}\.[\w-]+(?:\.[\w-]*)?",  # JWT
-        rf"(?<!{naming.PREFIX})(?<!sha256:)\b[0-9a-f]{{32,}}\b",
+        rf"(?<!{PREFIX})(?<!sha256:)\b[0-9a-f]{{32,}}\b",
     )
 ]
-# Whatever else is long and mixes small letters, capitals and digits.
+# Any other long word that mixes lower case, upper case and digits.
 _RANDOM = re.compile(r"\b(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{24,}\b", re.ASCII)
 
 
 def redact_key_like(text: str) -> str:
-    """Return a text with everything in it that looks like a key replaced by `[secret]`."""
+    """Return the text with everything that looks like a key replaced with `[secret]`."""
     for pattern in (*_PATTERNS, _RANDOM):
         text = pattern.sub(lambda match: f"{match[1] if match.re.groups else ''}{REDACTED}", text)
     return text
 
 
-_BLANKS = frozenset({"Cc", "Zl", "Zp"})
-_HIDDEN = frozenset({"Cf", "Cs"})
+# Unicode categories: control characters and line breaks; invisible format characters and surrogates.
+_BREAKING = frozenset({"Cc", "Zl", "Zp"})
+_INVISIBLE = frozenset({"Cf", "Cs"})
 
 
 def printable(text: str, keep: str = "") -> str:
-    """Return a text as one line, in which nothing hides, colours or turns around other text.
+    """Return the text as one line that cannot hide, colour or reorder what a terminal shows.
 
     Line breaks and control characters become blanks, invisible characters U+FFFD. Characters in `keep` stay.
     """
-    return "".join(character if character in keep else _visible(character) for character in text)
+    return "".join(character if character in keep else _printable(character) for character in text)
 
 
-def _visible(character: str) -> str:
+def _printable(character: str) -> str:
     category = unicodedata.category(character)
-    if category in _BLANKS:
+    if category in _BREAKING:
         return " "
-    return "\N{REPLACEMENT CHARACTER}" if category in _HIDDEN else character
+    return "\N{REPLACEMENT CHARACTER}" if category in _INVISIBLE else character

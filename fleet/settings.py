@@ -1,97 +1,189 @@
-"""The stack's config: what the operator sets with `pulumi config`, read into typed settings.
+"""The stack's config: what an operator sets with `pulumi config`, validated into typed settings.
 
-Every problem is found in one pass and names the key, what is expected, and the line that mends it.
+All problems are reported at once. Each names the key, what is wrong, and the command that fixes it.
 """
 
+import json
 import re
-from collections.abc import Container, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qsl, urlsplit
 
-from fleet.config_reader import NAMESPACE, SECRET_KEYS, ConfigReader
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic.alias_generators import to_camel
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+
 from fleet.errors import FleetError, Problem
 from fleet.hermes.lines import CHANNELS, HERMES_LINES
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.providers import provider as known_provider
+from fleet.registry.messages import known_keys, validated, what
 
-KEYS = (
-    "image",
-    "hermesLine",
-    "llm",
-    "llmApiKey",
-    "masterKey",
-    "masterKeyPrevious",
-    "env",
-    "channelEnv",
-    "registry",
-    "pluginsDir",
-    "pluginsVersion",
-    "newFamilies",
-    "rollout",
-    "health",
-)
-
+NAMESPACE = "hermes-fleet"
+SECRET_KEYS = ("llmApiKey", "masterKey", "masterKeyPrevious", "env", "channelEnv")
 MASTER_KEY_BYTES = 32
 DEFAULT_REGISTRY = "families.yaml"
 HEALTHCHECK_TIMEOUT = 5
 
-_LLM_TEXTS = ("provider", "model", "base_url")
-# Names of what a query must not hold; `api-version`, which some providers want there, is none.
+_MASTER_KEY_COMMAND = '"$(openssl rand -hex 32)"'
+# Values for `pulumi config set`, quoted for a shell. Without one, it asks for the value.
+_EXAMPLES = {
+    "image": "nousresearch/hermes-agent:TAG@sha256:DIGEST",
+    "hermesLine": HERMES_LINES[-1],
+    "llm.provider": "openrouter",
+    "llm.model": "MODEL",
+    "llm.base_url": "https://HOST/v1",
+    "llm.context_length": "128000",
+    "llmApiKey": "",
+    "masterKey": _MASTER_KEY_COMMAND,
+    "masterKeyPrevious": _MASTER_KEY_COMMAND,
+    "pluginsDir": "/srv/hermes-fleet/plugins",
+    "newFamilies": "asleep",
+    "rollout.wave_size": "5",
+    "rollout.health_timeout": "120",
+    "rollout.stop_grace": "30",
+    "rollout.preflight": "true",
+    "health.interval": "30",
+    "health.start_interval": "1",
+}
+# Parameters that hold credentials; `api-version`, which some providers need in their address, is not one.
 _CREDENTIAL = re.compile(
     r"(?i)(?:^|[^a-z])(?:\w*key|\w*token|secret|pass(?:word|wd)?|auth|sig|signature|credentials?)(?:$|[^a-z])"
 )
-_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True)
+def _json(value: object) -> object:
+    """Return what JSON text stands for: `pulumi config set --path` may store numbers and booleans as strings."""
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
+
+
+def _must(accepts: Callable[[str], object], message: str) -> AfterValidator:
+    """Return a validator that rejects strings for which `accepts` is false."""
+
+    def check(value: str) -> str:
+        if not accepts(value):
+            raise ValueError(message)
+        return value
+
+    return AfterValidator(check)
+
+
+def _provider(value: str) -> str:
+    try:
+        known_provider(value)
+    except FleetError as error:
+        raise ValueError(error.problems[0].what.removeprefix(f"'{value}' ")) from None
+    return value
+
+
+def _base_url(value: str | None, info: ValidationInfo) -> str | None:
+    """Return a base URL. Previews, state and logs show it, so it must hold no credentials."""
+    if value is None:
+        if info.data.get("provider") == "custom":
+            raise ValueError("is missing, the provider custom needs one")
+        return None
+    try:
+        address = urlsplit(value)
+        is_web = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+    except ValueError:
+        is_web = False
+    if not is_web:
+        raise ValueError("is not an http or https URL")
+    has_user = "@" in address.netloc
+    if has_user or any(_CREDENTIAL.search(name) for name, _ in parse_qsl(address.query, keep_blank_values=True)):
+        held = "a user or a password before its host" if has_user else "a key in its query"
+        raise ValueError(f"has {held}, which previews and logs would show; put the key into {NAMESPACE}:llmApiKey")
+    return value
+
+
+def _plugins_dir(value: str, info: ValidationInfo) -> str:
+    if not value.startswith("/") and info.data["stack"] != "dev":
+        raise ValueError("is relative, expected an absolute path on the Docker host")
+    return value
+
+
+Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_json)]
+Switch = Annotated[bool, Field(strict=True), BeforeValidator(_json)]
+Image = Annotated[str, _must(re.compile(r"\S*").fullmatch, "is not an image reference")]
+HermesLine = Annotated[str, _must(HERMES_LINES.__contains__, f"is not {' or '.join(HERMES_LINES)}")]
+BareKey = Annotated[
+    str,
+    _must(
+        lambda key: key == key.strip() and key.isprintable(),
+        "has blanks at an end or unprintable characters, expected the bare key",
+    ),
+]
+MasterKey = Annotated[
+    str, _must(lambda key: len(key.encode()) >= MASTER_KEY_BYTES, f"is shorter than {MASTER_KEY_BYTES} bytes")
+]
+Channel = Annotated[str, _must(CHANNELS.__contains__, f"is not a key of channelEnv ({', '.join(CHANNELS)})")]
+EntryName = Annotated[
+    str,
+    _must(re.compile(r"[A-Za-z_][A-Za-z0-9_]*").fullmatch, "is not a name for a .env entry (letters, digits and _)"),
+    _must(lambda name: not is_owned_env(name), "is set by the fleet itself and cannot be set here"),
+]
+Entries = Mapping[EntryName, Annotated[str, _must(str.isprintable, "is not a string of one line")]]
+
+_PART = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+@dataclass(frozen=True, config=_PART)
 class Llm:
     """The provider that every agent talks to. `context_length` is in tokens."""
 
-    provider: str
+    provider: Annotated[str, AfterValidator(_provider)]
     model: str
-    base_url: str | None = None
-    context_length: int | None = None
+    base_url: Annotated[str | None, AfterValidator(_base_url), Field(validate_default=True)] = None
+    context_length: Count | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_PART)
 class Rollout:
     """How a change goes through the fleet. Times are in seconds."""
 
-    wave_size: int = 5
-    health_timeout: int = 120
-    stop_grace: int = 30
-    preflight: bool = True
+    wave_size: Count = 5
+    health_timeout: Count = 120
+    stop_grace: Count = 30
+    preflight: Switch = True
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_PART)
 class Health:
-    """How often Docker asks a container for its health, in seconds. `start_interval` needs Docker 25 everywhere."""
+    """How often Docker checks a container's health, in seconds. `start_interval` needs Docker 25 everywhere."""
 
-    interval: int = 30
-    start_interval: int | None = None
+    interval: Count = 30
+    start_interval: Count | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(**_PART, alias_generator=to_camel, validate_by_name=True))
 class Settings:
-    """All of a stack's config, checked."""
+    """All of a stack's config, validated."""
 
     stack: str
-    image: str
-    hermes_line: str
+    image: Image
+    hermes_line: HermesLine
     llm: Llm
-    llm_api_key: str = field(repr=False)
-    master_key: str = field(repr=False)
+    llm_api_key: BareKey = field(repr=False)
+    master_key: MasterKey = field(repr=False)
     registry: Path
-    plugins_dir: str
-    master_key_previous: str | None = field(default=None, repr=False)
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-    channel_env: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    plugins_dir: Annotated[str, AfterValidator(_plugins_dir)]
+    master_key_previous: MasterKey | None = field(default=None, repr=False)
+    env: Entries = field(default_factory=dict, repr=False)
+    channel_env: Mapping[Channel, Entries] = field(default_factory=dict, repr=False)
     plugins_version: str = ""
-    new_families: str = "awake"
+    new_families: Literal["awake", "asleep"] = "awake"
     rollout: Rollout = Rollout()
     health: Health = Health()
+
+
+KEYS = tuple(key for key in known_keys((), Settings) if key != "stack")
 
 
 def load_settings(
@@ -101,185 +193,110 @@ def load_settings(
     root: Path,
     encrypted: Container[str] = SECRET_KEYS,
 ) -> Settings:
-    """Check the raw values of a stack's config and return them typed.
+    """Validate the raw values of a stack's config and return them typed.
 
-    `values` maps the keys of `KEYS` to what Pulumi hands out: text, or JSON for objects. `root` is the directory of
-    Pulumi.yaml; a relative `registry` counts from there. `encrypted` holds the keys whose values are encrypted in
-    the stack file. Raises FleetError with every problem.
+    `values` maps the keys of `KEYS` to what Pulumi hands out: strings, JSON for objects. `root` is the directory of
+    Pulumi.yaml; relative paths start there. `encrypted` holds the keys whose values are encrypted in the stack file.
+    Raises FleetError with every problem.
     """
-    reader = ConfigReader(values)
-    reader.refuse_plain(encrypted)
-    rollout = _rollout(reader)
-    settings = Settings(
-        stack=stack,
-        image=_image(reader),
-        hermes_line=_choice(reader, "hermesLine", HERMES_LINES),
-        llm=_llm(reader),
-        llm_api_key=_key(reader, "llmApiKey", "the key of the LLM provider"),
-        master_key=_master_key(reader, "masterKey"),
-        master_key_previous=_master_key(reader, "masterKeyPrevious", default="") or None,
-        env=_env(reader, "env", reader.mapping("env")),
-        channel_env=_channel_env(reader),
-        registry=root / reader.text("registry", "a path", DEFAULT_REGISTRY, DEFAULT_REGISTRY),
-        plugins_dir=_plugins_dir(reader, stack, root),
-        plugins_version=reader.text("pluginsVersion", "a text", "1", ""),
-        new_families=_choice(reader, "newFamilies", ("awake", "asleep"), "awake"),
-        rollout=rollout,
-        health=_health(reader, rollout),
-    )
-    _refuse_provider_entries(reader, settings)
-    if reader.problems:
-        raise FleetError(reader.problems)
-    return settings
+    data = _raw(values, stack, root)
+    plain = [
+        _problem(key, "is in plain text in the stack file; treat it as leaked and replace it", "")
+        for key in SECRET_KEYS
+        if (values.get(key) or "{}") != "{}" and key not in encrypted
+    ]
+    return validated(Settings, data, _translated, [*plain, *_timing_problems(data), *_provider_problems(data)])
 
 
-def _refuse_provider_entries(reader: ConfigReader, settings: Settings) -> None:
-    """Note entries that the fleet sets from `llmApiKey` and `llm.base_url`: they would change nothing."""
-    try:
-        provider = known_provider(settings.llm.provider)
-    except FleetError:  # noted already
-        return
-    own = {provider.key_env: "llmApiKey"}
-    if provider.base_url_env and settings.llm.base_url is not None:
-        own[provider.base_url_env] = "llm.base_url"
-    places = {"env": settings.env} | {f"channelEnv.{channel}": env for channel, env in settings.channel_env.items()}
-    for key, entries in places.items():
-        for name in own.keys() & entries.keys():
-            _refuse_entry(reader, f"{key}.{name}", f"from {NAMESPACE}:{own[name]}")
+def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, Any]:
+    """Return the config as the model takes it: blank values left out, objects parsed, paths below `root`."""
+    data: dict[str, Any] = {"stack": stack, "llm": "{}", "registry": DEFAULT_REGISTRY}
+    if stack == "dev":
+        data["pluginsDir"] = "plugins"
+    data |= {key: value for key in KEYS if (value := values.get(key)) and value.strip()}
+    for key in ("llm", "rollout", "health", "env", "channelEnv"):
+        data[key] = _json(data.get(key, "{}"))
+    for key in ("llm", "rollout", "health"):
+        if isinstance(data[key], dict):
+            data[key] = {name: member for name, member in data[key].items() if not _is_missing(name, member)}
+    data["registry"] = root / data["registry"]
+    if stack == "dev" and not data["pluginsDir"].startswith("/"):
+        data["pluginsDir"] = str(root / data["pluginsDir"])
+    return data
 
 
-def _image(reader: ConfigReader) -> str:
-    example = "nousresearch/hermes-agent:TAG@sha256:DIGEST"
-    image = reader.text("image", "the reference of a hermes-agent image", example)
-    if re.search(r"\s", image):
-        reader.wrong("image", f"{image!r} is not an image reference", example)
-    return image
+def _is_missing(name: str, member: object) -> bool:
+    return member is None or (member == "" and name in {"provider", "model", "base_url"})
 
 
-def _choice(reader: ConfigReader, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-    expected = " or ".join(choices)
-    value = reader.text(key, expected, choices[-1], default)
-    if value and value not in choices:
-        reader.wrong(key, f"{value!r} is not {expected}", choices[-1])
-    return value
+def _problem(path: str, what_is_wrong: str, example: str | None = None) -> Problem:
+    """Return a problem with the key at `path` that setting it fixes."""
+    secret = path.partition(".")[0] in SECRET_KEYS
+    flags = "".join(flag for flag, wanted in (("--path ", "." in path), ("--secret ", secret)) if wanted)
+    value = _EXAMPLES.get(path, "VALUE") if example is None else example
+    fix = f"pulumi config set {flags}'{NAMESPACE}:{path}' {value}".rstrip()
+    return Problem(f"{NAMESPACE}:{path}", f"{what_is_wrong}; fix: {fix}")
 
 
-def _key(reader: ConfigReader, key: str, expected: str) -> str:
-    value = reader.text(key, expected, "")
-    if value and (value != value.strip() or not value.isprintable()):
-        reader.wrong(key, "has blanks at an end or unprintable characters, expected the bare key", "")
-    return value
+def _removal(path: str, what_is_wrong: str) -> Problem:
+    """Return a problem with the key at `path` that removing it fixes."""
+    return Problem(f"{NAMESPACE}:{path}", f"{what_is_wrong}; fix: pulumi config rm --path '{NAMESPACE}:{path}'")
 
 
-def _master_key(reader: ConfigReader, key: str, default: str | None = None) -> str:
-    example = '"$(openssl rand -hex 32)"'
-    value = reader.text(key, f"at least {MASTER_KEY_BYTES} random bytes", example, default)
-    if value and len(value.encode()) < MASTER_KEY_BYTES:
-        reader.wrong(key, f"is shorter than {MASTER_KEY_BYTES} bytes", example)
-    return value
+def _translated(error: ErrorDetails) -> Problem:
+    """Return one of pydantic's errors as a problem that repeats neither a secret nor a base URL."""
+    location = error["loc"]
+    is_name = location[-1] == "[key]"
+    location = location[:-1] if is_name else location
+    path = ".".join(map(str, location))
+    message = what(error, location, Settings, hidden=location[0] in SECRET_KEYS or path in {"llm", "llm.base_url"})
+    if is_name or error["type"] == "unexpected_keyword_argument":
+        return _removal(path, message)
+    if error["type"] in {"dataclass_type", "dict_type", "mapping_type"}:
+        member = [*known_keys(location, Settings), "NAME"][0]
+        return Problem(f"{NAMESPACE}:{path}", _problem(f"{path}.{member}", message).what)
+    return _problem(path, message)
 
 
-def _llm(reader: ConfigReader) -> Llm:
-    value = reader.mapping("llm", ("provider", "model", "base_url", "context_length"))
-    provider, model, base_url = (reader.member(f"llm.{name}", value.get(name), str) for name in _LLM_TEXTS)
-    for name, example in (("provider", "openrouter"), ("model", "MODEL")):
-        if value.get(name) in (None, ""):
-            reader.wrong(f"llm.{name}", "is missing, expected a text", example)
-    if provider:
-        try:
-            known_provider(provider)
-        except FleetError as error:
-            reader.problems.extend(error.problems)
-    if base_url and (what := _unfit_address(base_url)):
-        reader.wrong("llm.base_url", what, "https://HOST/v1")
-    if provider == "custom" and value.get("base_url") in (None, ""):
-        reader.wrong("llm.base_url", "is missing, the provider custom needs one", "https://HOST/v1")
-    context = value.get("context_length")
-    length = None if context is None else reader.positive("llm.context_length", context, 128000)
-    return Llm(provider or "", model or "", base_url or None, length)
+def _members(data: Mapping[str, Any], part: str) -> Mapping[str, Any]:
+    found = data.get(part)
+    return found if isinstance(found, dict) else {}
 
 
-def _unfit_address(text: str) -> str | None:
-    """Return what is wrong with a base URL, without repeating it; None for one that will do.
+def _count(data: Mapping[str, Any], part: str, name: str, default: int) -> int:
+    found = _json(_members(data, part).get(name))
+    return found if type(found) is int and found > 0 else default
 
-    It is shown in previews, state and logs, so it must hold no credentials.
+
+def _timing_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a health timeout that is too short for two answers of the healthcheck.
+
+    Raw values are compared, so that it is reported together with other problems of its object.
     """
-    try:
-        address = urlsplit(text)
-        web = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
-    except ValueError:
-        web = False
-    if not web:
-        return "is not an http or https URL"
-    names = [name for name, _ in parse_qsl(address.query, keep_blank_values=True)]
-    if "@" in address.netloc:
-        held = "a user or a password before its host"
-    elif any(_CREDENTIAL.search(name) for name in names):
-        held = "a key in its query"
-    else:
-        return None
-    return f"has {held}, and previews and logs show it; put the key into {NAMESPACE}:llmApiKey, and leave it out here"
-
-
-def _rollout(reader: ConfigReader) -> Rollout:
-    default = Rollout()
-    value = reader.mapping("rollout", ("wave_size", "health_timeout", "stop_grace", "preflight"))
-    preflight = reader.member("rollout.preflight", value.get("preflight"), bool)
-    return Rollout(
-        wave_size=reader.positive("rollout.wave_size", value.get("wave_size"), default.wave_size),
-        health_timeout=reader.positive("rollout.health_timeout", value.get("health_timeout"), default.health_timeout),
-        stop_grace=reader.positive("rollout.stop_grace", value.get("stop_grace"), default.stop_grace),
-        preflight=default.preflight if preflight is None else preflight,
-    )
-
-
-def _health(reader: ConfigReader, rollout: Rollout) -> Health:
-    value = reader.mapping("health", ("interval", "start_interval"))
-    interval = reader.positive("health.interval", value.get("interval"), Health().interval)
-    start = value.get("start_interval")
-    start_interval = None if start is None else reader.positive("health.start_interval", start, 1)
+    interval = _count(data, "health", "interval", Health.interval)
+    timeout = _count(data, "rollout", "health_timeout", Rollout.health_timeout)
     first_answer = interval + HEALTHCHECK_TIMEOUT
-    if first_answer * 2 > rollout.health_timeout:
-        what = (
-            f"{rollout.health_timeout} s is too short: a first answer can take {first_answer} s (health.interval and"
-            f" the check's own {HEALTHCHECK_TIMEOUT} s), expected at least twice that"
+    if first_answer * 2 > timeout:
+        yield _problem(
+            "rollout.health_timeout",
+            f"{timeout} s is too short: a first answer can take {first_answer} s (health.interval and the check's own"
+            f" {HEALTHCHECK_TIMEOUT} s), expected at least twice that",
+            str(first_answer * 2),
         )
-        reader.wrong("rollout.health_timeout", what, str(first_answer * 2))
-    return Health(interval, start_interval)
 
 
-def _refuse_entry(reader: ConfigReader, path: str, how: str) -> None:
-    what = f"is set by the fleet {how}; mend it with: pulumi config rm --path '{NAMESPACE}:{path}'"
-    reader.problems.append(Problem(f"{NAMESPACE}:{path}", what))
-
-
-def _env(reader: ConfigReader, key: str, entries: Mapping[str, Any]) -> dict[str, str]:
-    for name, value in entries.items():
-        if not _ENV_NAME.fullmatch(name):
-            reader.wrong(f"{key}.{name}", "is not a name for a .env entry (letters, digits and _)")
-        elif is_owned_env(name):
-            _refuse_entry(reader, f"{key}.{name}", "itself and cannot be set here")
-        elif not isinstance(value, str) or not value.isprintable():
-            reader.wrong(f"{key}.{name}", "is not a text of one line")
-    return {name: value for name, value in entries.items() if isinstance(value, str)}
-
-
-def _channel_env(reader: ConfigReader) -> dict[str, dict[str, str]]:
-    entries = reader.mapping("channelEnv", CHANNELS)
-    for channel, env in entries.items():
-        if not isinstance(env, dict):
-            reader.wrong(f"channelEnv.{channel}.NAME", "is not a mapping of names and values")
-    return {
-        channel: _env(reader, f"channelEnv.{channel}", env) for channel, env in entries.items() if isinstance(env, dict)
-    }
-
-
-def _plugins_dir(reader: ConfigReader, stack: str, root: Path) -> str:
-    """Return the directory of plugins on the Docker host, as written; only `dev` may count it from the project."""
-    example = "/srv/hermes-fleet/plugins"
-    value = reader.text("pluginsDir", "an absolute path", example, "plugins" if stack == "dev" else None)
-    if not value or value.startswith("/"):
-        return value
-    if stack != "dev":
-        reader.wrong("pluginsDir", f"{value!r} is relative, expected an absolute path on the Docker host", example)
-    return str(root / value)
+def _provider_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find entries that the fleet sets from `llmApiKey` and `llm.base_url`: they would have no effect."""
+    llm, channels = _members(data, "llm"), _members(data, "channelEnv")
+    try:
+        provider = known_provider(str(llm.get("provider")))
+    except FleetError:  # reported by the model
+        return
+    owners = {provider.key_env: "llmApiKey"}
+    if provider.base_url_env and "base_url" in llm:
+        owners[provider.base_url_env] = "llm.base_url"
+    places = {"env": _members(data, "env")}
+    places |= {f"channelEnv.{channel}": _members(channels, channel) for channel in channels}
+    for place, entries in places.items():
+        for name in owners.keys() & entries.keys():
+            yield _removal(f"{place}.{name}", f"is set by the fleet from {NAMESPACE}:{owners[name]}")

@@ -1,6 +1,6 @@
-"""Reads a stack's config from its file, without Pulumi and without its secrets.
+"""Reads a stack's config from its file, without Pulumi and without decrypting secrets.
 
-Encrypted values stay encrypted: `[secret]` stands in their place, which is enough to show what a family is given.
+Every secret reads as `[secret]`, which is enough to render a family's files.
 """
 
 import json
@@ -10,16 +10,25 @@ from typing import Any
 
 import yaml
 
-from fleet.config_reader import NAMESPACE, SECRET_KEYS
 from fleet.errors import FleetError, Problem
+from fleet.naming import stack_label
 from fleet.redaction import REDACTED
-from fleet.settings import DEFAULT_REGISTRY, KEYS, MASTER_KEY_BYTES, Llm, Settings, load_settings
+from fleet.settings import (
+    DEFAULT_REGISTRY,
+    KEYS,
+    MASTER_KEY_BYTES,
+    NAMESPACE,
+    SECRET_KEYS,
+    Llm,
+    Settings,
+    load_settings,
+)
 
 DIRECTORY = "stacks"
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads a date as the text that stands there: config is text, or JSON, and JSON knows no dates."""
+    """Reads dates as strings: config values are strings or JSON, which has no dates."""
 
 
 def _as_written(_: _Loader, node: yaml.ScalarNode) -> str:
@@ -30,21 +39,24 @@ _Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
 
 
 def stack_path(root: Path, stack: str) -> Path:
-    """Return where the config of a stack stands; `root` is the directory of Pulumi.yaml."""
+    """Return the file of a stack's config; `root` is the directory of Pulumi.yaml."""
     return root / DIRECTORY / f"Pulumi.{stack}.yaml"
 
 
-def read_settings(root: Path, stack: str) -> Settings:
-    """Return a stack's settings with `[secret]` for every secret. Raises FleetError for a file that will not do."""
-    found = _read(stack_path(root, stack))
-    values = {key: _text(key, found.get(f"{NAMESPACE}:{key}")) for key in KEYS}
+def read_settings(root: Path, stack: str, file: Path | None = None) -> Settings:
+    """Return a stack's settings with `[secret]` for every secret.
+
+    `file` is read in place of the stack's own. Raises FleetError for an unreadable file or an invalid config.
+    """
+    found = _read(file or stack_path(root, stack))
+    values = {key: _string(key, found.get(f"{NAMESPACE}:{key}")) for key in KEYS}
     return load_settings(values, stack=stack, root=root)
 
 
 def registry_of(root: Path, stack: str, file: Path | None = None) -> Path | None:
-    """Return the registry of a stack by its config, which may stand in another file; None where there is no config.
+    """Return the path of a stack's registry, or None where the stack has no config.
 
-    Raises FleetError for a file that will not do.
+    `file` is read in place of the stack's own. Raises FleetError for an unreadable file.
     """
     path = file or stack_path(root, stack)
     if not path.exists():
@@ -53,7 +65,7 @@ def registry_of(root: Path, stack: str, file: Path | None = None) -> Path | None
 
 
 def placeholder_settings(root: Path, stack: str) -> Settings:
-    """Return settings to show a rendering with where a stack has no config yet."""
+    """Return settings that render a family's files before a stack has a config."""
     return Settings(
         stack=stack,
         image="IMAGE",
@@ -66,8 +78,23 @@ def placeholder_settings(root: Path, stack: str) -> Settings:
     )
 
 
+def reaper_env(settings: Settings) -> dict[str, str]:
+    """Return the reaper's settings that follow from a stack's config, as its environment names them.
+
+    Times are in seconds. The stack's config is their only source, so that a reaper waits as long as a roll does.
+    """
+    values = {
+        "STACK": stack_label(settings.stack),
+        "REGISTRY": settings.registry,
+        "WAVE_SIZE": settings.rollout.wave_size,
+        "HEALTH_TIMEOUT": settings.rollout.health_timeout,
+        "STOP_GRACE": settings.rollout.stop_grace,
+    }
+    return {f"HERMES_FLEET_{name}": str(value) for name, value in values.items()}
+
+
 def _read(path: Path) -> Mapping[str, Any]:
-    """Return the config in a stack's file. Raises FleetError for a file that will not do."""
+    """Return the config in a stack's file. Raises FleetError for an unreadable file."""
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a safe loader
     except (OSError, ValueError, yaml.YAMLError) as error:
@@ -76,24 +103,24 @@ def _read(path: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _text(key: str, value: Any) -> str | None:  # noqa: ANN401 - any YAML
-    """Return a config value as Pulumi hands it out: text, or JSON for an object."""
+def _string(key: str, value: Any) -> str | None:  # noqa: ANN401 - any YAML
+    """Return a config value as Pulumi hands it out: a string, JSON for an object."""
     if value is None:
         return None
-    hidden = _hidden(key, value, secret=key in SECRET_KEYS)
-    return hidden if isinstance(hidden, str) else json.dumps(hidden)
+    redacted = _redacted(key, value, secret=key in SECRET_KEYS)
+    return redacted if isinstance(redacted, str) else json.dumps(redacted)
 
 
-def _hidden(key: str, value: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any YAML
+def _redacted(key: str, value: Any, *, secret: bool) -> Any:  # noqa: ANN401 - any YAML
     if isinstance(value, Mapping):
         if set(value) == {"secure"}:
             return _secret(key)
-        return {str(name): _hidden(str(name), member, secret=secret) for name, member in value.items()}
+        return {str(name): _redacted(str(name), member, secret=secret) for name, member in value.items()}
     if isinstance(value, list):
-        return [_hidden(key, member, secret=secret) for member in value]
+        return [_redacted(key, member, secret=secret) for member in value]
     return _secret(key) if secret else value
 
 
 def _secret(key: str) -> str:
-    """Return what stands for a secret; a master key has a least length."""
+    """Return the placeholder of a secret; a master key has a minimum length."""
     return REDACTED * (MASTER_KEY_BYTES // len(REDACTED)) if key.startswith("masterKey") else REDACTED

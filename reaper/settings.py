@@ -1,168 +1,147 @@
-"""The reaper's settings: from `HERMES_FLEET_*` in the environment, and where that is silent from `.state/reaper.env`.
+"""The reaper's settings: `HERMES_FLEET_*` from the environment, else from `.state/reaper.env`.
 
-Secrets are files or lines of that file, never flags: a command line can be read by everybody on the host.
+Secrets are files or lines of that file, never flags: every user of a host can read a command line.
 """
 
 import os
-import secrets
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+from functools import partial
 from pathlib import Path
+from typing import Annotated, Any
 
-from fleet.errors import FleetError, Problem
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
+from pydantic_core import ErrorDetails
+
+from fleet.errors import Problem
 from fleet.naming import stack_label
+from fleet.registry.messages import validated, what
 from reaper.policy.facts import Limits
 
 PREFIX = "HERMES_FLEET_"
 STATE_FILE = Path(".state") / "reaper.env"
-_KEY_BYTES = 32
+
+_KEY_LENGTH = 32
+_LAST_PORT = 65535
+_PATHS = ("REGISTRY", "DB")
+_SECRETS = ("REAPER_KEY", "ADMIN_TOKEN", "REAPER_KEY_PREVIOUS")
+_CONFIG = ConfigDict(alias_generator=str.upper, validate_by_name=True, hide_input_in_errors=True)
 
 
-@dataclass(frozen=True)
+def _integer(value: object) -> object:
+    return int(value) if isinstance(value, str) and re.fullmatch("-?[0-9]+", value) else value
+
+
+def _secret(value: str | Path) -> str:
+    """Return a secret, read from its file if it has one."""
+    secret, where = str(value), ""
+    if isinstance(value, Path):
+        try:
+            secret, where = value.read_text(encoding="utf-8").strip(), f"{value} "
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"{value} cannot be read: {error}") from None
+    if len(secret) < _KEY_LENGTH:
+        wrong = f"is shorter than {_KEY_LENGTH} characters" if secret else "is empty"
+        raise ValueError(f"{where}{wrong}; fix: use a random key: openssl rand -hex 32")
+    return secret
+
+
+Secret = Annotated[str, BeforeValidator(_secret)]
+Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_integer)]
+CountOrZero = Annotated[int, Field(strict=True, ge=0), BeforeValidator(_integer)]
+Switch = Annotated[bool, BeforeValidator(lambda value: value in {True, "1", "true", "yes"})]
+
+
+@dataclass(frozen=True, config=_CONFIG)
+class _Limits(Limits):
+    """The limits that can be set, with their bounds. Times are in seconds."""
+
+    min_uptime: CountOrZero = Limits.min_uptime
+    quiet: CountOrZero = Limits.quiet
+    cron_lead: CountOrZero = Limits.cron_lead
+    unread_for: Annotated[int, Field(strict=True, ge=0, le=Limits.unread_for), BeforeValidator(_integer)] = (
+        Limits.unread_for
+    )
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class ReaperSettings:
-    """Everything the reaper is told. Times are in seconds."""
+    """All settings of the reaper, validated. Times are in seconds."""
 
-    stack: str
+    stack: Annotated[str, AfterValidator(stack_label)]
     registry: Path
-    database: Path
-    reaper_key: str = field(repr=False)
-    admin_token: str = field(repr=False)
-    previous_key: str | None = field(default=None, repr=False)
+    database: Annotated[Path, Field(alias="DB")]
+    reaper_key: Secret = field(repr=False)
+    admin_token: Secret = field(repr=False)
+    previous_key: Annotated[Secret | None, Field(alias="REAPER_KEY_PREVIOUS")] = field(default=None, repr=False)
     host: str = "127.0.0.1"
     port: int = 8765
     url_host: str = "127.0.0.1"
-    open_status: bool = False
-    sweep_every: int = 30
-    max_stops: int = 20
-    max_cron_starts: int = 20
-    max_boots: int = 4
-    wave_size: int = 5
-    stop_grace: int = 30
-    health_timeout: int = 120
-    ledger_days: int = 30
-    limits: Limits = field(default_factory=Limits)
+    open_status: Switch = False
+    sweep_every: Count = 30
+    max_stops: CountOrZero = 20
+    max_cron_starts: Count = 20
+    max_boots: Count = 4
+    wave_size: Count = 5
+    stop_grace: Count = 30
+    health_timeout: Count = 120
+    ledger_days: Count = 30
+    limits: Annotated[Limits, BeforeValidator(lambda given: _Limits(**given) if isinstance(given, dict) else given)] = (
+        field(default_factory=Limits)
+    )
 
 
 def load_settings(root: Path, environment: Mapping[str, str] | None = None) -> ReaperSettings:
-    """Read the settings. `root` is the directory that `.state` lies in; relative paths in that file count from there.
+    """Read and validate the settings. `root` is the directory of `.state`; relative paths in its file start there.
 
     Raises FleetError with every problem.
     """
-    reader = _Reader(root, os.environ if environment is None else environment)
-    host, port = reader.listen()
-    settings = ReaperSettings(
-        stack=stack_label(reader.text("STACK")),
-        registry=reader.path("REGISTRY"),
-        database=reader.path("DB"),
-        reaper_key=reader.secret("REAPER_KEY"),
-        admin_token=reader.secret("ADMIN_TOKEN"),
-        previous_key=reader.secret("REAPER_KEY_PREVIOUS", required=False) or None,
-        host=host,
-        port=port,
-        url_host=reader.text("URL_HOST", "127.0.0.1"),
-        open_status=reader.text("OPEN_STATUS", "0") in {"1", "true", "yes"},
-        sweep_every=reader.number("SWEEP_EVERY", 30, 1),
-        max_stops=reader.number("MAX_STOPS", 20, 0),
-        max_cron_starts=reader.number("MAX_CRON_STARTS", 20, 1),
-        max_boots=reader.number("MAX_BOOTS", 4, 1),
-        wave_size=reader.number("WAVE_SIZE", 5, 1),
-        stop_grace=reader.number("STOP_GRACE", 30, 1),
-        health_timeout=reader.number("HEALTH_TIMEOUT", 120, 1),
-        ledger_days=reader.number("LEDGER_DAYS", 30, 1),
-        limits=Limits(
-            min_uptime=reader.number("MIN_UPTIME", Limits.min_uptime, 0),
-            quiet=reader.number("QUIET", Limits.quiet, 0),
-            cron_lead=reader.number("CRON_LEAD", Limits.cron_lead, 0),
-            unread_for=reader.number("UNREAD_FOR", Limits.unread_for, 0, Limits.unread_for),
-        ),
-    )
-    if reader.problems:
-        raise FleetError(reader.problems)
-    return settings
+    found, problems = _stored(root)
+    given = _named(os.environ if environment is None else environment)
+    # The value of a secret is read from the state file alone: more people can see an environment.
+    found |= {name: value for name, value in given.items() if name not in _SECRETS}
+    address = found.get("LISTEN", "127.0.0.1:8765")
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        problems.append(Problem(f"{PREFIX}LISTEN", f"{address!r} is not HOST:PORT"))
+        port = "0"
+    data: dict[str, Any] = found | {"HOST": host.strip("[]"), "PORT": int(port)}
+    data |= {name: Path(found[f"{name}_FILE"]) for name in _SECRETS if f"{name}_FILE" in found}
+    data["LIMITS"] = {name: found[name] for name in map(str.upper, _Limits.__annotations__) if name in found}
+    return validated(ReaperSettings, data, partial(_translated, root=root, data=data), problems)
 
 
-class _Reader:
-    """Looks a setting up in the environment, then in the state file, and collects what is wrong."""
+def _stored(root: Path) -> tuple[dict[str, str], list[Problem]]:
+    """Return the settings in the state file, if there is one, and what is wrong with the file."""
+    path = root / STATE_FILE
+    problems: list[Problem] = []
+    try:
+        if path.stat().st_mode & 0o077:
+            problems.append(Problem(str(path), f"others can read it; fix: chmod 600 {path}"))
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, UnicodeDecodeError) as error:
+        return {}, [*problems, Problem(str(path), f"cannot be read: {error}")]
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#"))
+    found = _named({name.strip(): value.strip().strip("'\"") for name, _, value in pairs})
+    paths = {name: str(root / value) for name, value in found.items() if name in _PATHS or name.endswith("_FILE")}
+    return found | paths, problems
 
-    def __init__(self, root: Path, environment: Mapping[str, str]) -> None:
-        self._root, self._environment = root, environment
-        self._file = root / STATE_FILE
-        self.problems: list[Problem] = []
-        self._stored = self._load()
 
-    def _load(self) -> dict[str, str]:
-        try:
-            if self._file.stat().st_mode & 0o077:
-                self._wrong(str(self._file), f"others can read it; mend it with: chmod 600 {self._file}")
-            lines = self._file.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return {}
-        except (OSError, UnicodeDecodeError) as error:
-            self._wrong(str(self._file), f"cannot be read: {error}")
-            return {}
-        pairs = (line.removeprefix("export ").partition("=") for line in lines if not line.lstrip().startswith("#"))
-        return {name.strip(): value.strip().strip("'\"") for name, sign, value in pairs if sign}
+def _named(values: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings that are not empty, by their names without the prefix."""
+    return {name.removeprefix(PREFIX): value for name, value in values.items() if name.startswith(PREFIX) and value}
 
-    def _wrong(self, where: str, what: str) -> None:
-        self.problems.append(Problem(where, what))
 
-    def _find(self, name: str) -> tuple[str, bool]:
-        """Return a value and whether it came from the state file."""
-        full = PREFIX + name
-        value = self._environment.get(full, "")
-        return (value, False) if value else (self._stored.get(full, ""), True)
-
-    def text(self, name: str, default: str | None = None) -> str:
-        value, _ = self._find(name)
-        if not value and default is None:
-            self._wrong(PREFIX + name, f"is not set; set it, or let `make up` write {self._file}")
-        return value or default or ""
-
-    def path(self, name: str) -> Path:
-        value, stored = self._find(name)
-        if not value:
-            return Path(self.text(name))
-        return self._root / value if stored else Path(value)
-
-    def secret(self, name: str, *, required: bool = True) -> str:
-        """Return the content of the file that `…_FILE` names, or the value itself from the state file."""
-        held = self._stored.get(PREFIX + name, "")
-        file = f"{name}_FILE"
-        if not self._find(file)[0]:
-            if required and not held:
-                self.text(file)
-            return self._checked(PREFIX + name, held)
-        path = self.path(file)
-        try:
-            value = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            self._wrong(PREFIX + file, f"{path} cannot be read: {error}")
-            return ""
-        if not value:
-            self._wrong(PREFIX + file, f"{path} is empty")
-        return self._checked(str(path), value)
-
-    def _checked(self, where: str, value: str) -> str:
-        if value and len(value) < _KEY_BYTES:
-            example = secrets.token_hex(_KEY_BYTES)[:8]
-            self._wrong(where, f"is shorter than {_KEY_BYTES} characters; use a random value such as {example}…")
-        return value
-
-    def number(self, name: str, default: int, least: int, most: int | None = None) -> int:
-        value, _ = self._find(name)
-        if not value:
-            return default
-        number = int(value) if value.isascii() and value.isdecimal() else -1
-        if number < least or (most is not None and number > most):
-            bounds = f"at least {least}" + (f" and at most {most}" if most is not None else "")
-            self._wrong(PREFIX + name, f"{value!r} is not a whole number of {bounds}")
-        return number
-
-    def listen(self) -> tuple[str, int]:
-        """Return host and port to listen on, written `HOST:PORT` or `[HOST]:PORT`."""
-        value = self.text("LISTEN", "127.0.0.1:8765")
-        host, _, port = value.rpartition(":")
-        if not host or not port.isdecimal() or int(port) > 65535:  # noqa: PLR2004 - the last port
-            self._wrong(f"{PREFIX}LISTEN", f"{value!r} is not HOST:PORT")
-            return "127.0.0.1", 0
-        return host.strip("[]"), int(port)
+def _translated(error: ErrorDetails, *, root: Path, data: Mapping[str, Any]) -> Problem:
+    """Return one of pydantic's errors as a problem that repeats no secret."""
+    name = str(error["loc"][-1])
+    secret = name in _SECRETS
+    message = what(error, error["loc"], ReaperSettings, hidden=secret)
+    if error["type"] == "missing":
+        message += f"; fix: set it, or run make up, which writes {root / STATE_FILE}"
+    suffix = "_FILE" if secret and not isinstance(data.get(name), str) else ""
+    return Problem(f"{PREFIX}{name}{suffix}", message)

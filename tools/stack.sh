@@ -86,13 +86,25 @@ value = json.load(sys.stdin).get(sys.argv[1], {}).get("value")
 print(reaper_key(value) if value else "")' "hermes-fleet:$1"
 }
 
+# Prints the lines of reaper.env that follow from the stack's config; nothing where that is invalid.
+reaper_settings() {
+  PYTHONPATH="$ROOT" "$PYTHON" -c 'import sys
+from pathlib import Path
+from fleet.errors import FleetError
+from fleet.stack_file import read_settings, reaper_env
+try:
+    found = reaper_env(read_settings(Path(sys.argv[1]), "dev"))
+except FleetError:
+    sys.exit()
+for name, value in found.items():
+    print(f"{name}={value}")' "$ROOT"
+}
+
+# write_reaper_env LINES: writes the reaper's settings, LINES and the files of its secrets.
 write_reaper_env() {
-  local registry previous
-  registry="$(printf '%s' "$CONFIG" | "$PYTHON" -c 'import json, sys
-print(json.load(sys.stdin).get("hermes-fleet:registry", {}).get("value") or "families.yaml")')"
-  case "$registry" in /*) ;; *) registry="$ROOT/$registry" ;; esac
+  local previous
   secret_file "$STATE/reaper-key" reaper_key masterKey
-  # While the master key is rotated, devices that were paired before it still send the tokens of the old one.
+  # During a rotation of the master key, devices that were paired before it still send tokens of the old one.
   previous="$(reaper_key masterKeyPrevious)"
   if [ -n "$previous" ]; then
     secret_file "$STATE/reaper-key-previous" printf '%s\n' "$previous"
@@ -101,8 +113,7 @@ print(json.load(sys.stdin).get("hermes-fleet:registry", {}).get("value") or "fam
   fi
   [ -f "$STATE/admin-token" ] || secret_file "$STATE/admin-token" random
   {
-    echo 'HERMES_FLEET_STACK=dev'
-    printf 'HERMES_FLEET_REGISTRY=%s\n' "$registry"
+    printf '%s\n' "$1"
     printf 'HERMES_FLEET_REAPER_KEY_FILE=%s\n' "$STATE/reaper-key"
     if [ -n "$previous" ]; then
       printf 'HERMES_FLEET_REAPER_KEY_PREVIOUS_FILE=%s\n' "$STATE/reaper-key-previous"
@@ -201,5 +212,7 @@ fi
 # Pulumi takes a second to open its secrets, so it is only asked when something changed. The passphrase salts the digest.
 if [ "$(cat "$STATE/configured" 2>/dev/null)" = "$(inputs)" ] && [ -f "$STATE/reaper.env" ]; then exit 0; fi
 configure
-write_reaper_env
+# Pulumi reports what is wrong with an invalid config, and `make down` works with one: an earlier reaper.env stays.
+SETTINGS="$(reaper_settings)"
+if [ -n "$SETTINGS" ]; then write_reaper_env "$SETTINGS"; fi
 inputs >"$STATE/configured"

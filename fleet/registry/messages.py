@@ -1,13 +1,18 @@
-"""Puts what pydantic found into words that say how to mend it."""
+"""Words for pydantic's errors, shared by the registry, the stack's config and the reaper's settings.
+
+`where: what is wrong; fix: command`: this module says what is wrong, its callers add the place and the command.
+"""
 
 import re
 import typing
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from fleet.errors import FleetError, Problem
 from fleet.registry.fields import suggestion
 from fleet.registry.models import Family, RegistryFile, field_order
 from fleet.registry.reader import Location, shown
@@ -17,21 +22,43 @@ _EXPECTED = {
     "dict_type": "a mapping of names and values",
     "mapping_type": "a mapping of names and values",
     "float_type": "a number",
-    "int_from_float": "a whole number",
-    "int_type": "a whole number",
-    "string_type": "a text",
+    "int_from_float": "an integer",
+    "int_type": "an integer",
+    "string_type": "a string",
     "tuple_type": "a list",
 }
+_UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
+_NO_MODEL = frozenset({"model_type", "dataclass_type"})
 _BOUNDS = {"greater_than_equal": ("less than", "ge"), "less_than_equal": ("more than", "le")}
 _MISSING: Mapping[Location, str] = {
     ("families", "id"): "; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
     ("families", "name"): "; a short name of a-z, 0-9 and -",
     ("families",): "; write families: [] for none",
 }
-# Wave 0 has no limit of size, and wakes whoever sleeps.
-_MEANT_FOR_FEW = {"canary": "; set it on the one or few families that are to go first in a roll"}
+# The canary wave has no size limit and starts sleeping families too.
+_MEANT_FOR_FEW = {"canary": "; set it on the one or few families that go first in a roll"}
 _BARE = re.compile(r"[A-Za-z0-9_.-]+")
 _LABEL_LENGTH = 40
+
+
+T = TypeVar("T")
+
+
+def validated(
+    model: type[T], data: object, translate: Callable[[ErrorDetails], Problem], others: Sequence[Problem] = ()
+) -> T:
+    """Return the input of a pydantic dataclass, which is named by alias, as one.
+
+    Raises FleetError with every problem that pydantic finds, translated, and the `others`. It holds no input.
+    """
+    problems: list[Problem] = []
+    try:
+        found = TypeAdapter(model).validate_python(data, by_alias=True, by_name=False)
+    except ValidationError as error:
+        problems = [translate(detail) for detail in error.errors(include_url=False)]
+    if problems or others:
+        raise FleetError([*problems, *others])
+    return found
 
 
 def path_text(location: Location, slug: object = None) -> str:
@@ -53,44 +80,49 @@ def _short(slug: str) -> bool:
     return slug.isprintable() and 0 < len(slug) <= _LABEL_LENGTH
 
 
-def what(error: ErrorDetails, location: Location) -> str:
-    """Return one of pydantic's findings in our words; `location` counts from the top of the file."""
+def what(error: ErrorDetails, location: Location, root: type = RegistryFile, *, hidden: bool = False) -> str:
+    """Return what is wrong, in the words of our messages.
+
+    `location` starts at the model `root`, a pydantic model or dataclass. With `hidden`, the value is not repeated.
+    """
     kind, found = error["type"], error["input"]
     if kind == "missing":
         return f"is missing{_MISSING.get(location[::2], '')}"
-    if kind == "extra_forbidden":
-        return _unknown_key(location)
+    if kind in _UNKNOWN:
+        return _unknown_key(location, root)
+    value = "" if hidden else f"{shown(found)} "
     if kind == "value_error":
-        value = "" if isinstance(found, dict | list) else f"{shown(found)} "
-        return f"{value}{error['ctx']['error']}"
+        return f"{'' if isinstance(found, dict | list) else value}{error['ctx']['error']}"
     if found is None:
         return "is empty; give it a value or remove the key"
-    return f"{shown(found)} {_mismatch(error, location)}"
+    if kind == "string_type" and isinstance(found, bool | int | float) and not hidden:
+        return f"{value}is not a string to YAML; quote it: '{shown(found)}'"
+    return f"{value}{_mismatch(error, location, root)}"
 
 
-def _mismatch(error: ErrorDetails, location: Location) -> str:
-    """Return what is wrong with a value, to be read behind it."""
+def _mismatch(error: ErrorDetails, location: Location, root: type) -> str:
+    """Return what is wrong with a value, as the words after it."""
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "literal_error":
         return _not_a_choice(str(context["expected"]), found)
-    if kind == "model_type":
-        return f"is not a mapping (keys: {', '.join(_keys(location))})"
+    if kind in _NO_MODEL:
+        return f"is not a mapping (keys: {', '.join(known_keys(location, root))})"
     if kind in _BOUNDS:
         word, bound = _BOUNDS[kind]
         return f"is {word} {context[bound]}"
-    if kind == "string_type" and isinstance(found, bool | int | float):
-        return f"is not a text to YAML; quote it: '{shown(found)}'"
     if kind in _EXPECTED:
         return f"is not {_EXPECTED[kind]}"
-    return f"will not do: {error['msg'][:1].lower()}{error['msg'][1:]}"
+    return f"is invalid: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
-def _unknown_key(location: Location) -> str:
+def _unknown_key(location: Location, root: type) -> str:
     if location[:-1] == ("defaults",) and location[-1] in Family.model_fields:
         return f"belongs to each family, not to the defaults{_MEANT_FOR_FEW.get(location[-1], '')}"
-    known = _keys(location[:-1])
+    known = known_keys(location[:-1], root)
     near = suggestion(str(location[-1]), known)
-    return f"is not a key of the registry{near or '; known here: ' + ', '.join(known)}"
+    if root is RegistryFile:
+        return f"is not a key of the registry{near or '; known here: ' + ', '.join(known)}"
+    return f"is not a key of {location[-2]} ({', '.join(known)}){near}"
 
 
 def _not_a_choice(expected: str, found: object) -> str:
@@ -99,21 +131,27 @@ def _not_a_choice(expected: str, found: object) -> str:
     return f"is not {expected}{near}"
 
 
-def _keys(location: Location) -> list[str]:
-    """Return the keys of the mapping at a location."""
-    here: Any = RegistryFile
+def known_keys(location: Location, root: type) -> list[str]:
+    """Return the keys of the mapping at a location below `root`; none where its keys are free."""
+    here: type | None = root
     for step in location:
         if isinstance(step, int):
             continue
-        fields = {known.alias or name: known for name, known in here.model_fields.items()}
-        if step not in fields:
-            return []
-        here = _model(fields[step].annotation)
-    return field_order(here) if here else []
+        fields = _fields(here)
+        here = _model(fields[step].annotation) if step in fields else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return field_order(here)
+    return list(_fields(here))
 
 
-def _model(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type annotation
+def _fields(model: type | None) -> dict[str, FieldInfo]:
+    """Return the fields of a pydantic model or dataclass under the names that its input has for them."""
+    found: dict[str, FieldInfo] = getattr(model, "__pydantic_fields__", {})
+    return {field.alias or name: field for name, field in found.items()}
+
+
+def _model(annotation: Any) -> type | None:  # noqa: ANN401 - any type annotation
     """Return the model inside `Model | None`, `tuple[Model, ...]` and the like."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    if isinstance(annotation, type) and hasattr(annotation, "__pydantic_fields__"):
         return annotation
     return next((found for part in typing.get_args(annotation) if (found := _model(part))), None)

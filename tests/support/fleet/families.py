@@ -1,7 +1,8 @@
 """Families, settings and hosts for unit tests, without files or daemons."""
 
+from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from fleet import naming
@@ -10,6 +11,7 @@ from fleet.registry import Family
 from fleet.settings import Llm, Settings
 
 STACK = "test-unit"
+Part = TypeVar("Part", Settings, Llm)
 
 
 def make_family(name: str, **values: Any) -> Family:
@@ -18,20 +20,27 @@ def make_family(name: str, **values: Any) -> Family:
 
 
 def make_settings(**values: Any) -> Settings:
-    """Return the settings of a minimal stack."""
-    return Settings(
-        **{
-            "stack": STACK,
-            "image": "hermes:1",
-            "hermes_line": "0.19",
-            "llm": Llm("openrouter", "model"),
-            "llm_api_key": "sk-unit-test-key",
-            "master_key": "m" * 32,
-            "registry": Path("families.yaml"),
-            "plugins_dir": "/srv/plugins",
-            **values,
-        }
+    """Return the settings of a minimal stack. `values` are not validated: some tests go past the config's checks."""
+    minimal = Settings(
+        stack=STACK,
+        image="hermes:1",
+        hermes_line="0.19",
+        llm=Llm("openrouter", "model"),
+        llm_api_key="sk-unit-test-key",
+        master_key="m" * 32,
+        registry=Path("families.yaml"),
+        plugins_dir="/srv/plugins",
     )
+    return unvalidated(minimal, **values)
+
+
+def unvalidated(part: Part, **values: Any) -> Part:
+    """Return a copy of settings, or of a part of them, with values that are not validated."""
+    made = copy(part)
+    for name, value in values.items():
+        assert hasattr(made, name), name
+        object.__setattr__(made, name, value)
+    return made
 
 
 def make_seen(family: Family, state: str = "running", **values: Any) -> ContainerSummary:

@@ -1,4 +1,4 @@
-"""Derived keys are part of the contract with devices and services: known inputs give known keys."""
+"""Derived keys are a contract with devices and services: known inputs give known keys."""
 
 import hashlib
 import hmac
@@ -16,19 +16,19 @@ def expected(key: str, message: str) -> str:
 
 
 def test_api_key_is_the_hmac_over_the_dashed_id() -> None:
-    """Services derive a family's API key by themselves."""
+    """Services derive a family's API key themselves."""
     assert keys.api_key_for(MASTER, FAMILY) == expected(MASTER, "api-server:0b9f5a3e-6c1d-4f0e-9d3a-2f6f1c0e4a77")
 
 
 def test_heartbeat_token_derives_from_the_reapers_key_alone() -> None:
-    """The reaper can check heartbeats without ever seeing the master key."""
+    """The reaper can check heartbeats without the master key."""
     reaper = keys.reaper_key(MASTER)
     assert reaper == expected(MASTER, "reaper")
     assert keys.heartbeat_token_for(reaper, FAMILY) == expected(reaper, f"heartbeat:{FAMILY}")
 
 
 def test_credentials_digest_changes_with_each_credential_and_with_nothing_else() -> None:
-    """The label says that something changed, and never what."""
+    """The label shows that something changed, not what."""
     digest = keys.credentials_digest(MASTER, "sk-1", {"A": "1", "B": "2"})
     assert len(digest) == 16
     assert digest == keys.credentials_digest(MASTER, "sk-1", {"B": "2", "A": "1"})

@@ -55,6 +55,7 @@ def set_up(machine: Machine) -> Machine:
     (repository / "fleet").symlink_to(ROOT / "fleet")
     answer = machine.run("-c", "make setup")
     assert answer.code == 0, answer.complained
+    (repository / ".state/reaper.env").touch()  # not written: this Pulumi stores no config
     machine.calls.unlink()
     return machine
 

@@ -10,13 +10,18 @@ from tests.support.setup.machine import ROOT, Machine
 
 KEY = "sk-PLANTED/llm+key"
 PULUMI = r"""
+store() {
+  [ ! -f "$STACK_FILE" ] || grep -q "^  $1:" "$STACK_FILE" || sed -i "s|^config:|&\n  $1: $2|" "$STACK_FILE"
+}
 case "$*" in
   config\ --json*) cat "$REMEMBERED" 2>/dev/null || echo '{}' ;;
   stack\ init*)
     mkdir -p "$BACKEND/.pulumi/stacks/hermes-fleet"; echo '{}' >"$BACKEND/.pulumi/stacks/hermes-fleet/dev.json"
     echo 'encryptionsalt: v1:x' >>"$STACK_FILE" ;;
   config\ set\ --secret*) cat >"$SECRETS/${4#hermes-fleet:}" </dev/stdin
+    store "$4" '{secure: AAABcipher}'
     printf '{"hermes-fleet:masterKey": {"value": "%s"}}' "$(cat "$SECRETS/masterKey")" >"$REMEMBERED" ;;
+  config\ set*) store "$3" "'$4'" ;;
 esac
 """
 
@@ -148,6 +153,26 @@ def test_a_checkout_that_was_moved_has_its_reaper_look_there(ready: Machine) -> 
     told = (ready.repository / ".state/reaper.env").read_text()
     assert f"HERMES_FLEET_REGISTRY={ready.repository}/families.yaml\n" in told
     assert f"HERMES_FLEET_DB={ready.repository}/.state/reaper.db\n" in told
+
+
+def test_the_reaper_waits_as_long_as_a_roll(ready: Machine) -> None:
+    """The stack's config is the one source of wave size and times; a change reaches reaper.env at the next run."""
+
+    def reaper_env() -> dict[str, str]:
+        assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
+        lines = (ready.repository / ".state/reaper.env").read_text().splitlines()
+        return dict(line.removeprefix("HERMES_FLEET_").split("=", 1) for line in lines)
+
+    stack = ready.repository / "stacks/Pulumi.dev.yaml"
+    first = reaper_env()
+    assert (first["STACK"], first["REGISTRY"]) == ("dev", f"{ready.repository}/families.yaml")
+    assert (first["WAVE_SIZE"], first["HEALTH_TIMEOUT"], first["STOP_GRACE"]) == ("5", "120", "30")
+    stack.write_text(stack.read_text().replace("health_timeout: 120", "health_timeout: 300"))
+    assert reaper_env() == {**first, "HEALTH_TIMEOUT": "300"}
+    stack.write_text(stack.read_text().replace("wave_size: 5", "wave_size: none"))
+    assert reaper_env() == {**first, "HEALTH_TIMEOUT": "300"}
+    stack.write_text(stack.read_text().replace("wave_size: none", "wave_size: 2"))
+    assert reaper_env() == {**first, "HEALTH_TIMEOUT": "300", "WAVE_SIZE": "2"}
 
 
 def test_a_lost_passphrase_is_not_replaced(ready: Machine) -> None:

@@ -16,7 +16,7 @@ from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.keys import api_key_for
 from fleet.settings import Llm
-from tests.support.fleet.families import make_family, make_settings
+from tests.support.fleet.families import make_family, make_settings, unvalidated
 from tests.support.fleet.hermes_env import read
 from tests.support.fleet.hermes_memory import editable, entries
 
@@ -198,7 +198,7 @@ def test_a_familys_own_config_is_data(own: dict[str, Any]) -> None:
 @example(model='a"\n_config_version: 1', base_url="{{ 7 * 7 }}")
 def test_settings_are_data_in_the_configuration(model: str, base_url: str) -> None:
     """No text of the stack's config becomes structure."""
-    found = config(llm=Llm("openrouter", model, base_url))
+    found = config(llm=unvalidated(Llm("openrouter", "m"), model=model, base_url=base_url))
     assert found["model"] == {"provider": "openrouter", "default": model, "base_url": base_url}
     assert found["_config_version"] == 33
 

@@ -52,7 +52,7 @@ CASES = {
     "toolsets: [web, web]": "4:15: families[0] (smith).toolsets: names 'web' more than once",
     "toolsets: []": "4:15: families[0] (smith).toolsets: is empty; name at least one",
     "memory: {memory_char_limit: 0}": "4:33: families[0] (smith).memory.memory_char_limit: 0 is less than 1",
-    "memory: {user_char_limit: 1.5}": "4:31: families[0] (smith).memory.user_char_limit: 1.5 is not a whole number",
+    "memory: {user_char_limit: 1.5}": "4:31: families[0] (smith).memory.user_char_limit: 1.5 is not an integer",
     "kanban: {default_assignee: A B}": "4:32: families[0] (smith).kanban.default_assignee: 'A B' is not the name of a"
     " profile: up to 64 of a-z, 0-9, - and _",
     "kanban: {max_in_progress_per_profile: 0}": "4:43: families[0] (smith).kanban.max_in_progress_per_profile:"
@@ -74,7 +74,7 @@ CASES = {
     " pulumi config set --path --secret 'hermes-fleet:env.MAPS_TOKEN'",
     "env: {1A: x}": "4:11: families[0] (smith).env.1A: '1A' is not a name for a .env entry: letters, digits and _,"
     " no digit first",
-    "env: {A: 1}": "4:14: families[0] (smith).env.A: 1 is not a text to YAML; quote it: '1'",
+    "env: {A: 1}": "4:14: families[0] (smith).env.A: 1 is not a string to YAML; quote it: '1'",
     'env: {A: "a\\nb"}': "4:14: families[0] (smith).env.A: 'a\\nb' has a line break or a control character, and an"
     " entry of .env is one line of text",
     "env: [A]": "4:10: families[0] (smith).env: a list is not a mapping of names and values",
@@ -107,12 +107,12 @@ CASES = {
     "name: again": "4:5: families[0] (smith).name: this key is here twice, first in line 2",
     # Strings that YAML would read as something else
     "display_name: 007": "4:19: families[0] (smith).display_name: YAML may read 007 as a number; quote it: '007'",
-    "display_name: 7": "4:19: families[0] (smith).display_name: 7 is not a text to YAML; quote it: '7'",
+    "display_name: 7": "4:19: families[0] (smith).display_name: 7 is not a string to YAML; quote it: '7'",
     "display_name: 1e3": "4:19: families[0] (smith).display_name: YAML may read 1e3 as a number; quote it: '1e3'",
     "display_name: 2026-01-01": "4:19: families[0] (smith).display_name: YAML may read 2026-01-01 as a date;"
     " quote it: '2026-01-01'",
     "display_name: Yes": "4:19: families[0] (smith).display_name: YAML may read Yes as true or false; quote it: 'Yes'",
-    "display_name: true": "4:19: families[0] (smith).display_name: true is not a text to YAML; quote it: 'true'",
+    "display_name: true": "4:19: families[0] (smith).display_name: true is not a string to YAML; quote it: 'true'",
     "display_name: ~": "4:19: families[0] (smith).display_name: is empty; give it a value or remove the key",
     "language: no": "4:15: families[0] (smith).language: YAML may read no as true or false; quote it: 'no'",
     "dashboard: on": "4:16: families[0] (smith).dashboard: YAML may read on as true or false; quote it: 'on'",
@@ -180,7 +180,7 @@ def test_one_mistake_gives_one_line(body: str) -> None:
             "defaults: {canary: true}\nfamilies: [{name: a, id: 3f0c8a52-6a0e-4f57-9a35-0c9a1f6f3b11}]",
             (
                 "families.yaml:1:12: defaults.canary: belongs to each family, not to the defaults;"
-                " set it on the one or few families that are to go first in a roll"
+                " set it on the one or few families that go first in a roll"
             ),
         ),
         (
@@ -243,8 +243,8 @@ def test_all_problems_come_at_once_in_the_order_of_the_file() -> None:
             "families.yaml:8:9: families[1] (jones).id: 12 is not a UUID; make a new one with:"
             " python3 -c 'import uuid; print(uuid.uuid4())'"
         ),
-        "families.yaml:9:14: families[1] (jones).env.A: 1 is not a text to YAML; quote it: '1'",
-        "families.yaml:9:20: families[1] (jones).env.B: 2 is not a text to YAML; quote it: '2'",
+        "families.yaml:9:14: families[1] (jones).env.A: 1 is not a string to YAML; quote it: '1'",
+        "families.yaml:9:20: families[1] (jones).env.B: 2 is not a string to YAML; quote it: '2'",
         "families.yaml:10:11: families[2] (jones).name: 'jones' is taken by families[1] in line 7",
         f"families.yaml:11:9: families[2] (jones).id: '{ID}' is taken by families[0] in line 3",
     ]
@@ -264,7 +264,7 @@ def test_what_stands_twice_hides_no_other_problem() -> None:
     """Problems in the first list are still reported."""
     text = f"families: [{{name: a, id: {ID}, language: 5}}]\nfamilies: [{{language: no}}]"
     assert problems_of(text) == [
-        "families.yaml:1:74: families[0] (a).language: 5 is not a text to YAML; quote it: '5'",
+        "families.yaml:1:74: families[0] (a).language: 5 is not a string to YAML; quote it: '5'",
         TWICE,
     ]
 
