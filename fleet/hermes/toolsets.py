@@ -4,8 +4,12 @@ These are Hermes' own (0.15 and 0.19), its names for plugin platforms (`hermes-<
 channels, whose plugin may provide it.
 """
 
+from fleet.hermes.lines import CHANNELS
+
 TOOLSETS = frozenset(
     {
+        *CHANNELS,
+        *(f"hermes-{channel}" for channel in CHANNELS),
         "all",
         "browser",
         "clarify",
@@ -38,10 +42,7 @@ TOOLSETS = frozenset(
         "hermes-signal",
         "hermes-slack",
         "hermes-sms",
-        "hermes-sudo_chat",
-        "hermes-sudo_voice",
         "hermes-telegram",
-        "hermes-twilio_whatsapp",
         "hermes-webhook",
         "hermes-wecom",
         "hermes-wecom-callback",
@@ -60,12 +61,9 @@ TOOLSETS = frozenset(
         "session_search",
         "skills",
         "spotify",
-        "sudo_chat",
-        "sudo_voice",
         "terminal",
         "todo",
         "tts",
-        "twilio_whatsapp",
         "video",
         "video_gen",
         "vision",

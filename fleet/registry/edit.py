@@ -121,14 +121,11 @@ def _verified(after: str, registry: Registry, values: dict[str, str], path: Path
         found = load_text(after, path).families
     except FleetError:
         found = ()
-    if [_stated(family) for family in found[-1:]] != [values] or found[:-1] != registry.families:
+    added = [family.model_dump(mode="json", include=set(values)) for family in found[-1:]]
+    if added != [values] or found[:-1] != registry.families:
         what = f"the list of families is not in block style at the end of the file; fix: add there\n{_entry(values)}"
         raise FleetError([Problem(display_path(path), what.rstrip())])
     return found[-1]
-
-
-def _stated(family: Family) -> dict[str, str]:
-    return {"name": family.name, "id": str(family.id), "display_name": family.display_name}
 
 
 @contextmanager

@@ -4,7 +4,7 @@ An invalid value raises ValueError, with a message that continues a sentence who
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
@@ -43,6 +43,21 @@ def suggestion(word: str, choices: Iterable[str]) -> str:
     lowered = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[near[0]]}'?" if near else ""
+
+
+def _matching(pattern: str, message: str) -> Callable[[str], str]:
+    def check(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(message)
+        return value
+
+    return check
+
+
+phone = _matching(PHONE, "is not a phone number with its country code, such as '+44 20 7946 0018'")
+e164 = _matching(E164, "is not a phone number in E.164 form, such as '+442079460018'")
+image = _matching(IMAGE, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
+profile = _matching(PROFILE, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
 
 
 def slug(value: str) -> str:
@@ -119,38 +134,10 @@ def email(value: str) -> str:
     return value
 
 
-def phone(value: str) -> str:
-    """Return a phone number in any usual notation, with its country code."""
-    if not re.fullmatch(PHONE, value):
-        raise ValueError("is not a phone number with its country code, such as '+44 20 7946 0018'")
-    return value
-
-
-def e164(value: str) -> str:
-    """Return a phone number in E.164 form."""
-    if not re.fullmatch(E164, value):
-        raise ValueError("is not a phone number in E.164 form, such as '+442079460018'")
-    return value
-
-
 def toolset(value: str) -> str:
     """Return the name of a toolset that Hermes, a channel's plugin or an MCP server (`mcp-NAME`) provides."""
     if value not in TOOLSETS and not re.fullmatch(MCP_TOOLSET, value):
         raise ValueError(f"is not a toolset of Hermes{suggestion(value, TOOLSETS)}")
-    return value
-
-
-def profile(value: str) -> str:
-    """Return the name of a Hermes profile."""
-    if not re.fullmatch(PROFILE, value):
-        raise ValueError("is not the name of a profile: up to 64 of a-z, 0-9, - and _")
-    return value
-
-
-def image(value: str) -> str:
-    """Return an image reference."""
-    if not re.fullmatch(IMAGE, value):
-        raise ValueError("is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
     return value
 
 

@@ -1,7 +1,7 @@
 """Loads the registry: reads the file, merges the defaults, validates, and reports all problems at once."""
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -161,22 +161,13 @@ def _normal_id(value: object) -> str | None:
 
 def _unique(families: Sequence[Any], document: Document) -> Iterator[Finding]:
     """Find names and ids that more than one family has."""
-    yield from _taken(families, document, "name", lambda value: value if isinstance(value, str) else None)
-    yield from _taken(families, document, "id", _normal_id)
-
-
-def _taken(
-    families: Sequence[Any], document: Document, key: str, normal: Callable[[object], str | None]
-) -> Iterator[Finding]:
-    first: dict[str, int] = {}
+    first: dict[tuple[str, object], int] = {}
     for index, raw in enumerate(families):
-        value = normal(raw.get(key)) if isinstance(raw, dict) else None
-        if value is None:
-            continue
-        other = first.setdefault(value, index)
-        if other != index:
-            line = document.place(("families", other, key)).line
-            yield Finding(("families", index, key), f"'{value}' is taken by families[{other}] in line {line}")
+        values = {"name": raw.get("name"), "id": _normal_id(raw.get("id"))} if isinstance(raw, dict) else {}
+        for key, value in values.items():
+            if isinstance(value, str) and (other := first.setdefault((key, value), index)) != index:
+                line = document.place(("families", other, key)).line
+                yield Finding(("families", index, key), f"'{value}' is taken by families[{other}] in line {line}")
 
 
 def _owned_config(families: Sequence[Any]) -> Iterator[Finding]:

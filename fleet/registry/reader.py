@@ -73,20 +73,21 @@ class Finding:
     place: Place | None = None
 
 
-class _Reader:
-    """Builds values from the events of PyYAML's parser, and collects what is wrong with them.
+class Document:
+    """The value of a YAML text, and what is wrong with it as YAML.
 
-    Composing PyYAML's nodes first makes loading a registry half as slow again. With `locate`, `marks` holds the marks
-    of the keys and values in each list and mapping, by its `id`.
+    The value is built from the events of PyYAML's parser: composing its nodes first makes loading a registry half as
+    slow again. For the same reason places are only kept with `locate`, by a second pass once something is wrong.
     """
 
     def __init__(self, text: str, *, locate: bool = False) -> None:
         """Read a text. Raises yaml.YAMLError where it is not valid YAML."""
         self.value: Value = None
-        self.root: Mark = None
         self.findings: list[Finding] = []
-        self.marks: dict[int, Marks] = {}
+        self._text = text
         self._locate = locate
+        self._root: Mark = None
+        self._marks: dict[int, Marks] = {}  # of the keys and values in each list and mapping, by its id
         self._next = PARSER(text).get_event
         self._path: list[str | int] = []
         self._anchors: dict[str, tuple[Value, int] | None] = {}
@@ -94,12 +95,40 @@ class _Reader:
         self._aliased = 0
         while (event := self._next()) is not None:
             if event.__class__ is DocumentStartEvent:
-                if self.root:
+                if self._root:
                     self._note("starts a second YAML document; one file holds one", event)
                     return
                 first = self._next()
-                self.root = first.start_mark
+                self._root = first.start_mark
                 self.value = self._value(first)
+
+    def holds(self, location: Location) -> bool:
+        """Tell whether there is a value at a location."""
+        here: Any = self.value
+        for step in location:
+            inside = step in here if isinstance(here, dict) else isinstance(here, list) and step in range(len(here))
+            if not inside:
+                return False
+            here = here[step]
+        return True
+
+    def place(self, location: Location, at: str = "value") -> Place:
+        """Return where a location stands, or the nearest thing around it."""
+        if not self._locate:
+            return self._located.place(location, at)
+        here: Any = self.value
+        key = value = self._root
+        for step in location:
+            marks = self._marks.get(id(here), {}).get(step)
+            if marks is None:
+                return _place(value)
+            key, value = marks
+            here = here[step]
+        return _place(key if at == "key" else value)
+
+    @cached_property
+    def _located(self) -> "Document":
+        return Document(self._text, locate=True)
 
     def _note(self, what: str, event: Event) -> None:
         self.findings.append(Finding(tuple(self._path), what, place=_place(event.start_mark)))
@@ -173,7 +202,7 @@ class _Reader:
                 found[key] = self._value(value_event)
             self._path.pop()
         if self._locate:
-            self.marks[id(found)] = marks
+            self._marks[id(found)] = marks
         return found
 
     def _key(self, event: Event) -> str | None:
@@ -201,7 +230,7 @@ class _Reader:
             found.append(self._value(event))
             self._path.pop()
         if self._locate:
-            self.marks[id(found)] = marks
+            self._marks[id(found)] = marks
         return found
 
 
@@ -224,44 +253,6 @@ def plain(text: str) -> str | int | float | bool | None:
     raise AmbiguousError(f"YAML may read {text} as {meaning.get(kind, 'a number')}; quote it: '{text}'")
 
 
-@dataclass
-class Document:
-    """What a YAML text holds, and what is wrong with it as YAML.
-
-    The places of values are read in a second pass, once something is wrong: nothing else needs them.
-    """
-
-    text: str
-    value: Value
-    findings: list[Finding]
-
-    def holds(self, location: Location) -> bool:
-        """Tell whether there is a value at a location."""
-        here: Any = self.value
-        for step in location:
-            inside = step in here if isinstance(here, dict) else isinstance(here, list) and step in range(len(here))
-            if not inside:
-                return False
-            here = here[step]
-        return True
-
-    def place(self, location: Location, at: str = "value") -> Place:
-        """Return where a location stands, or the nearest thing around it."""
-        here: Any = self._located.value
-        key = value = self._located.root
-        for step in location:
-            marks = self._located.marks.get(id(here), {}).get(step)
-            if marks is None:
-                return _place(value)
-            key, value = marks
-            here = here[step]
-        return _place(key if at == "key" else value)
-
-    @cached_property
-    def _located(self) -> _Reader:
-        return _Reader(self.text, locate=True)
-
-
 def parse(text: str, where: str) -> Document:
     """Read the one YAML document in a text; `where` names its file.
 
@@ -269,8 +260,7 @@ def parse(text: str, where: str) -> Document:
     """
     text = text.removeprefix("\ufeff")
     try:
-        read = _Reader(text)
-        return Document(text, read.value, read.findings)
+        return Document(text)
     except _TooDeepError as error:
         place, what = _place(error.problem_mark), f"is nested deeper than {MAX_DEPTH} levels"
     except yaml.MarkedYAMLError as error:
