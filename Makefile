@@ -48,11 +48,15 @@ plugin: ## try again to download the official docker plugin
 	@tools/docker-plugin.sh again
 
 .PHONY: test
-test: ## set everything up, then run every test (ARGS="tests/unit -k name" runs some)
-	@tools/test.sh $(ARGS)
+test: ## set everything up, then run every test (ARGS="tests/engine -k name" runs some)
+	@tools/test.sh all $(ARGS)
+
+.PHONY: unit
+unit: ## run the unit tests, which need nothing but Python (ARGS="-k name" runs some)
+	@tools/test.sh unit $(ARGS)
 
 .PHONY: check
-check: ## format, lint, types, shellcheck, schema freshness, workflows
+check: ## format, lint, types, imports, words, shellcheck, schema freshness, workflows
 	@tools/check.sh
 
 .PHONY: bench
