@@ -12,6 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +78,11 @@ def orphans(backend: Path) -> Iterator[int]:
 
 
 def end_orphans(backend: Path, seconds: float = 5.0) -> int:
-    """End them, politely first; return 0."""
+    """Terminate the orphans, and kill those that still run after so many seconds; return 0."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         for process in orphans(backend):
-            os.kill(process, how)
+            with suppress(ProcessLookupError):  # it ended by itself since
+                os.kill(process, how)
         deadline = time.monotonic() + seconds
         while any(orphans(backend)) and time.monotonic() < deadline:
             time.sleep(0.05)
