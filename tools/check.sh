@@ -7,13 +7,25 @@ cd "$ROOT"
 tools/python.sh dev
 export PATH="$ROOT/.venv/bin:$PATH"
 
-# Prints every shell script of the repository, found by its name or its first line.
+# files [TEST...]: prints the files of the repository that pass find's tests. They need not be in a git checkout.
+files() {
+  find . \( -name .git -o -name .venv -o -name .tools -o -name .state -o -name '.*_cache' -o -name .hypothesis -o -name test-report \) \
+    -prune -o -type f -size -200k "$@" -printf '%P\0'
+}
+
+# Prints every shell script, found by its name or its first line.
 shell_scripts() {
-  find . \( -name .git -o -name .venv -o -name .tools -o -name .state -o -name '.*_cache' -o -name test-report \) -prune \
-    -o -type f -size -200k -print0 | while IFS= read -r -d '' file; do
+  files | while IFS= read -r -d '' file; do
     case "$file" in *.sh) printf '%s\0' "$file"; continue ;; esac
     head -n 2 "$file" | LC_ALL=C grep -aqE '^#!.*[/ ](ba|da)?sh\b|^# shellcheck shell=' && printf '%s\0' "$file" || true
   done
+}
+
+# Prints every file with prose in it: code, docs, scripts, settings.
+prose() {
+  shell_scripts
+  files \( -name '*.py' -o -name '*.md' -o -name '*.yaml' -o -name '*.yml' -o -name '*.j2' -o -name '*.toml' -o -name '*.json' \
+    -o -name '*.conf' -o -name '*.service' -o -name Makefile -o -name 'Dockerfile*' \)
 }
 
 format() { ruff format --check; }
@@ -21,7 +33,7 @@ lint() { ruff check; }
 # Two programs have a module named __main__, and mypy takes one of that name in a run.
 types() { mypy && mypy tools/offline-docker-provider/__main__.py; }
 imports() { lint-imports --no-logo --no-cache; }
-words() { git ls-files -z -- . ':!*.lock' ':!*.sum' ':!*.png' ':!*.css' ':!LICENSE' | xargs -0 python tools/words.py; }
+words() { prose | xargs -0 python tools/words.py; }
 shell() { shell_scripts | xargs -0 shellcheck; }
 schema() { python -m fleet schema --check; }
 # Against GitHub's own schema, which is part of check-jsonschema.
