@@ -52,7 +52,7 @@ set_up() {
   else
     say "going on without Docker"
   fi
-  tests_want busybox busybox-static "tests of the engine run a stand-in for the agent"
+  tests_want busybox busybox-static "tests of the engine run a stub agent"
   tests_want ip iproute2 "tests give a Docker daemon of their own a bridge"
   tests_want wget wget "tests run the health check with each tool that an image may have"
   tests_want chromium chromium "tests open the reaper's page in a browser"

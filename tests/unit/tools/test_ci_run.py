@@ -25,7 +25,7 @@ def report(cases: str = PASSED) -> str:
 
 @pytest.fixture
 def ci(machine: Machine) -> Machine:
-    """Return a machine with the script, a Docker daemon, and a Python where the set-up puts it."""
+    """Return a machine with the script, a Docker daemon, and a virtual environment."""
     script = machine.repository / ".ci" / "run"
     script.parent.mkdir()
     script.write_bytes((ROOT / ".ci" / "run").read_bytes())
@@ -38,7 +38,7 @@ def ci(machine: Machine) -> Machine:
 
 
 def make(machine: Machine, *, check: int = 0, test: int = 0, written: str | None) -> None:
-    """Put a `make` on the machine whose targets end with these codes; `test` writes a report, or none."""
+    """Stub `make` so that its targets exit with these codes, and `test` writes a report unless it is None."""
     reported = machine.repository / "test-report" / "junit.xml"
     if written is not None:
         kept = machine.home / "junit.xml"
@@ -52,25 +52,25 @@ def make(machine: Machine, *, check: int = 0, test: int = 0, written: str | None
 
 
 def test_it_passes_when_everything_does(ci: Machine) -> None:
-    """Checks, then tests; the last lines say what ran on what, and what was not tested."""
+    """Checks, then tests, then a summary."""
     make(ci, written=report())
     answer = ci.run(".ci/run")
-    assert answer.code == 0, answer.said + answer.complained
+    assert answer.code == 0, answer.stdout + answer.stderr
     assert ci.called("make") == ["check", "test"]
-    assert answer.said.splitlines()[-1] == "CI passed"
-    assert "passed: unit 1, engine 1, e2e 1" in answer.said
-    assert "on the official docker provider: no test" in answer.said
-    assert "thorough" in answer.said
+    assert answer.stdout.splitlines()[-1] == "CI passed"
+    assert "passed: unit 1, engine 1, e2e 1" in answer.stdout
+    assert "on the official docker provider: no test" in answer.stdout
+    assert "thorough" in answer.stdout
 
 
 @pytest.mark.parametrize(("check", "test"), [(1, 0), (0, 1)], ids=["a check", "a test"])
-def test_it_fails_with_whatever_fails(ci: Machine, check: int, test: int) -> None:
-    """Any of them is enough, and the others still run."""
+def test_it_fails_with_a_check_or_a_test(ci: Machine, check: int, test: int) -> None:
+    """One of them is enough, and the other still runs."""
     make(ci, check=check, test=test, written=report())
     answer = ci.run(".ci/run")
     assert answer.code == 1
     assert ci.called("make") == ["check", "test"]
-    assert answer.said.splitlines()[-1] == "CI failed"
+    assert answer.stdout.splitlines()[-1] == "CI failed"
 
 
 @pytest.mark.parametrize(
@@ -87,24 +87,24 @@ def test_it_fails_where_a_test_that_matters_did_not_run(ci: Machine, written: st
     make(ci, written=written)
     answer = ci.run(".ci/run")
     assert answer.code == 1
-    assert f"error: {said}" in answer.said
-    assert answer.said.count("error:") == 1
-    assert answer.said.splitlines()[-1] == "CI failed"
+    assert f"error: {said}" in answer.stdout
+    assert answer.stdout.count("error:") == 1
+    assert answer.stdout.splitlines()[-1] == "CI failed"
 
 
 def test_no_report_is_no_pass(ci: Machine) -> None:
-    """Tests that could not even begin do not count as passed; a report of an earlier run is not taken for theirs."""
+    """Tests that did not start are a failure, even where the report of an earlier run exists."""
     old = ci.repository / "test-report" / "junit.xml"
     old.parent.mkdir()
     old.write_text(report())
     make(ci, written=None)
     answer = ci.run(".ci/run")
     assert answer.code != 0
-    assert "no test has run" in answer.complained
+    assert "no test has run" in answer.stderr
 
 
-def test_what_takes_too_long_is_stopped_and_what_ran_is_said(ci: Machine) -> None:
-    """After its time the tests are interrupted, so that they write their report; the summary comes all the same."""
+def test_a_run_over_time_is_stopped_and_summarized(ci: Machine) -> None:
+    """The tests are interrupted, so that pytest writes its report, and the summary is printed."""
     make(ci, written=report())
     stub = ci.commands / "make"
     stub.write_text(stub.read_text().replace("exit 0 ;; esac", "sleep 600 ;; esac"))
@@ -112,7 +112,7 @@ def test_what_takes_too_long_is_stopped_and_what_ran_is_said(ci: Machine) -> Non
     ci.command("timeout", f'if [ "$1" = --foreground ]; then exec {real} "$@"; fi; shift 3; exec {real} -s INT 1 "$@"')
     answer = ci.run(".ci/run")
     assert answer.code == 1
-    assert "stopped after 88 minutes" in answer.said
-    assert "passed: unit 1, engine 1, e2e 1" in answer.said
-    assert answer.said.splitlines()[-1] == "CI failed"
+    assert "stopped after 88 minutes" in answer.stdout
+    assert "passed: unit 1, engine 1, e2e 1" in answer.stdout
+    assert answer.stdout.splitlines()[-1] == "CI failed"
     assert ci.called("timeout")[-1].startswith("--signal=INT --kill-after=120 88m")

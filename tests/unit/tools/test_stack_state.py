@@ -34,7 +34,7 @@ def ask(*words: str, given: object = None, **environment: str) -> tuple[int, str
 
 
 def dead_process() -> int:
-    """Return the number of a process that is no more."""
+    """Return the id of a process that has exited."""
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return done.pid
@@ -61,7 +61,7 @@ def locked(backend: Path, **lock: object) -> Path:
 
 
 def test_a_dead_process_of_this_host_loses_its_lock(tmp_path: Path) -> None:
-    """A killed Pulumi's lock goes, and that is said."""
+    """A killed Pulumi's lock is removed, and the output says so."""
     pid = dead_process()
     file = locked(tmp_path, pid=pid, hostname=HERE)
     code, said = ask("lock", str(tmp_path))
@@ -70,8 +70,8 @@ def test_a_dead_process_of_this_host_loses_its_lock(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_a_number_that_went_to_another_program_is_dead_too(tmp_path: Path) -> None:
-    """A process with the lock's number that is no Pulumi does not hold the lock."""
+def test_a_reused_process_id_loses_the_lock(tmp_path: Path) -> None:
+    """A process with the lock's id that is not Pulumi does not hold it."""
     file = locked(tmp_path, pid=os.getpid(), hostname=HERE)
     assert ask("lock", str(tmp_path))[0] == 0
     assert not file.exists()
@@ -81,7 +81,7 @@ def test_a_number_that_went_to_another_program_is_dead_too(tmp_path: Path) -> No
     "lock", [{"pid": 1, "hostname": "another-host"}, {"hostname": HERE}, {"pid": "?", "hostname": HERE}]
 )
 def test_any_other_lock_stays(tmp_path: Path, lock: dict[str, Any]) -> None:
-    """The lock of another host, or one that says too little, is left alone."""
+    """The lock of another host and an incomplete one are kept."""
     file = locked(tmp_path, **lock)
     code, said = ask("lock", str(tmp_path))
     assert code == 1
@@ -90,7 +90,7 @@ def test_any_other_lock_stays(tmp_path: Path, lock: dict[str, Any]) -> None:
 
 
 def test_a_pulumi_that_lives_keeps_its_lock(tmp_path: Path) -> None:
-    """Another run at work is never pushed aside."""
+    """A running Pulumi is not disturbed."""
     sleeper = tmp_path / "pulumi"
     sleeper.write_text(WAITING)
     sleeper.chmod(0o755)
@@ -101,13 +101,13 @@ def test_a_pulumi_that_lives_keeps_its_lock(tmp_path: Path) -> None:
     assert (code, f"process {living.pid}" in said, file.exists()) == (1, True, True)
 
 
-def test_no_lock_is_no_word(tmp_path: Path) -> None:
-    """Nothing is said where nothing is locked."""
+def test_without_a_lock_nothing_is_printed(tmp_path: Path) -> None:
+    """And the exit code is 0."""
     assert ask("lock", str(tmp_path)) == (0, "")
 
 
 def test_unfinished_operations_are_named_and_dropped(tmp_path: Path) -> None:
-    """Only the unfinished operations leave an exported stack; everything else stays as it was."""
+    """Only the unfinished operations are removed from an exported stack."""
     operation = {
         "type": "creating",
         "resource": {"urn": "urn:pulumi:dev::hermes-fleet::docker:index/container:Container::hermes-user-1"},
@@ -136,7 +136,7 @@ def test_unfinished_operations_are_named_and_dropped(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_is_missing_is_set(config: dict[str, str], key: str, wanted: list[str]) -> None:
-    """No value is ever overwritten, except by another LLM key from the environment."""
+    """No value is overwritten, except by another LLM key from the environment."""
     entries = {f"hermes-fleet:{name}": {"value": value, "secret": False} for name, value in config.items()}
     assert ask("wanted", given=entries, LLM_API_KEY=key) == (0, "\n".join(wanted))
 

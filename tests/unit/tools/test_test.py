@@ -23,20 +23,20 @@ def ready(machine: Machine) -> Machine:
 def test_unit_tests_set_up_python_alone(ready: Machine) -> None:
     """No CLI, plugin, image or package is looked for; pytest collects tests/unit where ARGS name no path."""
     answer = ready.run("tools/test.sh", "unit", "-k", "name")
-    assert answer.code == 0, answer.complained
-    assert answer.said.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests/unit ")
-    assert answer.said.splitlines()[-1].endswith(" -k name")
-    assert "going on without" not in answer.said
+    assert answer.code == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests/unit ")
+    assert answer.stdout.splitlines()[-1].endswith(" -k name")
+    assert "going on without" not in answer.stdout
     assert ready.called("apt-get") == []
 
 
 @pytest.mark.parametrize("words", ["", "-k unit", "tests/unit"])
-def test_all_tests_are_set_up_for_whatever_pytest_is_told(ready: Machine, words: str) -> None:
-    """The arguments go to pytest as they are."""
+def test_all_sets_up_whatever_the_arguments_are(ready: Machine, words: str) -> None:
+    """The arguments go to pytest unchanged."""
     answer = ready.run("tools/test.sh", "all", *words.split())
-    assert "going on without Docker" in answer.said
-    assert answer.said.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests ")
-    assert answer.said.splitlines()[-1].endswith(words)
+    assert "going on without Docker" in answer.stdout
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests ")
+    assert answer.stdout.splitlines()[-1].endswith(words)
 
 
 @pytest.mark.parametrize("words", [[], ["tests/unit"]])
@@ -44,15 +44,15 @@ def test_the_layers_have_to_be_named(ready: Machine, words: list[str]) -> None:
     """Without one of the two words nothing is set up and nothing runs."""
     answer = ready.run("tools/test.sh", *words)
     assert answer.code == 1
-    assert "usage: tools/test.sh all|unit" in answer.complained
-    assert "pytest runs" not in answer.said
+    assert "usage: tools/test.sh all|unit" in answer.stderr
+    assert "pytest runs" not in answer.stdout
 
 
 def test_missing_pieces_do_not_stop_the_tests(ready: Machine) -> None:
     """Without the CLI, Docker and every package, pytest still runs, and each missing piece is named."""
     answer = ready.run("tools/test.sh", "all")
-    assert answer.code == 0, answer.complained
-    assert answer.said.splitlines()[-1].startswith("pytest runs")
-    assert "going on without Docker" in answer.said
-    assert answer.complained.count("no installation candidate") >= 4
-    assert ready.leftovers() == []
+    assert answer.code == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs")
+    assert "going on without Docker" in answer.stdout
+    assert answer.stderr.count("no installation candidate") >= 4
+    assert ready.unfinished() == []
