@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 TESTS = Path(__file__).parents[1] / "tests"
-LAYERS = ("unit", "engine", "e2e")
+DOCKER_LAYERS = ("engine", "e2e")
+LAYERS = ("unit", *DOCKER_LAYERS)
 PROVIDERS = ("official", "offline")
 
 # Patterns of whole reasons, each with why a CI machine may lack what the test needs.
@@ -105,7 +106,7 @@ def summary(cases: Sequence[Case]) -> Iterator[str]:
     yield "passed: " + ", ".join(f"{layer} {layers[layer]}" for layer in LAYERS)
     for provider in PROVIDERS:
         on = Counter(case.layer for case in passed if provider in case.parameters)
-        counts = ", ".join(f"{layer} {on[layer]}" for layer in LAYERS if on[layer])
+        counts = ", ".join(f"{layer} {on[layer]}" for layer in DOCKER_LAYERS if on[layer])
         yield f"on the {provider} docker provider: {counts or 'no test'}"
     for agent, number in sorted(Counter(agent for case in passed for agent in case.agents).items()):
         yield f"on the real hermes-agent {agent}: {number}"

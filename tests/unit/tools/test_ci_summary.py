@@ -10,7 +10,7 @@ from tools import ci_summary
 from tools.ci_summary import Case
 
 REPORT = """<testsuites><testsuite>
-<testcase classname="tests.unit.test_keys" name="test_a"/>
+<testcase classname="tests.unit.test_keys" name="test_a[official]"/>
 <testcase classname="tests.unit.test_keys" name="test_b"><failure/></testcase>
 <testcase classname="tests.engine.test_roll" name="test_c[official]"/>
 <testcase classname="tests.engine.test_roll" name="test_c[offline]"/>
