@@ -17,25 +17,25 @@ Result = tuple[str, list[str]]
 
 
 def _plan(args: argparse.Namespace) -> Result:
-    """Plan new families by the fleet's program and by a bare one, in turns, without a daemon."""
+    """Plan new families by the fleet's program and by a bare one, alternating, without a daemon."""
     measured = plan.measure(args.sizes, args.runs, busy=args.busy)
     return report.plan_table(measured), plan.failures(measured)
 
 
 def _roll(_: argparse.Namespace) -> Result:
-    """Roll awake families, beside what Docker alone takes to stop and start them."""
+    """Roll awake families, against the time that Docker alone takes to stop and start them."""
     rolled = roll.measure()
     return report.roll_table(rolled), roll.failures(rolled)
 
 
 def _reaper(args: argparse.Namespace) -> Result:
-    """Sweep, ensure and wake as the reaper does."""
+    """Measure the reaper: sweeps, `ensure`, wakes."""
     figures = reaper.measure(by_cpu=args.busy)
     return reaper.table(figures), reaper.failures(figures)
 
 
 def _life(args: argparse.Namespace) -> Result:
-    """Go through first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
+    """Run first up, no-op up, refresh and rolls beside a bare program, on the local Docker daemon."""
     environment = SKIP_CHECKPOINTS if args.skip_checkpoints else {}
     lived = life.measure(args.sizes, args.runs, awake=not args.asleep, environment=environment)
     kept = "The state is written at the end of each update only.\n\n" if args.skip_checkpoints else ""
@@ -43,7 +43,7 @@ def _life(args: argparse.Namespace) -> Result:
 
 
 def _remedies(args: argparse.Namespace) -> Result:
-    """Try other ways to keep the state, at the last size, on the local Docker daemon."""
+    """Compare other ways to store the state, at the largest size, on the local Docker daemon."""
     return report.remedies_table(remedies.measure(args.sizes[-1], args.postgres)), []
 
 
@@ -58,9 +58,9 @@ USUAL = ("plan", "roll", "reaper")
 
 
 def main() -> int:
-    """Measure, print, and tell by the exit code whether the ratios hold."""
+    """Measure and print; return 1 over the agreed ratios and limits."""
     args = _arguments()
-    # Before anything of our own makes the machine busy.
+    # Before the measurements make the machine busy.
     args.busy = busy()
     machine = report.machine()
     print(machine)
@@ -103,7 +103,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="append the tables to a file")
     args = parser.parse_args()
     if unknown := set(args.what) - set(MEASUREMENTS):
-        parser.error(f"{', '.join(sorted(unknown))}: no such measurement; there are {', '.join(MEASUREMENTS)}")
+        parser.error(f"{', '.join(sorted(unknown))}: unknown measurement; expected {', '.join(MEASUREMENTS)}")
     return args
 
 

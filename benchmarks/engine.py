@@ -16,13 +16,13 @@ from tests.support.pulumi.pulumi_stack import PULUMI_HOME as DEFAULT_HOME
 from tests.support.pulumi.pulumi_stack import Provider, find_pulumi, home_for_tests
 
 PROVIDER = next(iter(find_providers()), Provider("official", DEFAULT_HOME))
-# The engine then keeps the state in memory until the update ends; killed before, it knows nothing of what it made.
+# The engine then keeps the state in memory until the update ends; if it is killed, the state misses what it created.
 SKIP_CHECKPOINTS = {"PULUMI_SKIP_CHECKPOINTS": "true"}
 _POLL_SECONDS = 0.05
 
 
 class BenchError(Exception):
-    """A Pulumi command failed, so there is nothing to measure; the text is what it printed last."""
+    """A Pulumi command failed; the message ends with its output."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Measured:
 
 
 def progress(what: str, measured: Measured) -> None:
-    """Say on stderr what has been measured: the tables come at the end, which may be an hour away."""
+    """Print a measurement to stderr: the tables are printed at the end, after up to an hour."""
     print(f"{what}: {measured.seconds:.1f} s", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""A fleet's life on the local Docker daemon: first up, no-op up, refresh, and rolls, beside an equal bare program."""
+"""Measures first up, no-op up, refresh and rolls on the local Docker daemon, beside an equal bare program."""
 
 import json
 import tempfile
@@ -38,7 +38,7 @@ class Lived:
 def failures(lived: Sequence[Lived], *, by_cpu: bool) -> list[str]:
     """Return what is over the agreed ratio at the largest size.
 
-    Not judged are a refresh, which runs no program, and a roll of awake families: the bare program gates nobody.
+    Not judged are a refresh, which runs no program, and a roll of awake families, as the bare program has no gates.
     """
     largest = max(each.families for each in lived)
     return [
@@ -110,7 +110,7 @@ def _stages(
 
 
 def _best(stage: Callable[[], Measured], runs: int) -> Measured:
-    """Return the best of a few runs of what changes nothing: noise only adds time."""
+    """Return the best of a few runs that change nothing: noise only adds time."""
     return min((stage() for _ in range(runs)), key=lambda run: run.seconds)
 
 

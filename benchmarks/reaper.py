@@ -1,4 +1,4 @@
-"""What the reaper costs, each figure beside the limit that was agreed for it."""
+"""The reaper's figures, each with its agreed limit."""
 
 from collections.abc import Iterable
 

@@ -42,14 +42,14 @@ SWEEP_MS = 1000.0
 ENSURE_MS = 10.0
 WAKE_MS = 100.0
 
-# As long as a real agent takes to boot; a poll that is late shows whatever the boot takes.
+# Seconds, as long as a real agent takes to boot.
 _BOOT_SECONDS = 1.5
 _SERVE = f"exec httpd -f -p {naming.API_PORT} -h /tmp/www"
 _AGENT = f"mkdir -p /tmp/www; sleep {_BOOT_SECONDS}; echo ok >/tmp/www/health; {_SERVE}"
 
 
 def measure(*, by_cpu: bool) -> list[Figure]:
-    """Measure on the local daemon; nothing where none answers, or where there is nothing to make agents from."""
+    """Measure on the local daemon; return nothing where none answers, or where the stub agent cannot be built."""
     if not stub_agent.busybox():
         print(
             "not measured, as there is no static busybox (apt-get install busybox-static): 200 containers, ensure, wake"
@@ -78,7 +78,7 @@ def measure(*, by_cpu: bool) -> list[Figure]:
 
 
 def _sweep(context: Context, *, by_cpu: bool) -> list[Figure]:
-    """Sweep beside a bare listing, in turns: what the sweep takes longer is its own."""
+    """Sweep and list, alternating: the difference is the sweep's own time."""
     listing, sweeping, cpu = [], [], []
     try:
         sweeper = Sweeper(context, Waker(context))

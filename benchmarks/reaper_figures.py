@@ -1,4 +1,4 @@
-"""A figure, and what is common to all: the limit that was agreed for it, and how a busy machine is judged."""
+"""A figure with its agreed limit, and how a busy machine is judged."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _EXACT_BELOW = 100
 
 @dataclass(frozen=True)
 class Figure:
-    """One thing measured, in `unit`. Without a limit it is only told."""
+    """One measurement, in `unit`. Without a limit it is only reported."""
 
     what: str
     value: float
@@ -22,15 +22,15 @@ class Figure:
 
     @property
     def over(self) -> bool:
-        """Tell whether the limit is broken."""
+        """Return whether the limit is exceeded."""
         return self.limit is not None and self.value > self.limit
 
     def row(self) -> list[str]:
-        """Return it as a row of a table."""
+        """Return a row of the table."""
         return [self.what, self._told(self.value), "" if self.limit is None else self._told(self.limit), self.note]
 
     def failure(self) -> str:
-        """Return it as a sentence."""
+        """Return a sentence."""
         return f"{self.what}: {self._told(self.value)}, at most {self._told(self.limit or 0)}"
 
     def _told(self, value: float) -> str:
@@ -39,10 +39,10 @@ class Figure:
 
 
 def busy() -> bool:
-    """Tell whether this machine does other work, so that wall time says little."""
+    """Return whether other processes use this machine, so that wall time is unreliable."""
     return os.getloadavg()[0] > (os.cpu_count() or 1) / 2
 
 
 def p95(values: Sequence[float]) -> float:
-    """Return what 95 of 100 values do not exceed."""
+    """Return the 95th percentile."""
     return sorted(values)[ceil(len(values) * 0.95) - 1]

@@ -1,4 +1,4 @@
-"""A sweep of 1,000 families over a recorded Docker API, which counts what it is asked."""
+"""A sweep of 1,000 families over a recorded Docker API, which counts the calls."""
 
 import tempfile
 import time
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FAMILIES = 1000
 RUNNING = 400
-# Nobody uses these; more than a sweep may stop.
+# Idle families; more than a sweep may stop.
 IDLE = 40
 MAX_STOPS = 20
 RUNS = 5
@@ -37,14 +37,14 @@ _DAY = 86400.0
 
 @dataclass
 class Swept:
-    """What sweeps of one kind took; `calls` are those of each."""
+    """The measured sweeps of one kind; `calls` holds the calls of each."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     calls: list[Counter[str]] = field(default_factory=list)
 
     def own(self, *, by_cpu: bool) -> float:
-        """Return the best run, in seconds. The recording answers in this process, so its time is in wall time."""
+        """Return the best run in seconds. Wall time includes the recording, which answers in this process."""
         return min(self.cpu if by_cpu else self.wall)
 
     def most(self, kind: str) -> int:
@@ -53,7 +53,7 @@ class Swept:
 
 
 def measure(*, by_cpu: bool) -> list[Figure]:
-    """Measure a sweep that finds nobody idle, and one that finds more than it may stop."""
+    """Measure a sweep that finds no idle family, and one that finds more than it may stop."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
         bench = fleets.Bench(STACK, FAMILIES, awake=0, image="recorded")
@@ -61,7 +61,7 @@ def measure(*, by_cpu: bool) -> list[Figure]:
         families = load_registry(registry).families
         settings = ReaperSettings(STACK, registry, folder / "reaper.db", REAPER_KEY, ADMIN_TOKEN, max_stops=MAX_STOPS)
         return [
-            *_figures("nobody idle", _sweeps(settings, folder, families, idle=0), 0, by_cpu=by_cpu),
+            *_figures("none idle", _sweeps(settings, folder, families, idle=0), 0, by_cpu=by_cpu),
             *_figures(f"{IDLE} idle", _sweeps(settings, folder, families, idle=IDLE), IDLE, by_cpu=by_cpu),
         ]
 
@@ -78,14 +78,14 @@ def _figures(name: str, swept: Swept, idle: int, *, by_cpu: bool) -> list[Figure
             BY_CPU if by_cpu else BY_WALL,
         ),
         Figure(f"{what}: list calls", swept.most("list"), limit=1),
-        # Candidates only: twice, as whoever is to be stopped is asked again just before.
+        # Candidates only, twice: a family is probed again just before its stop.
         Figure(f"{what}: probes", swept.most("probe"), limit=2 * idle),
         Figure(f"{what}: stops", swept.most("stop"), limit=stops),
     ]
 
 
 def _sweeps(settings: ReaperSettings, folder: Path, families: Sequence[Family], *, idle: int) -> Swept:
-    """Sweep a few times, each from the same beginning; the first, which loads what it needs, does not count."""
+    """Sweep a few times from the same state; the first sweep, which imports and caches, does not count."""
     swept = Swept()
     recording = Recording(STACK)
     with playing(recording, folder) as host, patch.dict("os.environ", {"DOCKER_HOST": host}):
@@ -108,7 +108,7 @@ def _sweeps(settings: ReaperSettings, folder: Path, families: Sequence[Family], 
 
 
 def _begin(context: Context, recording: Recording, families: Sequence[Family], idle: int) -> None:
-    """Let the reaper have watched for a day: sleepers with known schedules, the awake in use but for the idle ones."""
+    """Store a day of observations: sleepers with known schedules, awake families in use except the idle ones."""
     clock = Clock()
     now = clock.now()
     rows: dict[UUID, dict[str, float | str | None]] = {}

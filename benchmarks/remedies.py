@@ -1,4 +1,4 @@
-"""What helps against the state's growth: the same first `up` with other ways to keep the state.
+"""Compares remedies against the state's growth: the same first `up` with other ways to store the state.
 
 The file backend writes the whole state at every step of an update, so writing grows with the square of the fleet. Each
 remedy declares the same sleeping families with the fleet's own program.

@@ -1,4 +1,4 @@
-"""Writes what was measured as Markdown tables."""
+"""Writes the measurements as Markdown tables."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ from tests.support.pulumi.pulumi_stack import find_pulumi
 
 
 def machine() -> str:
-    """Return on what the figures were taken: processors, load, and versions."""
+    """Return a line on the machine: processors, load, and versions."""
     cli = subprocess.run(
         [find_pulumi() or "pulumi", "version"],
         capture_output=True,

@@ -80,7 +80,7 @@ def _measure(client: docker.DockerClient, bench: fleets.Bench, folder: Path) -> 
     program = Program("ours", fleets.ROOT, bench.stack, folder / "ours")
     plain, secret = fleets.config(bench, registry)
     plain |= {"newFamilies": "awake", "rollout": {"health_timeout": 120, "preflight": False, "wave_size": WAVE_SIZE}}
-    del plain["health"]  # as anybody has it who sets nothing
+    del plain["health"]  # the defaults
     program.configure(plain, secret)
     program.up()
     names = [naming.container_name(fleets.family_id(bench.stack, index)) for index in range(bench.families)]

@@ -1,4 +1,4 @@
-"""What tests of several layers share: the parts of the machine, with a loud word where one is missing, and a reaper."""
+"""Fixtures of several layers: Docker, Pulumi and fleets, or a skip that says how to get them, and a reaper."""
 
 import os
 from collections.abc import Callable, Generator, Iterator
@@ -16,9 +16,9 @@ from tests.support.fleet.fleet import FleetUnderTest, family
 from tests.support.pulumi.providers import chosen_providers
 from tests.support.pulumi.pulumi_stack import Provider, find_pulumi
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
-from tests.support.setup.grouping import pytest_collection_modifyitems  # noqa: F401 - a hook of pytest's
+from tests.support.setup.grouping import pytest_collection_modifyitems  # noqa: F401 - a pytest hook
 
-# CI looks for longer than somebody who waits.
+# Quick for developers, thorough for CI.
 hypothesis.settings.register_profile("quick", max_examples=40)
 hypothesis.settings.register_profile("thorough", max_examples=400, derandomize=False)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
@@ -71,13 +71,13 @@ def provider(request: pytest.FixtureRequest, pulumi_cli: str) -> Provider:  # no
 
 @pytest.fixture
 def reaper(tmp_path: Path) -> ReaperUnderTest:
-    """Two families, ash and birch, whose containers have been idle for a day; the reaper has not looked yet."""
+    """Two families, ash and birch, whose containers have been idle for a day; the reaper has not swept yet."""
     return make_reaper(tmp_path, [family("ash"), family("birch")])
 
 
 @pytest.fixture(scope="session")
 def stub_image(docker_client: docker.DockerClient) -> str:
-    """Return the stand-in for the agent's image."""
+    """Return the stub agent's image."""
     if not stub_agent.busybox():
         pytest.skip("no static busybox; get it with: apt-get install busybox-static")
     return stub_agent.build(docker_client)
@@ -97,7 +97,7 @@ def fleet(
 def new_fleet(
     docker_client: docker.DockerClient, provider: Provider, stub_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], FleetUnderTest]]:
-    """Yield what makes fleets like `fleet` that the tests of a module share; they are removed after the last one."""
+    """Yield a factory of fleets like `fleet` for all tests of a module; they are removed after the last test."""
     with ExitStack() as removed:
 
         def make() -> FleetUnderTest:

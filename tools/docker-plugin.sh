@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Pulumi's docker plugin, at the version that the installed SDK asks for: the installed one, else the official download,
-# else the offline stand-in of this repository, for the dev stack and tests only. Writes .tools/pulumi-plugin-home.
+# Chooses Pulumi's docker plugin at the version that the SDK asks for: the installed one, else the official download, else
+# this repository's offline provider, for the dev stack and tests only. Writes .tools/pulumi-plugin-home.
+# usage: tools/docker-plugin.sh [again]   again: retries a refused download at once
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 HOME_DIR="${PULUMI_HOME:-$HOME/.pulumi}"
 OFFLINE="$ROOT/tools/offline-docker-provider/install.sh"
-CHOSEN="$TOOLS/pulumi-plugin-home" # the Pulumi home to use for the dev stack; empty: the user's own
+CHOSEN="$TOOLS/pulumi-plugin-home" # the Pulumi home of the dev stack; empty for the user's own
 REFUSED="$TOOLS/docker-plugin-refused"
 
 alone
@@ -14,7 +15,7 @@ asked="$(echo "$ROOT"/.venv/lib/python3*/site-packages/pulumi_docker/pulumi-plug
 VERSION="$(sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' "$asked")"
 PLUGIN="$HOME_DIR/plugins/resource-docker-v$VERSION/pulumi-resource-docker"
 
-# Pulumi leaves a mark beside a plugin while it unpacks it.
+# Pulumi keeps a .partial file beside a plugin while it unpacks it.
 installed() { [ -x "$PLUGIN" ] && [ ! -e "${PLUGIN%/*}.partial" ]; }
 
 choose() {
@@ -29,7 +30,7 @@ if installed; then
   exit 0
 fi
 
-# A refused download is tried again after a day, not at every run. `make plugin` tries at once.
+# A refused download is retried after a day, not at every run.
 answer=
 if [ "${1:-}" = again ] || [ -z "$(find "$REFUSED" -mtime -1 2>/dev/null)" ]; then
   say "downloading the docker plugin $VERSION"
@@ -49,9 +50,9 @@ fi
 if [ -f "$OFFLINE" ]; then
   sh "$OFFLINE"
   choose "$TOOLS/pulumi-home"
-  say "docker plugin $VERSION: the offline provider of this repository, because the official one could not be downloaded ($(last 1)); try again: make plugin"
+  say "docker plugin $VERSION: the offline provider of this repository, because the official one could not be downloaded ($(last 1)); retry: make plugin"
   exit 0
 fi
-fail "there is no docker plugin $VERSION for Pulumi" "$PLUGIN
+fail "the docker plugin $VERSION for Pulumi cannot be installed" "$PLUGIN
 pulumi plugin install resource docker $VERSION" "$(last 3)" \
-  "check the network, then try again: make plugin; or copy the plugin's folder from another machine to ${PLUGIN%/*}"
+  "check the network, then: make plugin; or copy the plugin's folder from another machine to ${PLUGIN%/*}"

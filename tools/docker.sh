@@ -1,27 +1,27 @@
 #!/usr/bin/env bash
-# The Docker daemon.
-# usage: tools/docker.sh check   says what is wrong where none answers
-#        tools/docker.sh start   installs and starts one, as root on Debian or Ubuntu; says the line to run otherwise
+# Checks or starts the Docker daemon.
+# usage: tools/docker.sh check   fails with the cause where no daemon answers
+#        tools/docker.sh start   installs and starts one as root on Debian or Ubuntu; elsewhere fails with the command to run
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 OLDEST=20.10
 START="sudo apt-get install --yes docker.io && sudo systemctl start docker"
 
-# answers: whether a daemon answers; its version is in $answer, else what was said instead.
+# answers: whether a daemon answers. $answer is its version or the error, HUNG is 1 where it timed out.
 answers() {
   HUNG=0
   have docker || { answer="the docker command is not installed"; return 1; }
   local code=0
   answer="$(timeout --foreground 20 docker version --format '{{.Server.Version}}' 2>&1 </dev/null)" || code=$?
-  if [ "$code" = 124 ]; then answer="nothing in 20 seconds"; fi
-  answer="${answer##*$'\n'}" # the command may first complain of its own settings
+  if [ "$code" = 124 ]; then answer="no answer in 20 seconds"; fi
+  answer="${answer##*$'\n'}" # warnings about the command's own settings come first
   HUNG=$((code == 124))
   return "$code"
 }
 
 where() { printf '%s' "${DOCKER_HOST:-unix:///var/run/docker.sock}"; }
 
-# Prints name and address of the daemon that the user's docker command talks to by its context, where that is another one.
+# Prints name and address of the user's current docker context, unless it is the default one.
 other_context() {
   local name='' host=''
   if [ -n "${DOCKER_HOST:-}" ] || ! have docker; then return; fi
@@ -29,13 +29,13 @@ other_context() {
   case "$name" in '' | default) ;; *) printf '%s %s' "$name" "$host" ;; esac
 }
 
-# explain: fails with the cause of what `answers` found, each with its own mend.
+# explain: fails with the cause of the error that `answers` found, and its fix.
 explain() {
-  local tried other mend="install and start Docker: https://docs.docker.com/engine/install"
+  local tried other fix="install and start Docker: https://docs.docker.com/engine/install"
   tried="docker version ($(where))"
   case "$answer" in
     *[Pp]ermission\ denied\ while\ trying\ to\ connect* | *connect:\ permission\ denied*)
-      fail "this user may not talk to the Docker daemon" "$tried" "$answer" \
+      fail "permission denied: this user cannot connect to the Docker daemon" "$tried" "$answer" \
         "sudo usermod -aG docker $(id -un), then log in again (or run: newgrp docker)" ;;
   esac
   if [ -n "${DOCKER_HOST:-}" ]; then
@@ -45,11 +45,11 @@ explain() {
   if [ "$HUNG" = 1 ]; then fail "the Docker daemon does not answer" "$tried" "$answer" "sudo systemctl restart docker; its log: journalctl -u docker"; fi
   other="$(other_context)"
   if [ -n "$other" ]; then
-    fail "no Docker daemon is running at the default address, and Pulumi's docker provider heeds no docker context" "$tried" "$answer" \
+    fail "no Docker daemon is running at the default address, and Pulumi's docker provider does not read docker contexts" "$tried" "$answer" \
       "to use the daemon of your context ${other% *}: export DOCKER_HOST=${other#* }"
   fi
-  if is_debian && is_root; then mend="make docker"; elif is_debian; then mend="$START"; fi
-  fail "no Docker daemon is running" "$tried" "$answer" "$mend"
+  if is_debian && is_root; then fix="make docker"; elif is_debian; then fix="$START"; fi
+  fail "no Docker daemon is running" "$tried" "$answer" "$fix"
 }
 
 check() {
@@ -58,7 +58,7 @@ check() {
     fail "the Docker daemon is too old" "docker version ($(where))" "$answer" "upgrade Docker to $OLDEST or later"
 }
 
-# await_daemon [PID]: waits until a daemon answers, as long as the process lives.
+# await_daemon [PID]: waits up to a minute for a daemon to answer; returns 1 at once where the process has exited.
 await_daemon() {
   local left
   for ((left = 120; left > 0; left--)); do
@@ -72,7 +72,7 @@ await_daemon() {
 start_with_systemd() {
   say "starting Docker with systemd"
   if quietly systemctl start docker && await_daemon; then return; fi
-  fail "Docker could not be started" "systemctl start docker" "$(last 5)" "read its log: journalctl -u docker"
+  fail "Docker could not be started" "systemctl start docker" "$(last 5)" "see its log: journalctl -u docker"
 }
 
 start_alone() {
@@ -83,7 +83,7 @@ start_alone() {
   setsid nohup dockerd >"$log" 2>&1 </dev/null 9>&- &
   if await_daemon "$!"; then return; fi
   answer="$(grep -iE 'fail|error' "$log" || cat "$log")"
-  fail "dockerd does not come up" "dockerd (log: $log)" "$(last 4)" "read the log; in a container of its own dockerd needs --privileged"
+  fail "dockerd did not start" "dockerd (log: $log)" "$(last 4)" "see the log; in a container dockerd needs --privileged"
 }
 
 start() {
@@ -98,7 +98,7 @@ start() {
       if apt-cache show docker-cli >/dev/null 2>&1; then packages+=(docker-cli); fi
       apt_install "Docker is needed" "${packages[@]}"
     fi
-    # The package may have started it.
+    # The package may have started the daemon.
     if answers; then :; elif [ -d "${SYSTEMD:-/run/systemd/system}" ]; then start_with_systemd; else start_alone; fi
   fi
   say "Docker $answer is running"

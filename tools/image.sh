@@ -1,30 +1,30 @@
 #!/usr/bin/env bash
-# Images of the real hermes-agent from PyPI, for machines without an image registry.
-# usage: tools/image.sh build [VARIANT...]   builds what is missing or out of date; VARIANT is 0.19.0, 0.15.1, 0.19.0-s6 or 0.15.1-s6
-#        tools/image.sh pick                 decides which image the dev stack uses, once; writes .state/image
+# Builds images of the real hermes-agent from PyPI, for machines without an image registry.
+# usage: tools/image.sh build [VARIANT...]   builds images that are missing or out of date; VARIANT is 0.19.0, 0.15.1, 0.19.0-s6 or 0.15.1-s6
+#        tools/image.sh pick                 chooses the dev stack's image where none is chosen yet; writes .state/image
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-# The users of an image have to read what is in it.
+# Files in an image have to be readable by its users.
 umask 022
 
 LOCAL=hermes-fleet/hermes-agent
-UPSTREAM="${HERMES_FLEET_UPSTREAM_IMAGE:-docker.io/nousresearch/hermes-agent:v2026.7.20}" # the release that is 0.19.0
-HERMES=0.19.0 # what the local image holds where nothing else is asked for
+UPSTREAM="${HERMES_FLEET_UPSTREAM_IMAGE:-docker.io/nousresearch/hermes-agent:v2026.7.20}" # the release of 0.19.0
+HERMES=0.19.0 # the default variant
 PACKAGES=python3,python3-venv,tini,gosu,s6,execline,procps,curl,ca-certificates,tzdata
 LABEL=hermes.fleet.image/digest
 RECIPE="$ROOT/tools/image"
 
-# is_current REFERENCE DIGEST: whether the image is there and was made from just these inputs.
+# is_current REFERENCE DIGEST: whether the image exists and was built from these inputs.
 is_current() { [ "$(docker image inspect --format "{{index .Config.Labels \"$LABEL\"}}" "$1" 2>/dev/null)" = "$2" ]; }
 
-# run COMMAND...: runs quietly; on failure says what was tried and what answered.
+# run COMMAND...: runs it without output; fails with the end of its output.
 run() {
   local answer
   quietly "$@" || fail "the local image could not be built" "$*" "$(last 12)" \
-    "free disk space where it says so (df -h), otherwise check the network; then: make image"
+    "check the disk (df -h) and the network, then: make image"
 }
 
-# The machine's own distribution and its own package sources, so that a mirror set on the machine is used.
+# Prints the machine's own package sources, so that the image is built from the same mirrors.
 apt_sources() {
   local keyring="/usr/share/keyrings/$ID-archive-keyring.gpg" options=
   if [ -f "$keyring" ]; then options="[signed-by=$keyring] "; fi
@@ -43,7 +43,7 @@ apt_options() {
   done
 }
 
-# Who is not root unpacks the packages in a user namespace, which takes two things more.
+# Installs mmdebstrap. Without root it unpacks packages in a user namespace, which needs newuidmap and a range of user ids.
 need_mmdebstrap() {
   local user packages=(mmdebstrap)
   if ! is_root; then packages+=(uidmap); fi
@@ -52,7 +52,7 @@ need_mmdebstrap() {
   fi
   if is_root; then return; fi
   user="$(id -un)"
-  grep -qE "^($user|$(id -u)):" "${SUBUID:-/etc/subuid}" 2>/dev/null || fail "mmdebstrap needs user ids to build the base of the image with, as it does not run as root" \
+  grep -qE "^($user|$(id -u)):" "${SUBUID:-/etc/subuid}" 2>/dev/null || fail "mmdebstrap needs a range of user ids to build the base of the image without root" \
     "/etc/subuid" "no line for $user" "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $user"
 }
 
@@ -78,8 +78,8 @@ build_base() {
   rm -f "$SCRATCH/base.tar"
 }
 
-# Downloads the locked wheels with the image's own Python, which knows best which ones fit, over the host's network
-# and with the host's package index settings. Only hashes named in the lock are accepted.
+# Downloads the locked wheels with the image's own Python, so that they fit it, over the host's network and with the host's
+# package index settings. pip rejects wheels whose hash is not in the lock.
 fetch_wheels() {
   local version="$1" into="$2" args=() name
   args=(--rm --network host --entrypoint /bin/sh --user "$(id -u):$(id -g)" -e HOME=/tmp -v "$into:/wheels" -v "$RECIPE/requirements-$version.lock:/lock:ro")
@@ -134,15 +134,15 @@ build() {
   local variant
   for variant in "${@:-$HERMES}"; do
     [ -f "$RECIPE/requirements-${variant%-s6}.lock" ] ||
-      fail "no image variant is called '$variant'" "" "" "use some of: 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6"
+      fail "unknown image variant '$variant'" "" "" "use one or more of: 0.19.0 0.15.1 0.19.0-s6 0.15.1-s6"
   done
   scratch
   build_base
   for variant in "${@:-$HERMES}"; do build_variant "$variant"; done
 }
 
-# Upstream's published image where it can be pulled, the local one elsewhere. Decided once and then kept; an image that
-# the stack's config names is the operator's choice.
+# Chooses upstream's published image where it can be pulled, else the local one. The choice is kept, and an image in the
+# stack's config overrides it.
 pick() {
   local chosen="$STATE/image" reference='' configured answer
   make_state
@@ -160,8 +160,8 @@ pick() {
     reference="$UPSTREAM"
     say "image: $reference (pulled)"
   elif [ "$reference" = "$UPSTREAM" ]; then
-    fail "the image of the fleet is no longer here, and cannot be pulled again" "docker pull $UPSTREAM" \
-      "$(printf '%s' "$answer" | tail -n1 | cut -c1-300)" "try again when the registry answers; the agents' data may be newer than another image"
+    fail "the image of the fleet is gone from this machine and cannot be pulled" "docker pull $UPSTREAM" \
+      "$(printf '%s' "$answer" | tail -n1 | cut -c1-300)" "try again when the registry answers; another image may be older than the agents' data"
   else
     reference="$LOCAL:$HERMES"
     say "image: $UPSTREAM cannot be pulled ($(printf '%s' "$answer" | tail -n1 | cut -c1-200)); using the local $reference with the real hermes-agent from PyPI"

@@ -1,34 +1,34 @@
-# Shared by the set-up scripts: how they speak, how they fail, where they keep things. Sourced, never run.
+# Functions and paths that the set-up scripts share. Sourced, never run.
 # shellcheck shell=bash
 set -Eeuo pipefail
 trap 'printf "error: %s stopped at line %s: %s\n" "$0" "$LINENO" "$BASH_COMMAND" >&2' ERR
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 STATE="$ROOT/.state"  # of the dev stack: backend, passphrase, keys
-TOOLS="$ROOT/.tools"  # caches and half-made things; may be deleted at any time
+TOOLS="$ROOT/.tools"  # caches and scratch folders; may be deleted at any time
 export ROOT STATE TOOLS
-# A user without HOME has a home all the same.
+# Where HOME is not set, the shell takes it from the user database.
 if [ -z "${HOME:-}" ]; then
   unset HOME
   HOME=~
 fi
 export HOME
-# The docker command would follow its current context; the provider and docker-py only know DOCKER_HOST and the default.
-# shellcheck disable=SC2034  # tools/docker.sh names it
+# The docker command follows its current context, but the provider and docker-py only read DOCKER_HOST. Keep them on one daemon.
+# shellcheck disable=SC2034  # tools/docker.sh uses it
 OWN_CONTEXT="${DOCKER_CONTEXT:-}"
 export DOCKER_CONTEXT=default
-# With .state/env sourced this may be the folder of the offline provider; the user's own is meant.
+# .state/env may have set it to the offline provider's folder; set-up needs the user's own.
 if [ "${PULUMI_HOME:-}" = "$TOOLS/pulumi-home" ]; then unset PULUMI_HOME PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION; fi
 # shellcheck source=tools/no-proxy.sh
 . "$ROOT/tools/no-proxy.sh"
 
-# Some commands end quietly when they are interrupted: the script must not take that for their answer.
+# Some commands exit with an ordinary code when they are interrupted; exit here before a script reads that as their result.
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
 say() { printf '==> %s\n' "$*"; }
 
-# Names each disk that is all but full: few programs say so themselves.
+# Prints each disk with less than 100 MB free: many programs fail on a full disk without saying so.
 full_disks() {
   local place free
   for place in "$ROOT" "$HOME" "${TMPDIR:-/tmp}"; do
@@ -38,29 +38,29 @@ full_disks() {
   done
 }
 
-# fail WHAT TRIED ANSWERED MEND: says what failed and how to mend it, and ends the script. Empty parts are left out.
+# fail WHAT TRIED ANSWERED FIX: prints what failed and how to fix it, and exits with 1. Empty parts are left out.
 fail() {
   {
     printf 'error: %s\n' "$1"
     [ -z "${2:-}" ] || printf '  tried:    %s\n' "${2//$'\n'/$'\n            '}"
     [ -z "${3:-}" ] || printf '  answered: %s\n' "${3//$'\n'/$'\n            '}"
     full_disks
-    [ -z "${4:-}" ] || printf '  mend:     %s\n' "${4//$'\n'/$'\n            '}"
+    [ -z "${4:-}" ] || printf '  fix:      %s\n' "${4//$'\n'/$'\n            '}"
   } >&2
   exit 1
 }
 
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# quietly COMMAND...: runs it with its output in $answer and not in a file, which a full disk would not take.
+# quietly COMMAND...: runs it with its output in $answer; a file could not be written on a full disk.
 quietly() { answer="$("$@" 2>&1 </dev/null)"; }
 
-# last LINES: the end of $answer, short enough for an error message.
+# last LINES: prints the last lines of $answer, each cut to 300 characters.
 last() { printf '%s' "$answer" | tail -n "$1" | cut -c1-300; }
 
 is_root() { [ "$(id -u)" = 0 ]; }
 
-# True on Debian, Ubuntu and what calls itself their like.
+# True on Debian, Ubuntu and their derivatives.
 is_debian() {
   have apt-get || return 1
   (
@@ -71,25 +71,25 @@ is_debian() {
   )
 }
 
-# alone: waits until no other set-up of this checkout is at work, and keeps others out until this script ends.
-# The lock is held by file descriptor 9. A killed script's own commands keep it while they still work; a daemon must
-# not take it along (9>&-).
+# alone: takes the lock of this checkout's set-up, waiting for another set-up to end, and holds it until this script ends.
+# File descriptor 9 holds the lock. Child processes inherit it, so that it outlasts a killed script while they run; start a
+# daemon with 9>&-.
 alone() {
   if [ "${HERMES_FLEET_ALONE:-}" = "$ROOT" ]; then return; fi # the script that called this one has it
-  have flock || fail "two set-ups at once could not be kept apart" "flock" "the command is not installed" \
+  have flock || fail "cannot lock the set-up" "flock" "the command is not installed" \
     "install the package util-linux"
   { mkdir -p "$TOOLS" && : >>"$TOOLS/lock"; } 2>/dev/null || fail "cannot write to $TOOLS" "touch $TOOLS/lock" "" \
     "make the repository's folder writable for $(id -un), or free some disk space (df -h $ROOT)"
   exec 9>>"$TOOLS/lock"
   if ! flock --nonblock 9; then
-    say "another set-up of this checkout is at work; waiting for it"
+    say "another set-up of this checkout is running; waiting for it"
     flock 9
   fi
   export HERMES_FLEET_ALONE="$ROOT"
-  rm -rf "$TOOLS"/tmp.* # what a killed set-up left
+  rm -rf "$TOOLS"/tmp.* # scratch folders of killed set-ups
 }
 
-# Makes a directory for half-made things that is removed when the script ends; its path is in $SCRATCH.
+# Makes a scratch folder, $SCRATCH, that is removed when the script ends.
 scratch() {
   alone
   SCRATCH="$(mktemp -d "$TOOLS/tmp.XXXXXX" 2>&1)" || fail "cannot make a scratch folder" "mktemp -d in $TOOLS" "$SCRATCH" \
@@ -97,27 +97,27 @@ scratch() {
   trap 'rm -rf "$SCRATCH"' EXIT
 }
 
-# The folder of the dev stack's state: its owner's alone.
+# Makes the folder of the dev stack's state, which only its owner can read.
 make_state() {
   { mkdir -p "$STATE" && chmod 0700 "$STATE"; } 2>/dev/null || fail "cannot write to $STATE" "mkdir $STATE" "" \
     "make the repository's folder writable, or free some disk space (df -h $ROOT)"
 }
 
-# apt_install WHY PACKAGE...: installs Debian packages, as root only; says the line to run otherwise.
+# apt_install WHY PACKAGE...: installs Debian packages as root; otherwise fails with the command to run.
 apt_install() {
   local why="$1" answer
   shift
-  is_debian || fail "$why" "" "this is no Debian or Ubuntu machine" "install the equivalent of: $*"
+  is_debian || fail "$why" "" "this is not a Debian or Ubuntu machine" "install the equivalent of: $*"
   is_root || fail "$why" "" "only root can install packages" "sudo apt-get install --yes --no-install-recommends $*"
   alone
   say "installing $* ($why)"
-  # A package may start a daemon, which must not keep the lock.
+  # Without the lock: a package may start a daemon.
   { quietly apt-get update -qq && quietly env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$@"; } 9>&- ||
     fail "$why" "apt-get update && apt-get install --yes --no-install-recommends $*" "$(last 5)" \
-      "look at the answer above; often /etc/apt/sources.list, the network or the disk (df -h)"
+      "check /etc/apt/sources.list, the network and the disk (df -h)"
 }
 
-# digest FILE...: one SHA-256 over names and contents, in the order given, relative to the repository.
+# digest FILE...: prints one SHA-256 over the names, relative to the repository, and the contents.
 digest() {
   (
     cd "$ROOT"
@@ -125,5 +125,5 @@ digest() {
   ) | sha256sum | cut -c1-64
 }
 
-# version_at_least HAVE WANT: compares dotted versions.
+# version_at_least HAVE WANT: whether dotted version HAVE is WANT or later.
 version_at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n1)" = "$2" ]; }

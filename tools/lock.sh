@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Locks every requirement with its hashes, for Linux on x86_64 and aarch64 and Python 3.11 or later. `make lock`; needs the network.
-# Pass --upgrade to move to newer versions; without it what is locked stays.
+# Locks every requirement with its hashes, for Linux on x86_64 and aarch64 and Python 3.11 or later. Needs the network.
+# usage: tools/lock.sh [--upgrade]   --upgrade moves to newer versions; without it locked versions stay
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 UV=0.13.9
 scratch
 cd "$ROOT"
-[ -x .venv/bin/python ] || fail "there is no Python environment yet" "" "" "make setup"
+[ -x .venv/bin/python ] || fail "there is no Python environment" "" "" "make setup"
 if [ ! -x "$TOOLS/uv-$UV/bin/uv" ]; then
   .venv/bin/python -m venv "$SCRATCH/uv"
   "$SCRATCH/uv/bin/pip" install --quiet --disable-pip-version-check "uv==$UV"

@@ -1,5 +1,5 @@
-# Sourced: keeps calls to this machine away from a proxy. gRPC for Python, over which Pulumi's parts talk to each other,
-# sends even 127.0.0.1 through the one that the environment names. What stands there already stays.
+# Sourced: adds loopback addresses to no_proxy. Pulumi's processes talk over gRPC, whose Python client sends even 127.0.0.1
+# through the proxy of the environment.
 # shellcheck shell=sh
 : "${no_proxy:=${NO_PROXY-}}" "${NO_PROXY:=$no_proxy}"
 for fleet_host in 127.0.0.1 localhost; do

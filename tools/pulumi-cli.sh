@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The Pulumi CLI with its Python language host: what is installed if recent enough, else the official release, else
-# built from the pinned Go modules in tools/pulumi-cli. Writes the folder they are in to .tools/pulumi-bin.
+# Finds or installs the Pulumi CLI with its Python language host: an installed one that is recent enough, else the official
+# release, else a build from the pinned Go modules in tools/pulumi-cli. Writes their folder to .tools/pulumi-bin.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-VERSION=3.258.0 # what is installed here where nothing is, and the oldest that will do
+VERSION=3.258.0 # the version to install, and the oldest to accept
 RELEASES="${HERMES_FLEET_PULUMI_RELEASES:-https://get.pulumi.com/releases/sdk}"
 HOME_BIN="${PULUMI_HOME:-$HOME/.pulumi}/bin"
 OWN_BIN="$TOOLS/pulumi/bin"
 HOST=pulumi-language-python
 export PULUMI_SKIP_UPDATE_CHECK=true
 
-seen=() # what was found and why it will not do
+seen=() # each rejected CLI and why
 
-# usable FOLDER [HOST]: whether there is a recent CLI in it, with the language host beside it or where HOST is.
+# usable FOLDER [HOST]: whether it has a recent CLI, with the language host beside it or at HOST.
 usable() {
   local version
   [ -x "$1/pulumi" ] || return 1
@@ -33,10 +33,10 @@ choose() {
   exit 0
 }
 
-# install_from FOLDER HOW: puts the files of a complete FOLDER where they belong; the CLI last, so that it is never there alone.
+# install_from FOLDER HOW: copies a complete FOLDER to $TARGET, the CLI last: where it exists, the rest does.
 install_from() {
   local file
-  # Pulumi's home may be shared with other checkouts. What an earlier copy left that was killed goes.
+  # Other checkouts may share Pulumi's home. Start by removing the half copy of a killed run.
   exec 8<"$(dirname "$TARGET")"
   flock 8
   trap 'rm -rf "$SCRATCH" "$TARGET.new"' EXIT
@@ -53,10 +53,10 @@ install_from() {
   choose "$TARGET" "$2"
 }
 
-# fetch ADDRESS FILE: with curl, or the Python that is here by now.
+# fetch ADDRESS FILE: downloads with curl, else with Python.
 fetch() {
   if have curl; then
-    # A download that stands still for a minute is given up.
+    # Give up a download that is slower than 1 kB/s for a minute.
     curl --fail --silent --show-error --location --connect-timeout 10 --speed-limit 1000 --speed-time 60 --output "$2" "$1"
   else
     "$ROOT/.venv/bin/python" -c 'import socket, sys, urllib.request
@@ -68,13 +68,13 @@ except OSError as error:
   fi
 }
 
-# The official release, checked against its published checksum. Returns 1, with the reason in $answer, where it cannot be had.
+# Downloads the official release and verifies its published checksum. Returns 1 with the reason in $answer on failure.
 download() {
   local arch archive
   case "$(uname -s)-$(uname -m)" in
     Linux-x86_64) arch=linux-x64 ;;
     Linux-aarch64) arch=linux-arm64 ;;
-    *) answer="no official release for $(uname -s) on $(uname -m) is known here"; return 1 ;;
+    *) answer="there is no official release for $(uname -s) on $(uname -m)"; return 1 ;;
   esac
   archive="pulumi-v$VERSION-$arch.tar.gz"
   say "downloading $RELEASES/$archive"
@@ -82,27 +82,27 @@ download() {
   answer="$(fetch "$RELEASES/pulumi-$VERSION-checksums.txt" "$SCRATCH/sums" 2>&1)" || return 1
   grep " [ *]\?$archive\$" "$SCRATCH/sums" >"$SCRATCH/sum" || { answer="$archive is not among the published checksums"; return 1; }
   (cd "$SCRATCH" && sha256sum --check --status sum) ||
-    fail "the downloaded Pulumi CLI is not the published one" "sha256sum --check" "$archive differs from its published checksum" \
-      "try again; if it stays so, something between here and $RELEASES alters downloads"
+    fail "the downloaded Pulumi CLI has the wrong checksum" "sha256sum --check" "$archive differs from its published checksum" \
+      "try again; if it fails again, check for a proxy that alters downloads from $RELEASES"
   tar -xzf "$SCRATCH/$archive" -C "$SCRATCH" || { answer="$archive cannot be unpacked (df -h $SCRATCH)"; return 1; }
-  [ -x "$SCRATCH/pulumi/pulumi" ] && [ -x "$SCRATCH/pulumi/$HOST" ] || { answer="$archive does not hold pulumi and $HOST"; return 1; }
+  [ -x "$SCRATCH/pulumi/pulumi" ] && [ -x "$SCRATCH/pulumi/$HOST" ] || { answer="$archive does not contain pulumi and $HOST"; return 1; }
 }
 
-# Go fills gigabytes of caches: the user's own where that can be written, else ones below .tools.
+# Uses the user's Go caches, which take gigabytes, where they are writable, else caches below .tools.
 go_caches() {
   local name place
   for name in GOMODCACHE GOCACHE; do
     place="$(go env "$name" 2>/dev/null)"
     if ! mkdir -p "$place" 2>/dev/null || [ ! -w "$place" ]; then
       export GOMODCACHE="$TOOLS/go/mod" GOCACHE="$TOOLS/go/build"
-      GOFLAGS="$(GOCACHE="$TOOLS/go/build" go env GOFLAGS) -modcacherw" # so that they can be deleted
+      GOFLAGS="$(GOCACHE="$TOOLS/go/build" go env GOFLAGS) -modcacherw" # deletable without chmod
       export GOFLAGS
       return
     fi
   done
 }
 
-# Built from the Go module proxy alone. The language host left the SDK's module after v3.79.0, so it has a module of its own.
+# Builds from the Go module proxy alone. The language host left the SDK's module after v3.79.0, so it has a module of its own.
 build() {
   local out="$SCRATCH/bin" module="$ROOT/tools/pulumi-cli" sdk
   have go || { answer="Go is not installed"; return 1; }
@@ -115,12 +115,12 @@ build() {
     -ldflags "-s -w -X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v$VERSION" github.com/pulumi/pulumi/pkg/v3/cmd/pulumi || return 1
   sdk="$(cd "$module" && go list -mod=readonly -m -f '{{.Dir}}' github.com/pulumi/pulumi/sdk/v3)"
   install -m 0755 "$sdk/python/cmd/$HOST-exec" "$sdk/python/dist/pulumi-resource-pulumi-python" "$out/" ||
-    { answer="the downloaded module in $sdk is not complete (go clean -modcache)"; return 1; }
+    { answer="the downloaded module in $sdk is incomplete (go clean -modcache)"; return 1; }
 }
 
 alone
 if have pulumi; then
-  # Often only a link is on PATH, and the language host is beside the program itself.
+  # PATH often has only a link, and the language host is beside its target.
   on_path="$(dirname "$(readlink -f "$(command -v pulumi)")")"
   if usable "$on_path" "$(command -v "$HOST" || true)"; then choose "$on_path" "on PATH"; fi
 fi
@@ -128,7 +128,7 @@ if usable "$HOME_BIN"; then choose "$HOME_BIN" "in Pulumi's home"; fi
 if usable "$OWN_BIN"; then choose "$OWN_BIN" "in .tools"; fi
 
 scratch
-# Pulumi's home is used where no CLI is in it; an old one there is somebody's, and stays.
+# Install into Pulumi's home unless it has a CLI, which is the user's even if it is too old.
 TARGET="$HOME_BIN"
 if [ -e "$HOME_BIN/pulumi" ]; then TARGET="$OWN_BIN"; fi
 mkdir -p "$(dirname "$TARGET")" 2>/dev/null && [ -w "$(dirname "$TARGET")" ] || TARGET="$OWN_BIN"
@@ -137,7 +137,7 @@ for note in ${seen[@]+"${seen[@]}"}; do say "not used: $note"; done
 answer=
 if download; then install_from "$SCRATCH/pulumi" "official release"; fi
 downloaded="$answer"
-say "the official release cannot be had: $(printf '%s' "$downloaded" | tail -n1)"
+say "the official release cannot be downloaded: $(printf '%s' "$downloaded" | tail -n1)"
 if build; then install_from "$SCRATCH/bin" "built from the pinned Go modules"; fi
 fail "there is no Pulumi CLI of version $VERSION or later with a Python language host" \
   "PATH, $HOME_BIN, $OWN_BIN${seen[*]:+ (${seen[*]})}
@@ -146,4 +146,4 @@ go build in tools/pulumi-cli" \
   "download: $downloaded
 build: $(last 5)" \
   "install Pulumi (https://www.pulumi.com/docs/install), or Go 1.26 with access to a module proxy (https://go.dev/doc/install),
-or free disk space where it says so (df -h); then run this again"
+or free disk space (df -h); then try again"

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The virtual environment .venv, from the locked and hashed requirements.
-# usage: tools/python.sh [dev]   dev adds what tests and checks need
+# Makes the virtual environment .venv from the locked and hashed requirements.
+# usage: tools/python.sh [dev]   dev adds the requirements of tests and checks
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 VENV="$ROOT/.venv"
-STAMP="$VENV/.locked" # the lock file that it was filled from
-PLACE="$VENV/.place"  # where it was made and for which Python: it works nowhere else, and with no other
+STAMP="$VENV/.locked" # name and digest of the lock file that it was installed from
+PLACE="$VENV/.place"  # its path and Python version; it works with no others
 LEVEL="${1:-run}"
-# With .state/env sourced the environment's own Python comes first on PATH; it cannot make itself anew.
+# Take .venv/bin, which .state/env adds, off PATH: an environment cannot be rebuilt with its own Python.
 PATH=":$PATH:"
 PATH="${PATH//":$VENV/bin:"/:}"
 PATH="${PATH#:}"
@@ -17,16 +17,16 @@ if [ "$LEVEL" = dev ]; then LOCK=requirements-dev.lock; else LOCK=requirements.l
 
 stamp_of() { printf '%s %s\n' "$1" "$(digest "$ROOT/$1")"; }
 
-# Prints where the environment is and which Python it has by now; fails where it has none.
+# Prints the environment's path and Python version; fails where it has no Python.
 place_of() {
   "$VENV/bin/python" -c 'import os, sys
 print("%s for Python %d.%d" % (os.path.realpath(sys.argv[1]), *sys.version_info[:2]))' "$VENV" 2>/dev/null
 }
 
-# fits: whether the environment is all there, where it was made, and has the Python that it was made for.
+# fits: whether the environment is complete, was not moved, and still has the Python version that it was made with.
 fits() { [ -f "$PLACE" ] && place="$(place_of)" && [ "$(cat "$PLACE")" = "$place" ]; }
 
-# is_current LOCKFILE: whether the environment was filled from this very lock.
+# is_current LOCKFILE: whether the environment was installed from this version of the lock file.
 is_current() { [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(stamp_of "$1")" ]; }
 
 recent_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
@@ -43,7 +43,7 @@ find_python() {
   return 1
 }
 
-# What is there instead, for the message.
+# Prints the versions of the Pythons that were tried, for the error message.
 seen_pythons() {
   local name
   for name in ${PYTHON:-python3}; do
@@ -64,7 +64,7 @@ or name one: make up PYTHON=/path/to/python3.11"
 }
 
 if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-  # A Debian Python comes without the part of its library that makes virtual environments.
+  # Debian splits ensurepip off into a package of its own.
   apt_install "$python cannot make virtual environments" "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
 fi
 
@@ -72,11 +72,11 @@ fresh=
 if ! fits || ! recent_enough "$VENV/bin/python"; then
   fresh=yes
   rm -rf "$VENV"
-  say "making the Python environment .venv with $("$python" --version 2>&1)"
+  say "creating the Python environment .venv with $("$python" --version 2>&1)"
   quietly "$python" -m venv "$VENV" || {
     rm -rf "$VENV"
-    fail "the Python environment could not be made" "$python -m venv $VENV" "$(last 5)" \
-      "free disk space where it says so (df -h $ROOT), or install the package python3-venv"
+    fail "the Python environment could not be created" "$python -m venv $VENV" "$(last 5)" \
+      "check the disk (df -h $ROOT), or install the package python3-venv"
   }
   place_of >"$PLACE"
 fi
@@ -85,6 +85,6 @@ rm -f "$STAMP"
 quietly "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --require-hashes --requirement "$ROOT/$LOCK" || {
   if [ -n "$fresh" ]; then rm -rf "$VENV"; fi
   fail "the locked requirements could not be installed" "pip install --require-hashes -r $LOCK" "$(last 5)" \
-    "check the network, the package index that pip is set to (pip config list) and the disk (df -h $ROOT)"
+    "check the network, pip's package index (pip config list) and the disk (df -h $ROOT)"
 }
 stamp_of "$LOCK" >"$STAMP"

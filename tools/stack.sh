@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The stack `dev` on an embedded default: its state, passphrase and master key in .state/, its config in stacks/Pulumi.dev.yaml.
-# Heals what a killed run left, and changes no value that is already set, except llmApiKey where $LLM_API_KEY is another one.
+# Sets up the stack `dev`: state, passphrase and master key in .state/, config in stacks/Pulumi.dev.yaml. Cleans up after killed
+# runs. Changes no value that is already set, except llmApiKey where $LLM_API_KEY differs.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 STACK_FILE="$ROOT/stacks/Pulumi.dev.yaml"
@@ -10,7 +10,7 @@ MASTER_KEY="$STATE/master-key"
 PYTHON="$ROOT/.venv/bin/python"
 umask 077
 
-# secret_file FILE [COMMAND...]: puts a command's output into a file that only its owner can read, at once or not at all.
+# secret_file FILE COMMAND...: writes a command's output atomically to a file that only its owner can read.
 secret_file() {
   local file="$1"
   shift
@@ -22,23 +22,23 @@ secret_file() {
   fi
 }
 
-# 32 bytes in hexadecimal.
+# Prints 32 random bytes in hexadecimal.
 random() { od -An -N32 -tx1 /dev/urandom | tr -d ' \n'; }
 
-# Quietly; what Pulumi says is shown where it fails.
+# pulumi_quietly ARGUMENT...: runs pulumi without output; fails with the end of its output.
 pulumi_quietly() {
   local out
   out="$(cd "$ROOT" && pulumi "$@" --non-interactive 2>&1)" ||
     fail "Pulumi cannot work with the stack dev" "pulumi $*" "$(printf '%s' "$out" | tail -n 6)" \
-      "where it speaks of a passphrase: the one in .state/passphrase is not the one that stacks/Pulumi.dev.yaml was made with"
+      "if the error is about a passphrase: .state/passphrase must be the one that stacks/Pulumi.dev.yaml was made with"
 }
 
-# Prints how to go on where nobody knows the passphrase any more. State and stack file hold secrets that only it opens: the
-# state goes, and the secrets of the file. Without its state, the next `up` would find its network's name taken.
+# Prints how to recover from a lost passphrase. The state and the secrets in the stack file are encrypted with it, so both are
+# given up; the network is removed because a new state would find its name taken.
 without_passphrase() {
   local of="--filter label=hermes.fleet/stack=dev"
-  echo "put the right passphrase back into .state/passphrase; or, where it is lost, start anew. The families' data stays in"
-  echo "their volumes, and they come back asleep. Secrets that you had set in the config yourself are to be set again:"
+  echo "restore .state/passphrase; or, if the passphrase is lost, start over. The families' data stays in their volumes, and they"
+  echo "come back asleep. Set the secrets that you added to the config again:"
   echo "  docker ps --quiet $of | xargs --no-run-if-empty docker stop"
   echo "  docker ps --all --quiet $of | xargs --no-run-if-empty docker rm"
   echo "  docker network ls --quiet $of | xargs --no-run-if-empty docker network rm"
@@ -124,28 +124,28 @@ write_reaper_env() {
   mv "$STATE/reaper.env.new" "$STATE/reaper.env"
 }
 
-# Only a Pulumi that is surely dead is cleared away: its lock, what it was writing, the operations it left unfinished.
+# Cleans up after a dead Pulumi: its lock, its half-written files and its pending operations. Fails where it may be alive.
 heal() {
   local said unfinished
   said="$("$PYTHON" "$ROOT/tools/stack_state.py" lock "$STATE/backend")" ||
-    fail "another Pulumi is working on the stack dev" "$STATE/backend/.pulumi/locks" "locked by $said" \
-      "wait for it; if it is dead (it ran on another host): . .state/env && pulumi cancel --yes"
+    fail "the stack dev is locked by another Pulumi" "$STATE/backend/.pulumi/locks" "locked by $said" \
+      "wait until it ends; if it ran on another host and is dead: . .state/env && pulumi cancel --yes"
   if [ -n "$said" ]; then
     say "$said"
     "$PYTHON" "$ROOT/tools/stack_state.py" orphans "$STATE/backend"
   fi
-  # Pulumi writes the state whole, but the file of attributes beside it in place, and then reads no empty one.
+  # Pulumi replaces the state atomically but writes the .attrs file beside it in place, and cannot read an empty one.
   find "$STATE/backend" -name '*.attrs' -empty -delete
   if ! grep -q '"pending_operations"' "$STATE_FILE" 2>/dev/null; then return; fi
   unfinished="$("$PYTHON" "$ROOT/tools/stack_state.py" pending "$STATE_FILE")"
   if [ -z "$unfinished" ]; then return; fi
-  say "forgetting what a killed run left unfinished: ${unfinished//$'\n'/, }"
+  say "dropping pending operations of a killed run: ${unfinished//$'\n'/, }"
   (cd "$ROOT" && pulumi stack export) >"$SCRATCH/exported.json"
   "$PYTHON" "$ROOT/tools/stack_state.py" drop-pending <"$SCRATCH/exported.json" >"$SCRATCH/import.json"
   pulumi_quietly stack import --file "$SCRATCH/import.json"
 }
 
-# A digest of all that `configure` and `write_reaper_env` depend on.
+# Prints a digest of the inputs of `configure` and `write_reaper_env`.
 inputs() {
   {
     echo "$ROOT"
@@ -157,7 +157,7 @@ inputs() {
 
 configure() {
   local missing key reference line
-  # --json blinds secrets unless asked; this goes to a variable, never to a file or an argument.
+  # The secrets go to a variable, never to a file or an argument.
   CONFIG="$(cd "$ROOT" && pulumi config --json --show-secrets 2>"$SCRATCH/config.log")" ||
     fail "the config of the stack dev cannot be read" "pulumi config" "$(tail -n 5 "$SCRATCH/config.log" | cut -c1-300)" \
       "$(without_passphrase)"
@@ -173,9 +173,9 @@ configure() {
         say "llmApiKey: set from \$LLM_API_KEY" ;;
       placeholder)
         pulumi_quietly config set --secret hermes-fleet:llmApiKey < <(printf 'placeholder-until-LLM_API_KEY-is-set')
-        say "llmApiKey: a placeholder, because \$LLM_API_KEY is not set. The agents start, but cannot think until: LLM_API_KEY=… make up" ;;
+        say "llmApiKey: a placeholder, because \$LLM_API_KEY is not set. The agents start, but cannot answer until: LLM_API_KEY=… make up" ;;
       image | hermesLine)
-        [ -f "$STATE/image" ] || fail "no image is chosen yet" "$STATE/image" "no such file" "make up, or: pulumi config set hermes-fleet:$key VALUE"
+        [ -f "$STATE/image" ] || fail "no image is chosen" "$STATE/image" "no such file" "make up, or: pulumi config set hermes-fleet:$key VALUE"
         read -r reference line <"$STATE/image"
         if [ "$key" = hermesLine ]; then reference="$line"; fi
         pulumi_quietly config set "hermes-fleet:$key" "$reference" ;;
@@ -209,7 +209,7 @@ if [ ! -f "$STATE_FILE" ]; then
   say "making the stack dev; its state is in .state/backend"
   pulumi_quietly stack init dev --secrets-provider passphrase
 fi
-# Pulumi takes a second to open its secrets, so it is only asked when something changed. The passphrase salts the digest.
+# Decrypting takes Pulumi a second, so skip it where no input has changed. The passphrase salts the digest.
 if [ "$(cat "$STATE/configured" 2>/dev/null)" = "$(inputs)" ] && [ -f "$STATE/reaper.env" ]; then exit 0; fi
 configure
 # Pulumi reports what is wrong with an invalid config, and `make down` works with one: an earlier reaper.env stays.

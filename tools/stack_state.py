@@ -1,8 +1,9 @@
-"""What tools/stack.sh has to know of the dev stack's state and config, without Pulumi.
+"""Reads and cleans the dev stack's state and config for tools/stack.sh, without Pulumi.
 
-Commands: `lock BACKEND` removes the lock of a dead process, `orphans BACKEND` ends what it left running, `pending FILE`
-names unfinished operations, `drop-pending` filters them out of an exported stack, `drop-secrets` what is encrypted out
-of a config file, `wanted` says which config values are to be set. Exit codes: 0 done, 1 refused.
+Commands: `lock BACKEND` removes the lock of a dead process, `orphans BACKEND` ends the plugins that it left running,
+`pending FILE` prints unfinished operations, `drop-pending` filters them out of an exported stack, `drop-secrets`
+filters encrypted values out of a config file, `wanted` prints which config values have to be set. Exit codes: 0 done,
+1 refused.
 """
 
 import json
@@ -12,6 +13,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ STACK = "dev"
 
 
 def stale(lock: dict[str, Any]) -> bool:
-    """Return whether a lock's process is surely dead: it was of this host, and no Pulumi has its number now."""
+    """Return whether a lock's process is dead: it ran on this host, and no Pulumi has its process id."""
     if lock.get("hostname") != socket.gethostname():
         return False
     try:
@@ -35,7 +37,7 @@ def stale(lock: dict[str, Any]) -> bool:
 
 
 def clear_locks(backend: Path) -> int:
-    """Remove the stack's stale locks; refuse where another Pulumi is at work."""
+    """Remove the stack's stale locks and return 0; return 1 where another Pulumi holds one."""
     for file in (backend / ".pulumi" / "locks").glob(f"**/{PROJECT}/{STACK}/*.json"):
         try:
             lock = json.loads(file.read_text())
@@ -53,14 +55,14 @@ def clear_locks(backend: Path) -> int:
 
 
 def is_offline_provider(word: bytes) -> bool:
-    """Tell whether a word of a command line is the folder of the offline docker provider, which Python runs."""
+    """Return whether an argument is the folder of the offline docker provider, which Python runs."""
     return word.endswith(b"/tools/offline-docker-provider")
 
 
 def orphans(backend: Path) -> Iterator[int]:
-    """Yield the language hosts and providers that work on this backend and whose Pulumi is gone.
+    """Yield the process ids of language hosts and providers of this backend whose Pulumi is gone.
 
-    They outlive a killed Pulumi for good, and a provider might still be creating something.
+    They outlive a killed Pulumi, and a provider may still be creating a resource.
     """
     wanted = f"PULUMI_BACKEND_URL=file://{backend}".encode()
     for process in Path("/proc").glob("[0-9]*"):
@@ -77,10 +79,11 @@ def orphans(backend: Path) -> Iterator[int]:
 
 
 def end_orphans(backend: Path, seconds: float = 5.0) -> int:
-    """End them, politely first; return 0."""
+    """Terminate the orphans, and kill those that still run after so many seconds; return 0."""
     for how in (signal.SIGTERM, signal.SIGKILL):
         for process in orphans(backend):
-            os.kill(process, how)
+            with suppress(ProcessLookupError):  # it ended by itself since
+                os.kill(process, how)
         deadline = time.monotonic() + seconds
         while any(orphans(backend)) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -88,20 +91,20 @@ def end_orphans(backend: Path, seconds: float = 5.0) -> int:
 
 
 def pending(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the operations that a killed run left unfinished, of a state file or an exported stack."""
+    """Return the pending operations of a state file or an exported stack."""
     latest = state.get("deployment") or (state.get("checkpoint") or {}).get("latest") or {}
     return list(latest.get("pending_operations") or [])
 
 
 def without_secrets(held: dict[str, Any]) -> dict[str, Any]:
-    """Return what a config file holds less all that is encrypted, and the salt of that."""
+    """Return a config file without its encrypted values and their salt."""
     plain = {key: value for key, value in held.items() if key not in {"secure", "encryptionsalt"}}
     kept = {key: without_secrets(value) if isinstance(value, dict) else value for key, value in plain.items()}
     return {key: value for key, value in kept.items() if value != {}}
 
 
 def wanted(config: dict[str, Any], environment: dict[str, str]) -> list[str]:
-    """Return which of the generated values the stack's config lacks; an LLM key from the environment wins."""
+    """Return the generated values that the config lacks; an LLM key in the environment replaces the config's."""
     values = {key.removeprefix(f"{PROJECT}:"): entry.get("value") for key, entry in config.items()}
     missing = [key for key in ("masterKey", "image", "hermesLine") if not values.get(key)]
     given = environment.get("LLM_API_KEY", "")

@@ -1,9 +1,9 @@
 """A chat platform for Hermes: a Unix socket in the agent's data directory, one JSON object per line.
 
 A client sends `{"chat": "kitchen", "user": "ann", "text": "Good morning"}` and reads `{"chat": "kitchen", "text": …}`
-on the same connection. Without `text` it only listens to the chat. What the agent says while nobody listens is kept,
-up to a limit, for the next who does. Whoever can open the socket is trusted to name the user; it is the agent's own
-user's alone, so a bridge to an app runs in the container (`docker exec`) or shares its data.
+on the same connection. Without `text` it only subscribes to the chat. Messages to a chat without subscribers are kept,
+up to a limit, for the next one. A client that can open the socket is trusted to name the user. Only the agent's own
+user can, so a bridge to an app runs in the container (`docker exec`) or shares its data.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ LINE_LIMIT = 64 * 1024
 KEPT_PER_CHAT = 100
 KEPT_CHATS = 100
 NAME_LIMIT = 200
-# A client that reads nothing for this long is given up; the agent must not wait for it.
+# Seconds after which a client that reads nothing is disconnected; the agent must not wait for it.
 CLIENT_SECONDS = 10
 
 log = logging.getLogger(__name__)
 
 
-class SudoChat(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not there to be checked against
+class SudoChat(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not installed where mypy runs
     """Takes messages from the socket to the agent, and its answers back."""
 
     def __init__(self, config: Any) -> None:  # noqa: ANN401 - gateway.config.PlatformConfig
@@ -49,7 +49,7 @@ class SudoChat(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not ther
         self._kept: dict[str, deque[str]] = {}
 
     async def connect(self, **_: object) -> bool:
-        """Open the socket; Hermes 0.19 says whether it is for another time, which changes nothing."""
+        """Open the socket. Hermes 0.19 passes whether this is a reconnection, which changes nothing."""
         try:
             if self._path.is_socket():
                 self._path.unlink()
@@ -77,13 +77,13 @@ class SudoChat(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not ther
             self._path.unlink()
 
     async def send(self, chat_id: str, content: str, reply_to: str | None = None, metadata: Any = None) -> Any:  # noqa: ANN401, ARG002 - as Hermes calls it
-        """Give a message to all who listen to a chat, or keep it for the first who will."""
+        """Send a message to all subscribers of a chat, or keep it for the first one."""
         if not await self._deliver(chat_id, content):
             self._keep(chat_id, content)
         return SendResult(success=True, message_id=uuid.uuid4().hex)
 
     async def get_chat_info(self, chat_id: str) -> dict[str, Any]:
-        """Return what a chat is: a name."""
+        """Return what Hermes asks of a chat: its name."""
         return {"name": chat_id, "type": "dm"}
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -103,12 +103,12 @@ class SudoChat(BasePlatformAdapter):  # type: ignore[misc]  # Hermes is not ther
             writer.close()
 
     async def _take(self, message: object, writer: asyncio.StreamWriter) -> None:
-        """Note who listens, hand over what was kept for the chat, and pass a text on to the agent."""
+        """Subscribe the client, send it the kept messages, and pass its message on to the agent."""
         if not isinstance(message, dict):
             raise ValueError('expected an object such as {"chat": "kitchen", "user": "ann", "text": "Hello"}')  # noqa: TRY004 - a client's mistake
         chat, user, text = (message.get(key, "") for key in ("chat", "user", "text"))
         if not all(isinstance(value, str) for value in (chat, user, text)):
-            raise ValueError("chat, user and text must be texts")
+            raise ValueError("chat, user and text must be strings")
         if not 0 < len(chat) <= NAME_LIMIT or len(user) > NAME_LIMIT:
             raise ValueError(f"chat must have 1 to {NAME_LIMIT} characters, user no more")
         if text.strip() and not user:
@@ -155,7 +155,7 @@ async def _write(writer: asyncio.StreamWriter, message: dict[str, str]) -> None:
 
 
 def register(ctx: Any) -> None:  # noqa: ANN401 - hermes_cli.plugins.PluginContext
-    """Tell Hermes about the platform; it calls this when it loads the plugin."""
+    """Register the platform; Hermes calls this when it loads the plugin."""
     ctx.register_platform(
         name=NAME,
         label="Family chat",

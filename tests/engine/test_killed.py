@@ -46,7 +46,7 @@ def kill(fleet: FleetUnderTest, name: str, action: str, seconds: float = 0.0) ->
         os.killpg(process.pid, signal.SIGKILL)
     said, _ = process.communicate()
     assert in_time, said
-    fleet.stack.mend_attributes()
+    fleet.stack.remove_empty_attributes()
 
 
 def kill_roll(fleet: FleetUnderTest, step: str) -> None:
@@ -114,5 +114,5 @@ def test_a_state_beside_empty_attributes_is_whole(tmp_path: Path, provider: Prov
     stack = PulumiStack(tmp_path, f"test-{secrets.token_hex(4)}", provider)
     stack.state_file.with_name(f"{stack.name}.json.attrs").touch()
     assert "failed to load checkpoint: EOF" in stack.run("stack").text
-    stack.mend_attributes()
+    stack.remove_empty_attributes()
     stack.run("stack", check=True)

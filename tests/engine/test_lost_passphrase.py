@@ -54,7 +54,7 @@ def test_the_printed_way_out_leads_to_a_stack_that_works(pulumi_cli: str, tmp_pa
         (state / "configured").unlink()
     refused = bash(checkout, "tools/stack.sh")
     assert refused.returncode == 1
-    lines = [line.strip() for line in refused.stderr.partition("mend:")[2].splitlines()]
+    lines = [line.strip() for line in refused.stderr.partition("fix:")[2].splitlines()]
     first_command = next(number for number, line in enumerate(lines) if line.startswith("docker "))
     for_docker = [line for line in lines[first_command:] if line.startswith("docker ")]
     for_files = [line for line in lines[first_command:-1] if line not in for_docker]

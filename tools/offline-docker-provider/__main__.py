@@ -1,4 +1,4 @@
-"""The plugin: the Pulumi engine runs this folder, is told a port to talk to, and takes the plugin along as it ends."""
+"""Runs the plugin: the Pulumi engine starts this folder, reads its port from stdout, and ends it."""
 
 import os
 import sys

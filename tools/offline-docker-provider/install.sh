@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the offline docker provider into a Pulumi home inside the repository, where no other project ever meets it.
-# Idempotent. tools/docker-plugin.sh calls it where the official plugin is neither installed nor downloadable.
+# Installs the offline docker provider into a Pulumi home inside the repository, which no other project uses. Idempotent.
+# tools/docker-plugin.sh runs it where the official plugin is neither installed nor downloadable.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd)

@@ -1,4 +1,4 @@
-"""Reads along what Docker tells of containers and networks.
+"""Follows Docker's events of containers and networks.
 
 Docker keeps only its last 256 events, and every healthcheck makes three: they have to be read as they happen.
 """
@@ -14,7 +14,7 @@ Take = Callable[[str, str, float], None]
 
 @contextlib.contextmanager
 def watched(client: docker.DockerClient, names: Iterable[str], take: Take) -> Iterator[None]:
-    """Call `take` with (name, action, epoch seconds) of what happens to containers or networks of these names."""
+    """Call `take` with (name, action, epoch seconds) for each event of containers or networks of these names."""
     wanted = set(names)
     stream = client.events(decode=True, filters={"type": ["container", "network"]})
 

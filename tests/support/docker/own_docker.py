@@ -1,4 +1,4 @@
-"""A Docker daemon of a test's own beside the machine's, so that a test may restart it."""
+"""A Docker daemon for one test, which may restart it."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ class OwnDocker:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Lay the folders out. Socket paths are short, so `folder` has to be, too."""
+        """Lay the folders out. `folder` has to be short, as a socket's path is limited."""
         self.folder = folder
         self.log = folder / "dockerd.log"
         self.bridge = f"fleet{os.getpid()}"
@@ -28,7 +28,7 @@ class OwnDocker:
 
     @property
     def host(self) -> str:
-        """Where it listens, as `DOCKER_HOST` has it."""
+        """Its address, as in `DOCKER_HOST`."""
         return f"unix://{self.folder / 'docker.sock'}"
 
     @staticmethod
@@ -43,11 +43,11 @@ class OwnDocker:
         return None
 
     def client(self) -> docker.DockerClient:
-        """Return a new client of it."""
+        """Return a new client of the daemon."""
         return docker.DockerClient(base_url=self.host, timeout=60)
 
     def start(self) -> None:
-        """Start it and wait until it answers."""
+        """Start the daemon and wait until it answers."""
         if not Path("/sys/class/net", self.bridge).exists():
             subprocess.run(["ip", "link", "add", self.bridge, "type", "bridge"], check=True)
         program = shutil.which("dockerd")
@@ -75,14 +75,14 @@ class OwnDocker:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Stop it, and with it every container."""
+        """Stop the daemon and every container."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(timeout=60)
         self._process = None
 
     def remove(self) -> None:
-        """Remove every container, stop it, and leave nothing behind but its log."""
+        """Remove every container, stop the daemon, and remove its files except the log."""
         with suppress(DockerException, OSError), closing(self.client()) as client:
             for container in client.containers.list(all=True):
                 container.remove(force=True)
@@ -92,7 +92,7 @@ class OwnDocker:
         shutil.rmtree(self.folder / "run", ignore_errors=True)
 
     def restart(self) -> None:
-        """Stop it and start it again: what ran before runs afterwards, with another port."""
+        """Restart the daemon: containers that ran before run afterwards, on other ports."""
         self.stop()
         self.start()
 

@@ -1,7 +1,7 @@
 """A Docker API that answers from a recording: what a daemon said of containers like these, over a unix socket.
 
 It is for fleets larger than a machine can run. Every call is counted, and the processor time it took to answer, so
-that the work of whoever asks can be told from the work done here.
+that the work of the caller can be told from the work done here.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ def container_id(family_id: UUID) -> str:
 
 @dataclass
 class Recording:
-    """The containers, by family, and what was asked of them: `calls` by kind, `cpu` seconds in answering."""
+    """The containers by family, the `calls` by kind, and the `cpu` seconds spent in answering."""
 
     stack: str
     states: dict[UUID, str] = field(default_factory=dict)
@@ -45,17 +45,17 @@ class Recording:
     up_for: timedelta = timedelta(hours=30)
 
     def __post_init__(self) -> None:
-        """Begin at the time that containers count from."""
+        """Start the clock of the containers."""
         self._lock = threading.Lock()
         self._started = datetime.now(UTC) - self.up_for
 
     @classmethod
     def all_running(cls, stack: str, registry: Path) -> "Recording":
-        """Return the containers of a registry's families, all of them up."""
+        """Return the containers of a registry's families, all of them running."""
         return cls(stack, {family.id: "running" for family in load_registry(registry).families})
 
     def asked(self, kind: str) -> None:
-        """Count a call. To be done before it is answered: whoever has the answer may look at the count."""
+        """Count a call. Call it before the response is sent: the caller may read the count at once."""
         with self._lock:
             self.calls[kind] += 1
 
@@ -111,7 +111,7 @@ class Recording:
         return None
 
     def stopped(self, id_: str) -> None:
-        """Let a container end."""
+        """Mark a container as exited."""
         family_id = self._family(id_)
         if family_id:
             self.states[family_id] = "exited"
@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
     _counted = 0.0
 
     def do_GET(self) -> None:
-        """Answer what only reads."""
+        """Answer requests that only read."""
         recording, path = self.server.recording, self._path()
         found = re.fullmatch(r"/containers/([\w-]+)/json", path)
         recording.asked("list" if path == "/containers/json" else "inspect" if found else path.rpartition("/")[2])
@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         recording.worked(self._spent())
 
     def do_POST(self) -> None:
-        """Answer what changes something, or runs the probe."""
+        """Answer requests that change containers or run the probe."""
         recording, path = self.server.recording, self._path()
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kind = "probe" if path.startswith("/exec/") else path.rpartition("/")[2]
@@ -158,7 +158,7 @@ class _Handler(BaseHTTPRequestHandler):
         recording.worked(self._spent())
 
     def _spent(self) -> float:
-        """Return what this connection's thread has worked since it was asked last, reading the request included."""
+        """Return the processor time of this connection's thread since the last call, in seconds."""
         before, self._counted = self._counted, time.thread_time()
         return self._counted - before
 
@@ -188,11 +188,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def address_string(self) -> str:
-        """Name the caller, who has no address."""
+        """Return a name for the caller: a unix socket has no client address."""
         return "local"
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):

@@ -1,4 +1,4 @@
-"""The socket proxy of `deploy/` on nginx, and what a test finds behind it."""
+"""The socket proxy of `deploy/` on nginx, with containers behind it."""
 
 import http.client
 import shutil
@@ -16,7 +16,7 @@ from tests.support.reaper.reaper import ADMIN_TOKEN
 
 @dataclass(frozen=True)
 class Proxied:
-    """A proxy in front of the daemon, a family's container, and one that is none of the reaper's business."""
+    """A proxy in front of the daemon, a family's container, and an unmanaged container."""
 
     socket: Path
     stack: str
@@ -26,11 +26,11 @@ class Proxied:
 
     @property
     def host(self) -> str:
-        """Return what to set DOCKER_HOST to."""
+        """Return the value of DOCKER_HOST."""
         return f"unix://{self.socket}"
 
     def ask(self, method: str, path: str, body: str | None = None) -> int:
-        """Send a request as it is written, and return the status of the answer."""
+        """Send a request as it is written, and return the status of the response."""
         connection = http.client.HTTPConnection("docker", timeout=30)
         connection.sock = socket.socket(socket.AF_UNIX)
         try:
@@ -46,7 +46,7 @@ class Proxied:
 
 
 def find_nginx() -> str | None:
-    """Return an nginx that runs here: an installed one, or the one that `make test` unpacks."""
+    """Return an nginx: the installed one, or the one that `make test` unpacks."""
     for found in (shutil.which("nginx"), str(ROOT / ".tools" / "nginx" / "usr" / "sbin" / "nginx")):
         if (
             found
@@ -58,7 +58,7 @@ def find_nginx() -> str | None:
 
 
 def ensure(port: int) -> int:
-    """Ask for the family, and return the status of the answer."""
+    """Ask for the family, and return the status of the response."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/v1/families/ash/ensure", method="POST")
     request.add_header("Authorization", f"Bearer {ADMIN_TOKEN}")
     with urllib.request.urlopen(request, timeout=60) as answer:

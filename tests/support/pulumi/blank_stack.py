@@ -1,4 +1,4 @@
-"""Stacks in a hurry: the CLI makes one and encrypts each secret once for all tests of a process; the rest are copies.
+"""Makes stacks quickly: the CLI makes one and encrypts each secret once per process; the other stacks are copies.
 
 A command of the CLI costs more than half a second, and a third of that goes into stretching the passphrase.
 """
@@ -31,7 +31,7 @@ class BlankStack:
         self.config = self.config_file.read_text()
 
     def copy(self, name: str, state: Path, config_file: Path) -> None:
-        """Write what the CLI would for a stack of that name: into a backend's folder, and its config file."""
+        """Write a copy under another name: its state into a backend's folder, and its config file."""
         backend, stack = Path(".pulumi/meta.yaml"), Path(f".pulumi/stacks/{self.project}")
         (state / stack).mkdir(parents=True)
         (state / backend).write_text((self.folder / "state" / backend).read_text())

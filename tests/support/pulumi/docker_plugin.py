@@ -1,4 +1,4 @@
-"""Talks to a docker provider plugin as the engine does, without the engine: hundreds of questions in seconds."""
+"""Talks to a docker provider plugin as the engine does, but without the engine, which is much faster."""
 
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ STACK = "urn:pulumi:test-agree::agree::"
 
 @dataclass(frozen=True)
 class Made:
-    """What a creation came to: the resource's id and state, and why it failed where it did."""
+    """The result of a creation: the resource's id and state, and the error if it failed."""
 
     id: str
     state: Properties
@@ -30,7 +30,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that runs and is configured."""
+    """A running, configured plugin."""
 
     stub: Any
 
@@ -42,7 +42,7 @@ class Plugin:
     def diff(
         self, kind: str, made: Made, inputs: Properties, news: Properties, ignore: Sequence[str] = ()
     ) -> Properties:
-        """Return what the plugin says of a change, in an order that can be compared."""
+        """Return the plugin's diff in a canonical order."""
         request = pb.DiffRequest(
             id=made.id,
             urn=_urn(kind),
@@ -81,7 +81,7 @@ class Plugin:
 
 @contextmanager
 def running(provider: Provider) -> Iterator[Plugin]:
-    """Run and configure a provider's plugin for the length of a block."""
+    """Run and configure a provider's plugin inside the block."""
     process = subprocess.Popen(
         [plugin_file(provider.home), "127.0.0.1:1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )

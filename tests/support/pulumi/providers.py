@@ -1,4 +1,4 @@
-"""Which docker provider plugins are on this machine."""
+"""Finds the docker provider plugins on this machine."""
 
 import importlib.resources
 import json
@@ -27,10 +27,10 @@ def find_providers() -> list[Provider]:
 
 
 def chosen_providers() -> list[Provider]:
-    """Return the providers that tests run on: all that are installed, or the one that FLEET_TEST_PROVIDER names."""
+    """Return the providers to test on: all installed ones, or the one that FLEET_TEST_PROVIDER names."""
     found, wanted = find_providers(), os.environ.get("FLEET_TEST_PROVIDER", "")
     if wanted not in {"", OFFICIAL, OFFLINE}:
-        raise pytest.UsageError(f"FLEET_TEST_PROVIDER={wanted}: it takes {OFFICIAL} or {OFFLINE}")
+        raise pytest.UsageError(f"FLEET_TEST_PROVIDER={wanted}: expected {OFFICIAL} or {OFFLINE}")
     return [each for each in found if wanted in {"", each.name}]
 
 
@@ -40,7 +40,7 @@ def plugin_file(home: Path) -> Path:
 
 
 def both_providers() -> list[Provider]:
-    """Return the official provider and the offline one; skip the test with the mending command where one is missing."""
+    """Return the official provider and the offline one; skip the test where one is missing."""
     found = find_providers()
     missing = {OFFICIAL: "make setup", OFFLINE: "tools/offline-docker-provider/install.sh"}
     for each in found:

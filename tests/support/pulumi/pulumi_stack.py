@@ -1,4 +1,4 @@
-"""Drives the project's own program through the real Pulumi CLI, with a stack, state and config of its own."""
+"""Runs the project's program through the real Pulumi CLI, on a stack with a state and config of its own."""
 
 import atexit
 import functools
@@ -37,9 +37,9 @@ def find_pulumi() -> str | None:
 
 
 def find_script() -> str:
-    """Return the script in which Pulumi's Python language host runs a program; it lies where the host does."""
+    """Return the script in which Pulumi's Python language host runs a program; it is beside the host."""
     script = _installed("pulumi-language-python-exec")
-    assert script, "no pulumi-language-python-exec beside the Pulumi CLI; mend it with: make setup"
+    assert script, "no pulumi-language-python-exec beside the Pulumi CLI; fix: make setup"
     return script
 
 
@@ -53,7 +53,7 @@ class Provider:
 
 @functools.cache
 def home_for_tests(provider: Provider) -> Path:
-    """Return a Pulumi home with the provider's plugins, for this process alone: the CLI logs all that it does there."""
+    """Return a Pulumi home with the provider's plugins for this process alone: the CLI writes logs there."""
     home = Path(tempfile.mkdtemp(prefix="hermes-fleet-pulumi-home-"))
     atexit.register(shutil.rmtree, home, ignore_errors=True)
     (home / "plugins").symlink_to(provider.home / "plugins")
@@ -62,7 +62,7 @@ def home_for_tests(provider: Provider) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """What one Pulumi command did: exit code, everything it printed, and its steps as (operation, resource name)."""
+    """The result of a Pulumi command: exit code, output, and steps as (operation, kind, resource name)."""
 
     code: int
     text: str
@@ -70,12 +70,12 @@ class Run:
     json: Any = None
 
     def names(self, *operations: str, kind: str = "Container") -> list[str]:
-        """Return the names of the resources of a kind that saw one of these operations, in order."""
+        """Return the names of resources of a kind with one of these operations, in order."""
         return [name for operation, of, name in self.steps if operation in operations and of == kind]
 
     @property
     def changed(self) -> dict[str, int]:
-        """Return how many resources each operation but `same` was planned or done for."""
+        """Return the number of resources by operation, without `same`."""
         return dict(Counter(operation for operation, _, _ in self.steps if operation not in {"same", "refresh"}))
 
     def operations(self, name: str) -> dict[str, str]:
@@ -101,7 +101,7 @@ class PulumiStack:
 
     @property
     def blank(self) -> BlankStack:
-        """Return what every stack of this project begins as."""
+        """Return the blank stack that every stack of this project is copied from."""
         pulumi = find_pulumi()
         assert pulumi
         return blank_stack(pulumi, str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]))
@@ -154,7 +154,7 @@ class PulumiStack:
         return Run(done.returncode, done.stdout, ())
 
     def configure(self, plain: Mapping[str, str], secret: Mapping[str, str] | None = None) -> None:
-        """Set config values in the stack's file, as an operator edits it; keys may be paths such as `llm.model`."""
+        """Set config values in the stack's file; keys may be paths such as `llm.model`."""
         held = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         encrypted = {key: {"secure": self.blank.encrypted(value)} for key, value in (secret or {}).items()}
         for key, value in {**plain, **encrypted}.items():
@@ -166,7 +166,7 @@ class PulumiStack:
         self.config_file.write_text(yaml.safe_dump(held), encoding="utf-8")
 
     def up(self, *args: str, code: int | None = 0) -> Run:
-        """Run `pulumi up` and return its steps; `code` is the exit code that must come out, None for any."""
+        """Run `pulumi up` and return its steps; `code` is the expected exit code, None for any."""
         return self._stepping("up", "--yes", "--skip-preview", *args, code=code)
 
     def preview(self, *args: str, code: int | None = 0) -> Run:
@@ -178,10 +178,10 @@ class PulumiStack:
         return self._stepping("refresh", "--yes", "--skip-preview", code=code)
 
     def silent(self, *, refreshed: bool = False) -> bool:
-        """Tell whether a plan finds nothing to change; `refreshed` compares with what is really there."""
+        """Return whether a plan finds no change; `refreshed` compares with Docker, not with the state alone."""
         run = self.preview(*(("--refresh",) if refreshed else ()), "--expect-no-changes", code=None)
         if run.code or run.changed:
-            print(run.text)  # noqa: T201 - pytest shows it beside the test that wanted silence
+            print(run.text)  # noqa: T201 - pytest shows it where the test fails
         return run.code == 0 and run.changed == {}
 
     @property
@@ -195,7 +195,7 @@ class PulumiStack:
         return list(json.loads(self.state_file.read_text())["checkpoint"]["latest"]["resources"])
 
     def decrypted(self) -> dict[str, Any]:
-        """Return the state as exported with its secrets in the clear."""
+        """Return the exported state with its secrets in plain text."""
         out = subprocess.run(
             self.command("stack", "export", "--show-secrets"),
             cwd=self.project,
@@ -207,7 +207,7 @@ class PulumiStack:
         return dict(json.loads(out))
 
     def process(self, *args: str) -> subprocess.Popen[str]:
-        """Start a Pulumi command in a process group of its own and return it while it runs."""
+        """Start a Pulumi command in a process group of its own."""
         return subprocess.Popen(
             [*self.command(*args), "--config-file", str(self.config_file)],
             cwd=self.project,
@@ -219,7 +219,7 @@ class PulumiStack:
             start_new_session=True,
         )
 
-    def mend_attributes(self) -> None:
+    def remove_empty_attributes(self) -> None:
         """Remove the empty files that a kill in the middle of a write leaves beside the state (`docs/rolling.md`)."""
         for file in (self.folder / "state").rglob("*.attrs"):
             if not file.stat().st_size:
@@ -227,7 +227,7 @@ class PulumiStack:
 
     @property
     def _is_warm(self) -> bool:
-        """Tell whether the warm process has this program's modules: not those of a copy of this repository."""
+        """Return whether the warm process has this program's modules; it has not those of a copy of the repository."""
         return self.project == ROOT or not (self.project / "components").exists()
 
     def _stepping(self, *args: str, code: int | None) -> Run:
@@ -242,7 +242,7 @@ class PulumiStack:
 
 
 def _steps(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
-    """Return one step per resource: a delete-before-replace counts as the one `replace` it is."""
+    """Return one step per resource: the events of a delete-before-replace are one `replace`."""
     steps = []
     for event in events:
         metadata = event.get("resourcePreEvent", {}).get("metadata")

@@ -1,7 +1,7 @@
-"""Runs programs for the engine as Pulumi's own language host does, but in forks of a process that is warm.
+"""Runs programs for the engine as Pulumi's language host does, but in forks of a process that has the modules loaded.
 
-To start Python, to import and to list the environment's packages takes half of an `up` without changes. Here a program
-still has a process of its own, and runs in the script that Pulumi's own host runs it in; only its modules are there.
+Starting Python, importing, and listing packages take half of an `up` without changes. Each program still has a process
+of its own and runs in the script of Pulumi's host.
 """
 
 import functools
@@ -21,26 +21,26 @@ from typing import Any
 import grpc
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-# All that the project's program imports, and this module, whose function a fork begins with.
+# The imports of the project's program, and this module, which has the entry point of a fork.
 MODULES = ["components", "fleet.rollout.prepare", __name__]
-# The script ends so where it has shown the program's traceback.
+# The script's exit code where it has printed the program's traceback.
 SHOWN = 32
 
 
 class WarmHost(language_pb2_grpc.LanguageRuntimeServicer):
-    """The host of one command of the CLI. `script` is Pulumi's, `env` what the program has as its environment."""
+    """The language host of one CLI command. `script` is Pulumi's, `env` the program's environment."""
 
     def __init__(self, script: str, env: Mapping[str, str]) -> None:
-        """Take what every program is run with."""
+        """Take the script and the environment of every program."""
         self.script, self.env = script, env
         self.forks: list[ForkServerProcess] = []
 
     def About(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
-        """Tell which Python this is; the engine notes it down."""
+        """Return the version of Python, which the engine records."""
         return language_pb2.AboutResponse(executable=sys.executable, version=platform.python_version())
 
     def GetRequiredPackages(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
-        """Name no plugin: the SDK names the one it needs with each resource."""
+        """Return no plugin: the SDK names the one it needs with each resource."""
         return language_pb2.GetRequiredPackagesResponse()
 
     def Run(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ARG002, N802 - gRPC's name
@@ -71,7 +71,7 @@ class WarmHost(language_pb2_grpc.LanguageRuntimeServicer):
         return language_pb2.RunResponse(error=failed)
 
     def kill(self) -> None:
-        """Kill a program that has not ended with its command, as the engine does: it waits for an answer for ever."""
+        """Kill programs that outlive their command, as the engine does: they wait for a response for ever."""
         for fork in self.forks:
             if fork.is_alive():
                 fork.kill()
@@ -100,7 +100,7 @@ def _warm() -> ForkServerContext:
 
 
 def _run_script(words: list[str], env: dict[str, str]) -> None:
-    gc.freeze()  # no collection walks through what was imported, which would copy its pages
+    gc.freeze()  # keep the collector from touching, and so copying, the pages of imported modules
     os.environ.clear()
     os.environ.update(env)
     sys.argv = words

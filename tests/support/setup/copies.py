@@ -1,4 +1,4 @@
-"""A copy of the repository somewhere else, which a test may change."""
+"""Copies of the repository that tests may change."""
 
 import shutil
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.support.pulumi.pulumi_stack import ROOT
 
 
 def copy_repository(target: Path) -> Path:
-    """Copy what is under version control, more or less, and share environment and tools; return the copy."""
+    """Copy the repository without docs and generated files, link environment and tools; return the copy."""
     ignored = shutil.ignore_patterns(".*", "__pycache__", "test-report", "docs", "Pulumi.*.yaml")
     shutil.copytree(ROOT, target, ignore=ignored)
     for shared in (".venv", ".tools"):

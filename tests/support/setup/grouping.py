@@ -1,10 +1,10 @@
-"""Keeps tests that share a fleet, or an image, on one worker: each worker would make its own."""
+"""Keeps tests that share a fleet or an image on one worker: each worker would make its own."""
 
 from typing import Any
 
 import pytest
 
-# Fixtures of a whole module or folder, and one that fills the machine. Below, what they are made anew for.
+# Fixtures of module or package scope, and one that uses the whole machine. PARAMS: one instance for each value.
 SHARED = {
     *("agents", "changed", "image", "made", "name", "new_fleet", "pair", "plugins", "proxied", "settled", "shown"),
     *("slept", "slow", "race_fleet", "trio"),
@@ -14,7 +14,7 @@ PARAMS = ("provider", "agents")
 
 
 def group_of(item: Any) -> str | None:
-    """Return the group of a test: its file or folder, and what its fleet was made from. None: it runs anywhere."""
+    """Return the group of a test: its file or folder and its parameters. None: it may run on any worker."""
     if not SHARED & set(getattr(item, "fixturenames", ())):
         return None
     params = getattr(getattr(item, "callspec", None), "params", {})
@@ -25,7 +25,7 @@ def group_of(item: Any) -> str | None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tell pytest-xdist which tests belong together, before it looks at their marks."""
+    """Mark the groups before pytest-xdist reads the marks."""
     for item in items:
         group = group_of(item)
         if group:

@@ -1,4 +1,4 @@
-"""A machine that has just what a test gives it: set-up scripts in a copy of the repository, on a PATH of stand-ins."""
+"""An isolated machine for tests of set-up scripts: a copy of the repository, and a PATH of stub commands."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ COPIED = (
     "Pulumi.yaml",
     "Makefile",
 )
-# What every Debian machine has.
+# Commands of every Debian machine.
 PLAIN = (
     "awk basename bash cat chmod cp curl cut date df dirname echo env find flock grep gzip head install ln ls make"
     " mkdir mktemp mv nohup od printf ps readlink rm rmdir sed setsid sh sha256sum sleep sort stat tail tar tee timeout"
@@ -28,18 +28,18 @@ DEBIAN = "ID=debian\nVERSION_CODENAME=bookworm\nPRETTY_NAME='Debian GNU/Linux 12
 
 @dataclass(frozen=True)
 class Answer:
-    """How a script ended: its exit code and what it printed."""
+    """How a script ended: its exit code, standard output and standard error."""
 
     code: int
-    said: str
-    complained: str
+    stdout: str
+    stderr: str
 
 
 class Machine:
-    """The machine. `repository` is the copy, `home` an empty home; `commands` are all that is on PATH."""
+    """The machine. `repository` is the copy, `home` an empty home directory, `commands` the only directory on PATH."""
 
     def __init__(self, folder: Path) -> None:
-        """Lay it out in an empty folder: Debian, not root, no Docker, no Go, no Python."""
+        """Lay the machine out in an empty folder: Debian, not root, no Docker, no Go, no Python."""
         self.repository = folder / "repository"
         self.home = folder / "home"
         self.commands = folder / "bin"
@@ -63,7 +63,7 @@ class Machine:
         self.user(1000)
 
     def command(self, name: str, script: str, folder: Path | None = None) -> Path:
-        """Put a stand-in on PATH, or into another folder. It notes its arguments before it runs `script`."""
+        """Write a stub command that records its arguments and runs `script`, on PATH or in another folder."""
         file = (folder or self.commands) / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
@@ -72,21 +72,21 @@ class Machine:
         return file
 
     def user(self, number: int) -> None:
-        """Let the scripts run as this user, as far as they can tell."""
-        self.command("id", f'case "$*" in -un) echo somebody ;; *) echo {number} ;; esac')
+        """Make `id` print this user id, with the name operator."""
+        self.command("id", f'case "$*" in -un) echo operator ;; *) echo {number} ;; esac')
 
     def lacks(self, *names: str) -> None:
-        """Take commands away."""
+        """Remove commands from PATH."""
         for name in names:
             (self.commands / name).unlink(missing_ok=True)
 
     def called(self, name: str) -> list[str]:
-        """Return the arguments of each call of a stand-in."""
+        """Return the arguments of each call of a stub command."""
         lines = self.calls.read_text().splitlines() if self.calls.exists() else []
         return [line.removeprefix(f"{name} ") for line in lines if line.startswith(f"{name} ")]
 
     def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a script of the repository in a process group of its own, and return it while it runs."""
+        """Start a script of the repository in a process group of its own."""
         env = {
             "PATH": str(self.commands),
             "HOME": str(self.home),
@@ -109,7 +109,7 @@ class Machine:
         return process
 
     def close(self) -> None:
-        """Kill whatever still runs of what was started, as after a test that failed half-way."""
+        """Kill the scripts that still run, as after a failed test."""
         for process in self.started:
             with process:
                 if process.poll() is None:
@@ -118,11 +118,11 @@ class Machine:
     def run(self, *words: str, **environment: str) -> Answer:
         """Run a script of the repository to its end."""
         process = self.start(*words, **environment)
-        said, complained = process.communicate(timeout=120)
-        return Answer(process.returncode, said, complained)
+        stdout, stderr = process.communicate(timeout=120)
+        return Answer(process.returncode, stdout, stderr)
 
-    def leftovers(self) -> list[str]:
-        """Return what is lying around half made."""
+    def unfinished(self) -> list[str]:
+        """Return scratch folders and half-written files."""
         places = (self.repository, self.home)
         return sorted(
             str(file.relative_to(place))

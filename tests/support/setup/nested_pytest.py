@@ -1,4 +1,4 @@
-"""Runs pytest from a test, as if nobody had run it yet."""
+"""Runs pytest from a test, without the environment of the outer run."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def run_pytest(folder: Path, *arguments: str, seconds: float, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it in a folder, without what the outer one has set for itself, and return how it ended."""
+    """Run pytest in a folder, without the variables that the outer one set, and return the completed process."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-pno:cacheprovider", *arguments],

@@ -1,4 +1,4 @@
-"""What the benchmark judges, on figures made up here."""
+"""The judgement of plans, on invented figures."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from fleet.registry import load_registry
 
 
 def compared(families: int, bare: float, ours: float, *, busy: bool = False) -> Compared:
-    """Return a size whose best runs took these seconds a family in wall time, and twice that on the processor."""
+    """Return a size whose best runs took these seconds of wall time a family, and twice that in processor time."""
     runs = {
         name: [Measured(families * each * slow, families * each * 2 * slow, 100.0) for slow in (1.5, 1.0)]
         for name, each in ((BARE, bare), (OURS, ours))
@@ -28,7 +28,7 @@ def test_the_agreed_ratios_pass_and_fail() -> None:
 
 
 def test_the_best_run_counts_and_a_busy_machine_is_judged_by_processor_time() -> None:
-    """Noise only adds time; the report says which of the two was judged."""
+    """The report says which of the two times was judged."""
     assert compared(10, 1.0, 1.0).best(OURS) == 10
     assert compared(10, 1.0, 1.0, busy=True).best(OURS) == 20
     assert "processor time" in report.plan_table([compared(10, 1.0, 1.0, busy=True)])

@@ -1,4 +1,4 @@
-"""What `deploy/` holds, read by the programs that it is for, and held against the code."""
+"""The files of `deploy/`, validated by the programs that read them and compared with the code."""
 
 import re
 import shutil
@@ -15,12 +15,12 @@ from reaper.settings import load_settings
 from tests.support.setup.machine import ROOT
 
 DEPLOY = ROOT / "deploy"
-# As `systemd-analyze security` has it: 0 is shut off from everything, 10 from nothing.
+# Exposure level of `systemd-analyze security`: 0 is fully sandboxed, 10 is not sandboxed.
 MOST_EXPOSED = 2.0
 
 
 def needed(program: str, package: str) -> str:
-    """Return a program, or skip."""
+    """Return the path of a program; skip the test where it is missing."""
     found = shutil.which(program)
     if not found:
         pytest.skip(f"no {program}; get it with: apt-get install --no-install-recommends {package}")
@@ -39,13 +39,13 @@ def rules() -> list[dict[str, Any]]:
 
 
 def series(metrics: Metrics) -> set[str]:
-    """Return the names of all series that the reaper can write, whether it has yet or not."""
+    """Return the names of all series that the reaper can export."""
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     return {f"{kind.name}{end}" for kind in metrics.registry.collect() for end in suffixes.get(kind.type, ("",))}
 
 
-def test_alerts_ask_for_series_that_there_are() -> None:
-    """Each name in a rule is one that the reaper writes, and a failed wake counts from 0, so that the first is seen."""
+def test_alerts_use_existing_series() -> None:
+    """The reaper exports each series of a rule, and starts failed wakes at 0, so that the first one is an increase."""
     metrics = Metrics()
     for rule in rules():
         names = set(re.findall(r"\bhermes_reaper_\w+", rule["expr"]))
@@ -58,7 +58,7 @@ def test_alerts_ask_for_series_that_there_are() -> None:
     assert all(f"{each} 0.0" in metrics.text().decode() for each in picked)
 
 
-# What makes each alert fire, beside a reaper of ten families that is well: series and their values, minute by minute.
+# The series that make each alert fire, with their values by minute; all others are those of a healthy reaper.
 FIRING = {
     "ReaperDown": {'up{job="hermes-reaper"}': "0x200"},
     "ReaperSweepOld": {"hermes_reaper_last_sweep_timestamp_seconds": "60x200"},
@@ -98,7 +98,7 @@ WELL = {
 
 
 def test_each_alert_fires_when_it_should_and_then_alone(tmp_path: Path) -> None:
-    """`promtool test rules` plays three hours in which one thing is wrong, and three in which nothing is."""
+    """`promtool test rules` simulates three hours with one fault, and three without any."""
     program = needed("promtool", "prometheus")
     summaries = {rule["alert"]: rule for rule in rules()}
     assert set(FIRING) == set(summaries)
@@ -124,15 +124,15 @@ LABELS = {"job": "hermes-reaper", "instance": "host:8765"}
 
 
 def _labelled(name: str) -> str:
-    """Return a series as Prometheus stores it, with the labels of what it was scraped from."""
+    """Return a series as Prometheus stores it, with the labels of its target."""
     plain, _, own = name.partition("{")
     labels = {**LABELS, **dict(re.findall(r'(\w+)="([^"]*)"', own))}
     told = ",".join(f'{label}="{value}"' for label, value in labels.items())
     return f"{plain}{{{told}}}"
 
 
-def test_prometheus_takes_the_alerts() -> None:
-    """`promtool check rules` finds nothing wrong."""
+def test_the_alerts_are_valid() -> None:
+    """For `promtool check rules`."""
     done = run(needed("promtool", "prometheus"), "check", "rules", str(DEPLOY / "alerts.yaml"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{len(rules())} rules found" in done.stdout
@@ -140,7 +140,7 @@ def test_prometheus_takes_the_alerts() -> None:
 
 @pytest.fixture
 def unit(tmp_path: Path) -> Path:
-    """Return the service's unit with a Python that is here."""
+    """Return a copy of the unit that runs this Python."""
     text = (DEPLOY / "hermes-reaper.service").read_text()
     assert "ExecStart=/opt/hermes-fleet/.venv/bin/python -m reaper run\n" in text
     made = tmp_path / "hermes-reaper.service"
@@ -148,14 +148,14 @@ def unit(tmp_path: Path) -> Path:
     return made
 
 
-def test_systemd_takes_the_unit(unit: Path) -> None:
-    """`systemd-analyze verify` finds nothing wrong."""
+def test_the_unit_is_valid(unit: Path) -> None:
+    """For `systemd-analyze verify`."""
     done = run(needed("systemd-analyze", "systemd"), "verify", str(unit))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def test_the_unit_gives_the_reaper_little(unit: Path) -> None:
-    """`systemd-analyze security` finds it shut off from all but what it needs."""
+def test_the_unit_sandboxes_the_reaper(unit: Path) -> None:
+    """For `systemd-analyze security`."""
     program = needed("systemd-analyze", "systemd")
     limit = f"--threshold={MOST_EXPOSED * 10:.0f}"
     done = run(program, "security", "--offline=true", "--no-pager", limit, str(unit))
@@ -172,10 +172,10 @@ def services() -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_only_the_proxy_has_the_socket_and_nobody_has_a_capability_to_spare(
+def test_only_the_proxy_has_the_socket_and_no_service_a_spare_capability(
     services: dict[str, dict[str, Any]],
 ) -> None:
-    """The reaper reaches Docker through the proxy alone; both are read-only and gain no privileges."""
+    """The reaper uses Docker through the proxy alone; both are read-only and cannot gain privileges."""
     with_socket = [name for name, service in services.items() if "docker.sock" in str(service["volumes"])]
     assert with_socket == ["socket-proxy"]
     for service in services.values():
@@ -187,8 +187,8 @@ def test_only_the_proxy_has_the_socket_and_nobody_has_a_capability_to_spare(
         assert not service.get("container_name", "").startswith("hermes-user-")
 
 
-def test_nobody_but_the_reaper_reaches_the_proxy(services: dict[str, dict[str, Any]]) -> None:
-    """It listens on no address, but in a volume of the two that only root and the reaper's group may enter."""
+def test_only_the_reaper_reaches_the_proxy(services: dict[str, dict[str, Any]]) -> None:
+    """It listens in a shared volume that only root and the reaper's group can enter, and not on TCP."""
     listens = re.findall(r"^\s*listen (.+);", (DEPLOY / "socket-proxy.conf").read_text(), re.MULTILINE)
     assert listens == ["unix:/run/docker-proxy/docker.sock"]
     assert services["reaper"]["environment"]["DOCKER_HOST"] == "unix:///run/docker-proxy/docker.sock"
@@ -201,9 +201,7 @@ def test_nobody_but_the_reaper_reaches_the_proxy(services: dict[str, dict[str, A
     assert services["reaper"]["group_add"] == ["10100"]
 
 
-def test_the_compose_file_gives_the_reaper_every_setting_it_wants(
-    services: dict[str, dict[str, Any]], tmp_path: Path
-) -> None:
+def test_the_compose_file_has_every_setting_of_the_reaper(services: dict[str, dict[str, Any]], tmp_path: Path) -> None:
     """With the stack's name from `env` and the secrets mounted, no setting is missing."""
     environment = {**services["reaper"]["environment"], "HERMES_FLEET_STACK": "prod"}
     for name, value in environment.items():
@@ -215,8 +213,8 @@ def test_the_compose_file_gives_the_reaper_every_setting_it_wants(
     assert load_settings(tmp_path, environment).stack == "prod"
 
 
-def test_compose_takes_its_file(tmp_path: Path) -> None:
-    """`docker compose config` finds nothing wrong."""
+def test_the_compose_file_is_valid(tmp_path: Path) -> None:
+    """For `docker compose config`."""
     docker = shutil.which("docker")
     plugin = docker and run(docker, "compose", "version").returncode == 0
     words = [docker or "", "compose"] if plugin else [needed("docker-compose", "docker-compose")]

@@ -1,4 +1,4 @@
-"""The chat platform between its socket and Hermes, with stand-ins for the few classes of Hermes that it uses."""
+"""The chat platform between its socket and Hermes, with stubs for the classes of Hermes that it uses."""
 
 import asyncio
 import importlib.util
@@ -18,14 +18,14 @@ PLUGIN = Path(__file__).parent.parent.parent.parent / "plugins/sudo_chat"
 
 @dataclass
 class Config:
-    """What Hermes reads from `platforms.sudo_chat`."""
+    """Hermes' configuration below `platforms.sudo_chat`."""
 
     extra: dict[str, Any] = field(default_factory=dict)
     enabled: bool = True
 
 
 class Adapter:
-    """The part of Hermes' base class that the platform leans on."""
+    """The part of Hermes' base class that the platform uses."""
 
     def __init__(self, config: Config, platform: str) -> None:
         """Note what came in and which states were reported."""
@@ -101,7 +101,7 @@ Scenario = Callable[[Any, Callable[[], Coroutine[Any, Any, Client]]], Coroutine[
 
 @pytest.fixture
 def play(plugin: types.ModuleType, tmp_path: Path) -> Iterator[Callable[[Scenario], None]]:
-    """Run a scenario against a connected platform; it gets the platform and a function that opens connections."""
+    """Return a function that runs a scenario with a connected platform and a function that opens connections."""
 
     def run(scenario: Scenario) -> None:
         async def body() -> None:
@@ -126,14 +126,14 @@ def play(plugin: types.ModuleType, tmp_path: Path) -> Iterator[Callable[[Scenari
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that another task does."""
+    """Wait until another task has made a condition true."""
     async with asyncio.timeout(5):
         while not condition():  # noqa: ASYNC110 - what it waits for has no event
             await asyncio.sleep(0.01)
 
 
 def test_a_message_reaches_the_agent_and_its_answer_comes_back(play: Callable[[Scenario], None]) -> None:
-    """Who wrote, where and what; the answer goes to all who listen to that chat and to no other."""
+    """With user, chat and text; the answer goes to all subscribers of that chat and to no others."""
 
     async def scenario(chat: Any, connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         ann, tom, other = await connect(), await connect(), await connect()
@@ -153,8 +153,8 @@ def test_a_message_reaches_the_agent_and_its_answer_comes_back(play: Callable[[S
     play(scenario)
 
 
-def test_what_nobody_heard_is_kept(play: Callable[[Scenario], None]) -> None:
-    """A scheduled job speaks at night; the app listens in the morning. The oldest go when it is too much."""
+def test_messages_without_a_subscriber_are_kept(play: Callable[[Scenario], None]) -> None:
+    """As those of a nightly job until the app connects in the morning. Over the limit the oldest are dropped."""
 
     async def scenario(chat: Any, connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         for number in range(103):
@@ -177,7 +177,7 @@ def test_what_nobody_heard_is_kept(play: Callable[[Scenario], None]) -> None:
     "line",
     [b"no json", b"[]", b'{"chat": ""}', b'{"chat": 1}', b'{"chat": "a", "text": "x"}', b"[" * 60_000, b"\xff\xfe"],
 )
-def test_a_bad_line_is_answered_and_the_next_one_counts(play: Callable[[Scenario], None], line: bytes) -> None:
+def test_a_bad_line_is_answered_and_the_next_one_is_read(play: Callable[[Scenario], None], line: bytes) -> None:
     """A client's mistake ends neither its connection nor the gateway."""
 
     async def scenario(chat: Any, connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
@@ -191,7 +191,7 @@ def test_a_bad_line_is_answered_and_the_next_one_counts(play: Callable[[Scenario
 
 
 def test_an_endless_line_ends_the_connection_only(play: Callable[[Scenario], None]) -> None:
-    """Nobody fills the agent's memory with one line."""
+    """A client cannot fill the agent's memory."""
 
     async def scenario(chat: Any, connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         flood, ann = await connect(), await connect()
@@ -204,7 +204,7 @@ def test_an_endless_line_ends_the_connection_only(play: Callable[[Scenario], Non
 
 
 def test_the_socket_is_the_agents_own(play: Callable[[Scenario], None], tmp_path: Path) -> None:
-    """Only its user may open it."""
+    """Only the agent's user can open it."""
 
     async def scenario(chat: Any, _connect: Callable[[], Coroutine[Any, Any, Client]]) -> None:
         assert stat.S_IMODE((tmp_path / "sudo_chat.sock").stat().st_mode) == 0o600
@@ -215,7 +215,7 @@ def test_the_socket_is_the_agents_own(play: Callable[[Scenario], None], tmp_path
 
 
 def test_a_stale_socket_is_replaced_and_a_file_is_not(plugin: types.ModuleType, tmp_path: Path) -> None:
-    """A killed gateway leaves its socket; what is no socket is left alone, and the platform says it cannot connect."""
+    """A killed gateway leaves its socket. Any other file is kept, and the platform does not connect."""
 
     async def body() -> None:
         first, second = plugin.SudoChat(Config()), plugin.SudoChat(Config())
@@ -233,7 +233,7 @@ def test_a_stale_socket_is_replaced_and_a_file_is_not(plugin: types.ModuleType, 
 
 
 def test_it_registers_as_hermes_expects(plugin: types.ModuleType) -> None:
-    """Under the name that the registry's channel has, with the variables that `.env` sets."""
+    """Under the name of the registry's channel, with the variables of `.env`."""
     calls: list[dict[str, Any]] = []
     plugin.register(types.SimpleNamespace(register_platform=lambda **values: calls.append(values)))
     assert calls[0]["name"] == "sudo_chat"
@@ -243,7 +243,7 @@ def test_it_registers_as_hermes_expects(plugin: types.ModuleType) -> None:
 
 
 def test_the_agents_user_can_read_the_plugin() -> None:
-    """The mount is read-only and belongs to whoever checked the repository out."""
+    """The mount is read-only and owned by the user who checked the repository out."""
     for path in (PLUGIN, *PLUGIN.iterdir()):
         if path.name != "__pycache__":
             assert path.stat().st_mode & stat.S_IROTH

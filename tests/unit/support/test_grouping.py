@@ -20,7 +20,7 @@ def test_it(agents, number, worker_id):
 
 
 def test_each_fleet_is_made_by_one_worker(tmp_path: Path) -> None:
-    """All tests with the same agents end up on the same worker, those with others on the other one."""
+    """Tests with the same agents run on the same worker, those with others on the other one."""
     folder = tmp_path / "e2e"
     folder.mkdir()
     (folder / "conftest.py").write_text(CONFTEST)
@@ -34,7 +34,7 @@ def test_each_fleet_is_made_by_one_worker(tmp_path: Path) -> None:
 
 
 def test_every_fixture_of_a_module_or_folder_is_known() -> None:
-    """One that is not would be made by every worker: a fleet, an image, a browser."""
+    """An unlisted one, such as a fleet or a browser, would be made by every worker."""
     fixtures = re.compile(r"@pytest\.fixture\(scope=\"(?:module|package)\".*\)\ndef (\w+)\(")
     found = {name for file in (ROOT / "tests").rglob("*.py") for name in fixtures.findall(file.read_text())}
     assert found

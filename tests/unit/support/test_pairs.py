@@ -1,4 +1,4 @@
-"""Which provider makes the containers of which real agents."""
+"""The pairing of real agents with docker providers."""
 
 from pathlib import Path
 
@@ -19,6 +19,6 @@ OFFICIAL, OFFLINE = Provider("official", Path("a")), Provider("offline", Path("b
         ([], ["none-0.19", "none-0.15"]),
     ],
 )
-def test_every_line_and_every_provider_has_its_turn(providers: list[Provider], names: list[str]) -> None:
-    """Nobody is left out, whatever is installed."""
+def test_every_line_and_every_provider_is_tested(providers: list[Provider], names: list[str]) -> None:
+    """Each line runs, on the providers in turn."""
     assert [pair.name for pair in pairs(("0.19", "0.15"), providers)] == names

@@ -9,7 +9,7 @@ VERSION = "5.2.0"
 
 @pytest.fixture
 def ready(machine: Machine) -> Machine:
-    """Return a machine with the SDK and a Pulumi CLI that can download nothing."""
+    """Return a machine with the SDK and a Pulumi CLI whose downloads fail."""
     asked = machine.repository / ".venv/lib/python3.11/site-packages/pulumi_docker/pulumi-plugin.json"
     asked.parent.mkdir(parents=True)
     asked.write_text(f'{{"resource": true, "name": "docker", "version": "{VERSION}"}}')
@@ -20,12 +20,12 @@ def ready(machine: Machine) -> Machine:
 
 
 def plugin(machine: Machine) -> Path:
-    """Return where the official plugin belongs."""
+    """Return the path of the official plugin."""
     return machine.home / f".pulumi/plugins/resource-docker-v{VERSION}/pulumi-resource-docker"
 
 
 def home_for_dev(machine: Machine) -> str:
-    """Return the Pulumi home that the dev stack is given, empty for the user's own."""
+    """Return the Pulumi home of the dev stack, empty for the user's own."""
     return (machine.repository / ".tools/pulumi-plugin-home").read_text().strip()
 
 
@@ -35,16 +35,16 @@ def stand_in(machine: Machine) -> None:
 
 
 def test_the_installed_plugin_is_used(ready: Machine) -> None:
-    """The official plugin wins, even where there is a stand-in; nothing is downloaded."""
+    """The official plugin is preferred to the offline provider; nothing is downloaded."""
     machine = ready
     machine.command("pulumi-resource-docker", "exit 0", plugin(machine).parent)
     stand_in(machine)
     answer = machine.run("tools/docker-plugin.sh")
     assert answer.code == 0
-    assert f"docker plugin {VERSION}: the official one" in answer.said
+    assert f"docker plugin {VERSION}: the official one" in answer.stdout
     assert home_for_dev(machine) == ""
     assert machine.called("pulumi") == []
-    assert machine.run("tools/docker-plugin.sh").said == ""
+    assert machine.run("tools/docker-plugin.sh").stdout == ""
 
 
 def test_it_is_downloaded_at_the_version_that_the_sdk_asks_for(ready: Machine) -> None:
@@ -58,15 +58,15 @@ def test_it_is_downloaded_at_the_version_that_the_sdk_asks_for(ready: Machine) -
     assert home_for_dev(machine) == ""
 
 
-def test_the_stand_in_comes_last_and_says_so(ready: Machine) -> None:
-    """Where nothing can be downloaded the stand-in is used, in a Pulumi home of its own, and kept for a day."""
+def test_the_offline_provider_is_the_last_choice(ready: Machine) -> None:
+    """It is used where the download fails, in a Pulumi home of its own, and kept for a day."""
     machine = ready
     stand_in(machine)
     for _ in range(2):
         answer = machine.run("tools/docker-plugin.sh")
         assert answer.code == 0
-        (said,) = [line for line in answer.said.splitlines() if "offline provider" in line]
-        assert "could not be downloaded (error: 403 HTTP error fetching plugin); try again: make plugin" in said
+        (said,) = [line for line in answer.stdout.splitlines() if "offline provider" in line]
+        assert "could not be downloaded (error: 403 HTTP error fetching plugin); retry: make plugin" in said
         assert home_for_dev(machine) == str(machine.repository / ".tools/pulumi-home")
     assert len(machine.called("pulumi")) == 1
     machine.run("tools/docker-plugin.sh", "again")
@@ -74,18 +74,18 @@ def test_the_stand_in_comes_last_and_says_so(ready: Machine) -> None:
 
 
 def test_the_official_plugin_wins_as_soon_as_it_is_there(ready: Machine) -> None:
-    """A stand-in that was in use makes way."""
+    """It replaces the offline provider."""
     machine = ready
     stand_in(machine)
     machine.run("tools/docker-plugin.sh")
     machine.command("pulumi-resource-docker", "exit 0", plugin(machine).parent)
     answer = machine.run("tools/docker-plugin.sh", PULUMI_HOME=str(machine.repository / ".tools/pulumi-home"))
-    assert "the official one" in answer.said
+    assert "the official one" in answer.stdout
     assert home_for_dev(machine) == ""
 
 
-def test_a_plugin_that_is_half_unpacked_is_not_there(ready: Machine) -> None:
-    """Beside it Pulumi has left a mark; it is downloaded anew."""
+def test_a_half_unpacked_plugin_is_downloaded_again(ready: Machine) -> None:
+    """Pulumi keeps a .partial file beside it."""
     folder = plugin(ready).parent
     ready.command("pulumi-resource-docker", "exit 0", folder)
     mark = folder.with_name(f"{folder.name}.partial")
@@ -97,9 +97,9 @@ def test_a_plugin_that_is_half_unpacked_is_not_there(ready: Machine) -> None:
 
 
 def test_no_plugin_at_all(ready: Machine) -> None:
-    """What was tried and what answered is in the message."""
+    """The message has the attempts and their errors."""
     answer = ready.run("tools/docker-plugin.sh")
     assert answer.code == 1
-    assert f"pulumi plugin install resource docker {VERSION}" in answer.complained
-    assert "403 HTTP error" in answer.complained
+    assert f"pulumi plugin install resource docker {VERSION}" in answer.stderr
+    assert "403 HTTP error" in answer.stderr
     assert not (ready.repository / ".tools/pulumi-plugin-home").exists()

@@ -8,28 +8,28 @@ from tests.support.setup.machine import ROOT, Machine
 
 
 def test_help_lists_every_target(machine: Machine) -> None:
-    """What can be made is explained by make itself; a bare `make` changes nothing."""
+    """A bare `make` lists them and changes nothing."""
     targets = re.findall(r"^\.PHONY: (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"up", "preview", "down", "test", "check", "bench", "image", "docker", "help"} <= set(targets)
     answer = machine.run("-c", "make")
-    assert answer.code == 0, answer.complained
-    assert [line.split()[1] for line in answer.said.splitlines()] == targets
+    assert answer.code == 0, answer.stderr
+    assert [line.split()[1] for line in answer.stdout.splitlines()] == targets
     assert machine.called("docker") == []
 
 
 def test_a_failed_step_stops_the_ones_after_it(machine: Machine) -> None:
-    """Without Docker `make up` ends before anything is made, without a usable Python right after; never with code 0."""
-    assert "no Docker daemon is running" in machine.run("-c", "make up").complained
+    """`make up` fails at once without Docker, and before Pulumi without a usable Python."""
+    assert "no Docker daemon is running" in machine.run("-c", "make up").stderr
     machine.command("docker", "echo 20.10.24")
     answer = machine.run("-c", "make up")
     assert answer.code != 0
-    assert "Python 3.11 or later is needed" in answer.complained
-    assert "Pulumi" not in answer.said
+    assert "Python 3.11 or later is needed" in answer.stderr
+    assert "Pulumi" not in answer.stdout
 
 
 @pytest.fixture
 def set_up(machine: Machine) -> Machine:
-    """Return a machine on which `make setup` has once done all that there is to do."""
+    """Return a machine after a successful `make setup`."""
     repository = machine.repository
     machine.command("docker", 'case "$1" in version) echo 20.10.24 ;; image) [ ! -e image-is-gone ] ;; esac')
     machine.command(
@@ -54,7 +54,7 @@ def set_up(machine: Machine) -> Machine:
     (repository / "requirements.lock").write_text("a==1\n")
     (repository / "fleet").symlink_to(ROOT / "fleet")
     answer = machine.run("-c", "make setup")
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     (repository / ".state/reaper.env").touch()  # not written: this Pulumi stores no config
     machine.calls.unlink()
     return machine
@@ -66,11 +66,11 @@ ALL_SET = json.dumps(
 
 
 def test_a_second_set_up_does_nothing(set_up: Machine) -> None:
-    """Nothing is said, installed, fetched or asked of Pulumi: what each step looks at is there already."""
+    """Each step finds its result: nothing is printed, installed or downloaded, and Pulumi runs only for its version."""
     for name in ("curl", "go", "mmdebstrap"):
         set_up.command(name, "exit 1")
     answer = set_up.run("-c", "make setup")
-    assert (answer.code, answer.said, answer.complained) == (0, "", "")
+    assert (answer.code, answer.stdout, answer.stderr) == (0, "", "")
     calls = {line for line in set_up.calls.read_text().splitlines() if not line.startswith("id ")}
     assert {line.split()[0] for line in calls} == {"docker", "pulumi"}
     assert {line for line in calls if line.startswith("pulumi")} == {"pulumi version"}
@@ -78,17 +78,17 @@ def test_a_second_set_up_does_nothing(set_up: Machine) -> None:
 
 
 def test_a_fleet_goes_down_without_its_image(set_up: Machine) -> None:
-    """`make down` makes no container, so that an image which is gone is in nobody's way."""
+    """`make down` creates no container, so it needs no image."""
     (set_up.repository / "image-is-gone").touch()
     answer = set_up.run("-c", "make down")
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     assert "destroy --yes --skip-preview" in set_up.called("pulumi")
     assert not [call for call in set_up.called("docker") if call.startswith(("pull", "build"))]
 
 
-def test_where_nothing_was_brought_up_nothing_goes_down(machine: Machine) -> None:
-    """No stack is made only to be removed, and nothing is set up for it."""
+def test_down_without_a_stack_does_nothing(machine: Machine) -> None:
+    """No stack is created only to be removed, and nothing is set up."""
     answer = machine.run("-c", "make down")
-    assert (answer.code, answer.complained) == (0, "")
-    assert "nothing to remove" in answer.said
+    assert (answer.code, answer.stderr) == (0, "")
+    assert "nothing to remove" in answer.stdout
     assert not (machine.repository / ".state").exists()

@@ -1,4 +1,4 @@
-"""The offline docker provider's pure parts: forms, checks, differences, and what Docker is asked for."""
+"""The offline docker provider without a daemon: conversions, checks, differences, and requests."""
 
 import io
 import json
@@ -27,7 +27,7 @@ TIMES = dict.fromkeys(container.TIMES, "1s")
 
 
 def checked(**more: object) -> dict[str, Any]:
-    """Return a container's inputs after their check."""
+    """Return a container's checked inputs."""
     inputs, failures = check(container.SPEC, {**MINIMAL, **more})
     assert failures == []
     return inputs
@@ -35,19 +35,19 @@ def checked(**more: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("text", ["0s", "1s", "59s", "1m0s", "1m30s", "1h0m0s", "25h1m9s"])
 def test_a_canonical_duration_comes_back_as_written(text: str) -> None:
-    """Durations in Go's form survive the way to Docker and back."""
+    """Durations in Go's form are read back unchanged."""
     assert duration(nanoseconds(text)) == text
 
 
 @pytest.mark.parametrize(("written", "read"), [("90s", "1m30s"), ("60m", "1h0m0s"), ("1h90s", "1h1m30s")])
 def test_another_form_of_a_duration_comes_back_canonical(written: str, read: str) -> None:
-    """What is not in Go's form is read back differently, which is a change at the next preview."""
+    """Other forms are read back in Go's form, which is a change at the next preview."""
     assert duration(nanoseconds(written)) == read
 
 
 @pytest.mark.parametrize("seconds", [0, 1, 59, 60, 90, 3599, 3600, 86_400])
 def test_the_fleet_writes_durations_in_that_form(seconds: int) -> None:
-    """The fleet's own writer agrees."""
+    """As the fleet renders them."""
     assert duration(seconds * 10**9) == go_duration(seconds)
 
 
@@ -56,17 +56,17 @@ def test_the_fleet_writes_durations_in_that_form(seconds: int) -> None:
     [("0.5", "0.5"), ("1", "1.0"), ("2.0", "2.0"), ("1.5", "1.5"), ("0.25", "0.25"), ("0.50", "0.5"), ("10.", "10.")],
 )
 def test_cpus_come_back_as_the_official_provider_writes_them(written: str, read: str) -> None:
-    """Cpu limits are read back in its form, its oddity with ten included."""
+    """Including `10.` for ten."""
     assert cpus(round(float(written) * 1e9)) == read
 
 
 def test_memory_is_in_mebibytes_and_unlimited_swap_is_minus_one() -> None:
-    """Sizes are MiB outside and bytes inside."""
+    """Properties are in MiB, the API in bytes."""
     assert [to_bytes(each) for each in (64, 0, -1)] == [67_108_864, 0, -1]
 
 
 def test_the_check_fills_in_the_official_defaults() -> None:
-    """What is left out gets the official provider's defaults, nested ones too."""
+    """Missing properties get the official provider's defaults, also nested ones."""
     inputs = checked(healthcheck={"tests": ["CMD", "true"]}, ports=[{"internal": 8642}])
     assert inputs["restart"] == "no"
     assert inputs["start"] is True
@@ -116,27 +116,27 @@ def test_the_check_does_not_touch_what_it_was_given() -> None:
     ],
 )
 def test_what_is_not_implemented_or_wrong_is_refused_by_name(spec: Any, given: Any, where: str) -> None:
-    """Every such property is named, and no value of it is repeated."""
+    """Each such property is named, without its value."""
     _, failures = check(spec, given)
     assert len(failures) == 1
     assert failures[0][0].startswith(where)
     assert SECRET not in str(failures)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
-    """One check names every failure."""
+def test_one_check_names_every_failure() -> None:
+    """Not only the first one."""
     _, failures = check(container.SPEC, {"tty": True, "restart": "x", "memory": "y"})
     assert {where for where, _ in failures} == {"tty", "restart", "memory", "name", "image", "mustRun"}
 
 
 def test_what_is_unknown_in_a_preview_passes_the_check() -> None:
-    """A value that only an `up` will know cannot be wrong yet."""
+    """A value that only an `up` knows is not checked."""
     given = {"memory": UNKNOWN, "healthcheck": UNKNOWN, "networksAdvanced": [{"name": UNKNOWN}]}
     assert checked(**given).items() >= given.items()
 
 
 def test_no_change_is_no_difference() -> None:
-    """A state that was made from inputs does not differ from them."""
+    """A state made from inputs does not differ from them."""
     inputs = checked(
         entrypoints=["/bin/sh"],
         envs=["B=2", "A=1"],
@@ -197,7 +197,7 @@ def test_changes_by_rule(old: Any, new: Any, changes: Any) -> None:
 
 
 def test_a_container_that_never_got_ready_differs() -> None:
-    """The state of a failed start lacks what only Docker knows, which replaces it at the next `up`."""
+    """The state of a failed start lacks the properties that Docker knows, so the next `up` replaces it."""
     inputs = checked(entrypoints=["/bin/sh"])
     missing = {"command": {"command": "ADD_REPLACE"}, "networkDatas": {"networkDatas": "ADD"}}
     assert diff(container.SPEC, inputs, inputs) == missing
@@ -213,7 +213,7 @@ def test_ignored_paths_and_what_lies_below_them_are_left_out() -> None:
 
 
 def test_docker_is_asked_for_what_is_declared() -> None:
-    """A body of the API holds units, binds, ports and times as Docker takes them, and no upload."""
+    """The request's body has units, binds, ports and durations in Docker's form, and no upload."""
     body = container.create_body(
         checked(
             memory=64,
@@ -238,7 +238,7 @@ def test_docker_is_asked_for_what_is_declared() -> None:
 
 
 def test_uploads_are_root_owned_files_of_their_mode(tmp_path: Path) -> None:
-    """The archive holds every upload under its path, with its mode or 0644, and owned by root; a source is read."""
+    """The archive has each upload at its path, with its mode or 0644, owned by root; a source is read."""
     (tmp_path / "boot.sh").write_text("exec true\n")
     uploads = [
         {"file": "/opt/fleet/env", "content": "KEY=ü\n", "permissions": "0600"},
@@ -257,7 +257,7 @@ def test_uploads_are_root_owned_files_of_their_mode(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("given", [{}, {"content": ""}, {"content": "x", "source": "y"}])
 def test_an_upload_has_one_source(given: dict[str, str]) -> None:
-    """Neither nothing nor two contents, as the official provider has it."""
+    """No content and two contents are errors, as in the official provider."""
     with pytest.raises(DockerException, match="/opt/fleet/env: set one of"):
         container.archive([{"file": "/opt/fleet/env", **given}])
 
@@ -270,13 +270,13 @@ def test_its_own_stacks_are_served(stack: str) -> None:
 
 @pytest.mark.parametrize("stack", ["prod", "development", "testing", "my-test-1", "dev2"])
 def test_other_stacks_are_refused(stack: str) -> None:
-    """Any other stack is refused, by its name and with the way out."""
+    """The error has the stack's name and the fix."""
     with pytest.raises(DockerException, match=f"{stack}: .* official plugin"):
         server.refuse_stack(f"urn:pulumi:{stack}::hermes-fleet::docker:index/volume:Volume::dev")
 
 
 def test_the_development_stack_of_another_project_is_refused() -> None:
-    """In a shell that has sourced .state/env another project would meet this provider; it is told how not to."""
+    """A shell that sourced .state/env would use this provider for other projects; the error has the fix."""
     with pytest.raises(DockerException, match=r"shop: .* only that of hermes-fleet; unset PULUMI_HOME"):
         server.refuse_stack("urn:pulumi:dev::shop::pulumi:providers:docker::default")
     server.refuse_stack("urn:pulumi:test-shop::shop::pulumi:providers:docker::default")
@@ -289,7 +289,7 @@ def test_a_nested_resource_is_told_by_its_own_type() -> None:
 
 
 def test_a_refresh_takes_over_what_docker_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inputs follow what moved, keep what did not, and gain nothing that was not declared."""
+    """Inputs get changed values, keep unchanged ones, and gain no undeclared property."""
     inputs = checked(memory=64, healthcheck={"tests": ["CMD", "true"], "interval": "1s"})
     health = {**inputs["healthcheck"], "interval": "2s"}
     state = {**inputs, "memory": 80, "healthcheck": health, "cpus": "1.0", "command": [], "networkDatas": []}
@@ -302,12 +302,12 @@ def test_a_refresh_takes_over_what_docker_says(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_it_stands_in_for_the_version_that_the_sdk_asks_for() -> None:
-    """Another one would never be started: Pulumi looks for a plugin by its version."""
+    """Pulumi looks a plugin up by its version."""
     assert wanted_version() == server.VERSION
 
 
 def test_numbers_and_marks_of_a_message_become_plain_values() -> None:
-    """Whole numbers are ints, and the official provider's own entries are left out of what is taken over."""
+    """Integers are ints, and the official provider's internal entries are left out."""
     message = ParseDict(
         {"memory": 64, "cpus": "0.5", "__meta": "{}", "image": None, "ports": [{"__defaults": [], "internal": 1}]},
         Struct(),
@@ -317,7 +317,7 @@ def test_numbers_and_marks_of_a_message_become_plain_values() -> None:
 
 
 class Daemon(docker.APIClient):
-    """Answers each request with a status and a message, in turn, and then is content."""
+    """Answers each request with the next status and message, and with success after the last one."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         """Take the answers."""
@@ -335,8 +335,8 @@ class Daemon(docker.APIClient):
         return response
 
 
-def test_a_removal_that_is_under_way_is_a_removal() -> None:
-    """Docker may be removing the container already, as after an update that was killed."""
+def test_a_removal_in_progress_is_no_error() -> None:
+    """Docker may be removing the container already, as after a killed update."""
     daemon = Daemon((204, ""), (409, "removal of container 7f is already in progress"))
     container.delete(daemon, "7f", {})
     assert [asked.split("?")[0] for asked in daemon.asked] == ["POST /containers/7f/stop", "DELETE /containers/7f"]
@@ -345,7 +345,7 @@ def test_a_removal_that_is_under_way_is_a_removal() -> None:
 
 
 def test_a_network_is_removed_once_its_last_container_has_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A container that is just being removed is waited for, half a minute long; nothing else is."""
+    """Its removal waits half a minute for that container, and for nothing else."""
     monkeypatch.setattr("offline_docker.plain.time.sleep", lambda _: None)
     busy = (403, "error while removing network: network n has active endpoints")
     daemon = Daemon(busy, busy)
@@ -358,8 +358,8 @@ def test_a_network_is_removed_once_its_last_container_has_left(monkeypatch: pyte
 
 
 @pytest.mark.parametrize("kind", [container, NETWORK], ids=["container", "network"])
-def test_what_was_made_is_known_though_it_cannot_be_read(kind: Any) -> None:
-    """The engine is told the id of what a daemon made before it failed, so that it is not forgotten."""
+def test_a_created_resource_is_known_even_if_it_cannot_be_read(kind: Any) -> None:
+    """The engine gets the id of what the daemon created before it failed, and keeps it in the state."""
     inputs = checked(start=False) if kind is container else {"name": "n"}
     answers = [(201, ""), (200, ""), (500, "too busy")] if kind is container else [(201, ""), (500, "too busy")]
     with pytest.raises(InitError) as raised:

@@ -1,4 +1,4 @@
-"""The hooks that run before a commit: what they hold back, and with which versions of which tools."""
+"""The pre-commit hooks: what they reject, and which tools they run."""
 
 import importlib.metadata
 import re
@@ -33,7 +33,7 @@ def run(hook: str, *files: Path) -> int:
         ("workflows", "it.yml", (ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"), "jobs: 1\n"),
     ],
 )
-def test_a_bad_file_is_held_back(tmp_path: Path, hook: str, name: str, good: str, bad: str) -> None:
+def test_a_bad_file_is_rejected(tmp_path: Path, hook: str, name: str, good: str, bad: str) -> None:
     """Python, shell, YAML and workflows, each by its own tool."""
     file = tmp_path / name
     for text, passes in ((good, True), (bad, False)):
@@ -42,7 +42,7 @@ def test_a_bad_file_is_held_back(tmp_path: Path, hook: str, name: str, good: str
 
 
 def test_a_file_out_of_format_is_changed(tmp_path: Path) -> None:
-    """Which is what makes pre-commit hold a commit back."""
+    """pre-commit rejects a commit whose files a hook changes."""
     file = tmp_path / "it.py"
     file.write_text("x  =  1\n")
     assert run("ruff-format", file) == 0
@@ -50,14 +50,14 @@ def test_a_file_out_of_format_is_changed(tmp_path: Path) -> None:
 
 
 def test_a_change_of_the_registrys_models_needs_a_fresh_schema() -> None:
-    """The check of `make check` runs wherever a model or the schema was changed."""
+    """A change of a model or of the schema runs the schema check."""
     hook = HOOKS["schema"]
     assert hook["entry"].endswith("-m fleet schema --check")
     assert all(re.search(hook["files"], file) for file in ("fleet/registry/models.py", "families.schema.json"))
 
 
 def test_hooks_run_the_locked_tools() -> None:
-    """Those of the repository's own environment, which has the versions of the lock file; nothing is fetched."""
+    """They run the tools of .venv, which has the locked versions; nothing is downloaded."""
     assert {hook["language"] for hook in HOOKS.values()} == {"system"}
     assert all(hook["entry"].startswith(".venv/bin/") for hook in HOOKS.values())
     locked = (ROOT / "requirements-dev.lock").read_text(encoding="utf-8")

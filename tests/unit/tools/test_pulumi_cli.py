@@ -20,7 +20,7 @@ def install(machine: Machine, folder: Path, script: str = RECENT, *, host: bool 
 
 
 def chosen(machine: Machine) -> str:
-    """Return the folder that was written down."""
+    """Return the recorded folder."""
     return (machine.repository / ".tools/pulumi-bin").read_text().strip()
 
 
@@ -43,14 +43,14 @@ def release(machine: Machine, folder: Path, *, sums: str | None = None) -> str:
 
 
 def test_a_recent_cli_on_path_wins(machine: Machine) -> None:
-    """The CLI that the user has is the one that is used, and it is said once."""
+    """The user's CLI is used, which is printed once."""
     install(machine, machine.commands)
     install(machine, machine.home / ".pulumi/bin")
     answer = machine.run("tools/pulumi-cli.sh")
     assert answer.code == 0
-    assert f"Pulumi CLI 3.270.1 from {machine.commands} (on PATH)" in answer.said
+    assert f"Pulumi CLI 3.270.1 from {machine.commands} (on PATH)" in answer.stdout
     assert chosen(machine) == str(machine.commands)
-    assert machine.run("tools/pulumi-cli.sh").said == ""
+    assert machine.run("tools/pulumi-cli.sh").stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -61,80 +61,80 @@ def test_a_recent_cli_on_path_wins(machine: Machine) -> None:
         ("exit 1", True, "does not run"),
     ],
 )
-def test_what_will_not_do_is_passed_over_and_named(machine: Machine, script: str, host: bool, why: str) -> None:
-    """An old or incomplete CLI is neither used nor replaced; one in Pulumi's home is, where it is good."""
+def test_an_unusable_cli_is_skipped_and_named(machine: Machine, script: str, host: bool, why: str) -> None:
+    """An old or incomplete CLI on PATH is neither used nor replaced; a usable one in Pulumi's home is used."""
     install(machine, machine.commands, script, host=host)
     offline(machine)
     answer = machine.run("tools/pulumi-cli.sh")
     assert answer.code == 1
-    assert why in answer.complained
+    assert why in answer.stderr
     install(machine, machine.home / ".pulumi/bin")
-    assert "(in Pulumi's home)" in machine.run("tools/pulumi-cli.sh").said
+    assert "(in Pulumi's home)" in machine.run("tools/pulumi-cli.sh").stdout
 
 
 @pytest.mark.parametrize("host", ["opt", "bin"])
 def test_a_cli_that_is_only_linked_on_path_is_used(machine: Machine, tmp_path: Path, host: str) -> None:
-    """Its language host is beside the program itself, or on PATH, where Pulumi finds it."""
+    """Its language host is beside the link's target, or on PATH, where Pulumi finds it."""
     place = tmp_path / "opt" / "pulumi"
     machine.command("pulumi", RECENT, place)
     (machine.commands / "pulumi").symlink_to(place / "pulumi")
     machine.command(HOST, "exit 0", place if host == "opt" else machine.commands)
     offline(machine)
     answer = machine.run("tools/pulumi-cli.sh")
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     assert chosen(machine) == str(place)
 
 
 def test_no_go_and_no_download(machine: Machine) -> None:
-    """Everything that was tried is named with its answer, and nothing is left."""
+    """The message has each attempt with its error, and no scratch folder stays."""
     offline(machine)
     answer = machine.run("tools/pulumi-cli.sh")
     assert answer.code == 1
-    assert "Could not resolve host: get.pulumi.com" in answer.complained
-    assert "build: Go is not installed" in answer.complained
-    assert "https://www.pulumi.com/docs/install" in answer.complained
-    assert machine.leftovers() == []
+    assert "Could not resolve host: get.pulumi.com" in answer.stderr
+    assert "build: Go is not installed" in answer.stderr
+    assert "https://www.pulumi.com/docs/install" in answer.stderr
+    assert machine.unfinished() == []
     assert not (machine.home / ".pulumi").exists() or not list((machine.home / ".pulumi").iterdir())
     assert not (machine.repository / ".tools/pulumi-bin").exists()
 
 
 def test_the_official_release_is_checked_and_installed(machine: Machine, tmp_path: Path) -> None:
-    """A release whose checksum is the published one lands in Pulumi's home."""
+    """A release with the published checksum is installed into Pulumi's home."""
     address = release(machine, tmp_path / "release")
     answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
-    assert answer.code == 0, answer.complained
-    assert "(official release)" in answer.said
+    assert answer.code == 0, answer.stderr
+    assert "(official release)" in answer.stdout
     assert chosen(machine) == str(machine.home / ".pulumi/bin")
     assert (machine.home / ".pulumi/bin" / HOST).exists()
-    assert machine.leftovers() == []
+    assert machine.unfinished() == []
 
 
-def test_a_machine_without_curl_downloads_all_the_same(machine: Machine, tmp_path: Path) -> None:
-    """The Python environment that is there by then can download too."""
+def test_a_machine_without_curl_downloads_with_python(machine: Machine, tmp_path: Path) -> None:
+    """The Python environment is set up before the CLI."""
     machine.lacks("curl")
     python = machine.repository / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.symlink_to(sys.executable)
     address = release(machine, tmp_path / "release")
     answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
-    assert answer.code == 0, answer.complained
-    assert "(official release)" in answer.said
+    assert answer.code == 0, answer.stderr
+    assert "(official release)" in answer.stdout
 
 
 def test_an_altered_release_is_refused(machine: Machine, tmp_path: Path) -> None:
-    """A download that differs from its published checksum stops everything; nothing else is tried."""
+    """A download with another checksum is an error; nothing is built instead."""
     address = release(machine, tmp_path / "release", sums="2" * 64)
     machine.command("go", "exit 0")
     answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
     assert answer.code == 1
-    assert "differs from its published checksum" in answer.complained
+    assert "differs from its published checksum" in answer.stderr
     assert machine.called("go") == []
     assert not (machine.home / ".pulumi/bin").exists()
-    assert machine.leftovers() == []
+    assert machine.unfinished() == []
 
 
 def go(machine: Machine, sdk: Path, caches: Path) -> None:
-    """Give the machine a Go that builds, keeps its caches in a folder, and notes where it was told to have them."""
+    """Stub a Go that builds, with its caches in a folder, and records its cache settings."""
     for name in ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python"):
         machine.command(Path(name).name, "exit 0", (sdk / name).parent)
     machine.command(
@@ -151,58 +151,58 @@ def go(machine: Machine, sdk: Path, caches: Path) -> None:
 
 
 def test_it_is_built_where_go_is_present(machine: Machine, tmp_path: Path) -> None:
-    """The pinned modules give the CLI, its language host, and the two files beside it; Go's caches stay the user's."""
+    """The build makes the CLI, its language host, and two files beside it, in the user's Go caches."""
     offline(machine)
     go(machine, tmp_path / "sdk", tmp_path / "caches")
     answer = machine.run("tools/pulumi-cli.sh")
-    assert answer.code == 0, answer.complained
-    assert "(built from the pinned Go modules)" in answer.said
+    assert answer.code == 0, answer.stderr
+    assert "(built from the pinned Go modules)" in answer.stdout
     files = sorted(file.name for file in (machine.home / ".pulumi/bin").iterdir())
     assert files == ["pulumi", HOST, f"{HOST}-exec", "pulumi-resource-pulumi-python"]
     assert set(machine.called("go-settings")) == {"  "}
-    assert machine.leftovers() == []
+    assert machine.unfinished() == []
 
 
-def test_go_gets_caches_where_the_users_cannot_be_written(machine: Machine, tmp_path: Path) -> None:
-    """They are in the repository's ignored folder, and can be deleted like everything in it."""
+def test_go_gets_other_caches_where_the_users_are_read_only(machine: Machine, tmp_path: Path) -> None:
+    """They are below .tools and can be deleted."""
     offline(machine)
     (tmp_path / "in the way").touch()
     go(machine, tmp_path / "sdk", tmp_path / "in the way")
     answer = machine.run("tools/pulumi-cli.sh")
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     tools = machine.repository / ".tools"
     assert machine.called("go-settings")[-1] == f"{tools}/go/mod {tools}/go/build  -modcacherw"
 
 
-def test_what_an_interrupted_copy_left_is_no_part_of_the_next(machine: Machine, tmp_path: Path) -> None:
-    """A copy into Pulumi's home that was killed is removed by the next one, with what it held."""
+def test_an_interrupted_copy_is_removed_by_the_next(machine: Machine, tmp_path: Path) -> None:
+    """None of its files gets into Pulumi's home."""
     half_made = machine.home / ".pulumi/bin.new"
     install(machine, half_made, "exit 1")
     (half_made / "old").touch()
     answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=release(machine, tmp_path / "release"))
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     assert sorted(file.name for file in (machine.home / ".pulumi/bin").iterdir()) == ["pulumi", HOST]
-    assert machine.leftovers() == []
+    assert machine.unfinished() == []
 
 
 def test_a_build_on_a_full_disk(machine: Machine) -> None:
-    """The compiler's last words are in the message, and nothing is left."""
+    """The message has the compiler's error, and no scratch folder stays."""
     offline(machine)
     machine.command(
         "go", 'case "$*" in build*) echo "write /tmp/go-build: no space left on device" >&2; exit 1 ;; esac'
     )
     answer = machine.run("tools/pulumi-cli.sh")
     assert answer.code == 1
-    assert "no space left on device" in answer.complained
-    assert "df -h" in answer.complained
-    assert machine.leftovers() == []
+    assert "no space left on device" in answer.stderr
+    assert "df -h" in answer.stderr
+    assert machine.unfinished() == []
 
 
 def test_an_old_cli_in_pulumis_home_stays(machine: Machine, tmp_path: Path) -> None:
-    """What other projects may rely on is not replaced; ours goes into the repository's ignored folder."""
+    """Other projects may depend on it; the new one is installed below .tools."""
     install(machine, machine.home / ".pulumi/bin", "echo v3.100.0")
     address = release(machine, tmp_path / "release")
     answer = machine.run("tools/pulumi-cli.sh", HERMES_FLEET_PULUMI_RELEASES=address)
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     assert chosen(machine) == str(machine.repository / ".tools/pulumi/bin")
     assert "v3.100.0" in (machine.home / ".pulumi/bin/pulumi").read_text()

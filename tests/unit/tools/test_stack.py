@@ -28,7 +28,7 @@ esac
 
 @pytest.fixture
 def ready(machine: Machine, tmp_path: Path) -> Machine:
-    """Return a machine on which all but the stack is set up."""
+    """Return a machine with everything but the stack."""
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     places = {
@@ -53,14 +53,14 @@ def ready(machine: Machine, tmp_path: Path) -> Machine:
 
 
 def secret(machine: Machine, key: str) -> str:
-    """Return what Pulumi was told over its standard input."""
+    """Return the value that Pulumi read from standard input."""
     return (machine.repository.parent / "secrets" / key).read_text().strip()
 
 
 def test_a_stack_from_nothing(ready: Machine) -> None:
-    """State, passphrase, keys and config are made, for their owner's eyes alone, and no secret is an argument."""
+    """State, passphrase, keys and config are created, readable by their owner alone; no secret is an argument."""
     answer = ready.run("tools/stack.sh", LLM_API_KEY=KEY)
-    assert answer.code == 0, answer.complained
+    assert answer.code == 0, answer.stderr
     state = ready.repository / ".state"
     assert state.stat().st_mode & 0o777 == 0o700
     files = [file for file in state.rglob("*") if file.is_file() and file.name != "image"]
@@ -76,48 +76,48 @@ def test_a_stack_from_nothing(ready: Machine) -> None:
     calls = "\n".join(ready.called("pulumi"))
     for value in (KEY, secret(ready, "masterKey"), (state / "passphrase").read_text().strip()):
         assert value not in calls
-        assert value not in answer.said + answer.complained
+        assert value not in answer.stdout + answer.stderr
     assert "config set hermes-fleet:image hermes-fleet/hermes-agent:0.19.0 --non-interactive" in calls
     assert "config set hermes-fleet:hermesLine 0.19 --non-interactive" in calls
     assert secret(ready, "llmApiKey") == KEY
     assert len(bytes.fromhex(secret(ready, "masterKey"))) == 32
     assert (state / "reaper-key").read_text().strip() == reaper_key(secret(ready, "masterKey"))
-    assert ready.leftovers() == []
+    assert ready.unfinished() == []
 
 
 def test_the_second_run_asks_pulumi_nothing(ready: Machine) -> None:
-    """Where nothing changed, no command of Pulumi is run; another LLM key is noticed."""
+    """Without a change no Pulumi command runs; another LLM key is a change."""
     ready.run("tools/stack.sh", LLM_API_KEY=KEY)
     ready.calls.unlink()
     again = ready.run("tools/stack.sh", LLM_API_KEY=KEY)
-    assert (again.code, again.said, ready.called("pulumi")) == (0, "", [])
+    assert (again.code, again.stdout, ready.called("pulumi")) == (0, "", [])
     ready.run("tools/stack.sh", LLM_API_KEY="sk-another")
     assert secret(ready, "llmApiKey") == "sk-another"
 
 
 def test_a_placeholder_is_announced(ready: Machine) -> None:
-    """Without a key the agents still start, and it is said what they lack."""
+    """Without a key the agents start, and the output says that they cannot answer."""
     answer = ready.run("tools/stack.sh")
     assert answer.code == 0
-    assert "llmApiKey: a placeholder" in answer.said
+    assert "llmApiKey: a placeholder" in answer.stdout
     assert secret(ready, "llmApiKey").startswith("placeholder")
 
 
 def test_the_environment_for_plain_pulumi(ready: Machine) -> None:
-    """Sourcing .state/env leads plain commands to the stack, whatever the shell held before."""
+    """Sourcing .state/env points plain commands to the stack and replaces earlier settings."""
     ready.run("tools/stack.sh")
     names = "$PULUMI_BACKEND_URL|$PULUMI_STACK|${PULUMI_CONFIG_PASSPHRASE-unset}|$PULUMI_HOME|$PATH"
     answer = ready.run(
         "-c", f'source .state/env; echo "{names}"', PULUMI_CONFIG_PASSPHRASE="of another stack", PULUMI_HOME=""
     )
-    url, stack, passphrase, home, path = answer.said.strip().split("|")
+    url, stack, passphrase, home, path = answer.stdout.strip().split("|")
     assert url == f"file://{ready.repository}/.state/backend"
     assert (stack, passphrase, home) == ("dev", "unset", "")
     assert path.startswith(f"{ready.repository}/.venv/bin:{ready.repository}/bin:")
 
 
 def test_the_offline_provider_has_a_home_of_its_own(ready: Machine) -> None:
-    """With the stand-in, plain commands use its Pulumi home and download nothing."""
+    """Plain commands use its Pulumi home and download nothing."""
     (ready.repository / ".tools/pulumi-plugin-home").write_text("/somewhere\n")
     ready.run("tools/stack.sh")
     env = (ready.repository / ".state/env").read_text()
@@ -126,27 +126,27 @@ def test_the_offline_provider_has_a_home_of_its_own(ready: Machine) -> None:
 
 
 def test_the_official_plugin_is_not_hidden_by_what_a_shell_has_sourced(ready: Machine) -> None:
-    """Once the stand-in has made way, its Pulumi home is taken out of a shell that got it; another one stays."""
+    """Once the official plugin is installed, .state/env unsets the offline one's Pulumi home, and no other."""
     stand_in, chosen = f"{ready.repository}/.tools/pulumi-home", ready.repository / ".tools/pulumi-plugin-home"
     names = "${PULUMI_HOME-unset}|${PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION-unset}"
     chosen.write_text(f"{stand_in}\n")
     ready.run("tools/stack.sh")
     again = f'source .state/env; echo >{chosen}; tools/stack.sh; source .state/env; echo "{names}"'
-    assert ready.run("-c", again).said.splitlines()[-1] == "unset|unset"
+    assert ready.run("-c", again).stdout.splitlines()[-1] == "unset|unset"
     of_the_user = ready.run("-c", f'source .state/env; echo "{names}"', PULUMI_HOME="/srv/pulumi")
-    assert of_the_user.said.strip() == "/srv/pulumi|unset"
+    assert of_the_user.stdout.strip() == "/srv/pulumi|unset"
 
 
 def test_pulumi_reaches_its_own_parts_behind_a_proxy(ready: Machine) -> None:
-    """What goes by no proxy in the shell stays, and this machine is added to it once."""
+    """Loopback is added to no_proxy once, and existing entries stay."""
     ready.run("tools/stack.sh")
     sourced = 'source .state/env; source .state/env; echo "$no_proxy|$NO_PROXY"'
     answer = ready.run("-c", sourced, https_proxy="http://proxy.example:3128", no_proxy="corp.example")
-    assert answer.said.strip() == "|".join(["corp.example,127.0.0.1,localhost"] * 2)
+    assert answer.stdout.strip() == "|".join(["corp.example,127.0.0.1,localhost"] * 2)
 
 
 def test_a_checkout_that_was_moved_has_its_reaper_look_there(ready: Machine) -> None:
-    """Registry and database of the reaper are those of the checkout where it is now."""
+    """The reaper's registry and database are in the new place."""
     assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
     ready.repository = ready.repository.rename(ready.repository.with_name("moved"))
     assert ready.run("tools/stack.sh", LLM_API_KEY=KEY).code == 0
@@ -176,34 +176,34 @@ def test_the_reaper_waits_as_long_as_a_roll(ready: Machine) -> None:
 
 
 def test_a_lost_passphrase_is_not_replaced(ready: Machine) -> None:
-    """A stack file whose secrets nobody can open any more is named, and left as it is."""
+    """A stack file whose secrets cannot be decrypted is named, and not changed."""
     file = ready.repository / "stacks/Pulumi.dev.yaml"
     file.write_text("encryptionsalt: v1:old\n")
     answer = ready.run("tools/stack.sh")
     assert answer.code == 1
-    assert "a passphrase that is gone" in answer.complained
-    assert "put the right passphrase back into .state/passphrase" in answer.complained
-    assert "mv stacks/Pulumi.dev.yaml .state/Pulumi.dev.yaml.lost" in answer.complained
-    assert "docker volume" not in answer.complained
+    assert "a passphrase that is gone" in answer.stderr
+    assert "restore .state/passphrase" in answer.stderr
+    assert "mv stacks/Pulumi.dev.yaml .state/Pulumi.dev.yaml.lost" in answer.stderr
+    assert "docker volume" not in answer.stderr
     assert not (ready.repository / ".state/passphrase").exists()
     assert file.read_text() == "encryptionsalt: v1:old\n"
 
 
-def test_another_pulumi_at_work_is_waited_for_by_the_user(ready: Machine) -> None:
-    """A lock that may be alive stops the set-up and names its owner."""
+def test_a_lock_of_another_pulumi_is_an_error(ready: Machine) -> None:
+    """A lock whose process may be alive stops the set-up; the message names its owner."""
     ready.run("tools/stack.sh")
     lock = ready.repository / ".state/backend/.pulumi/locks/organization/hermes-fleet/dev/1.json"
     lock.parent.mkdir(parents=True)
     lock.write_text(f'{{"pid": 4711, "hostname": "not-{socket.gethostname()}", "timestamp": "now"}}')
     answer = ready.run("tools/stack.sh")
     assert answer.code == 1
-    assert "process 4711 on not-" in answer.complained
-    assert "pulumi cancel" in answer.complained
+    assert "process 4711 on not-" in answer.stderr
+    assert "pulumi cancel" in answer.stderr
     assert lock.exists()
 
 
-def test_a_write_that_was_cut_off_is_cleared_away(ready: Machine) -> None:
-    """An empty file of attributes, which Pulumi does not read, goes; the state and all others stay as they are."""
+def test_an_interrupted_write_is_cleaned_up(ready: Machine) -> None:
+    """An empty .attrs file, which Pulumi cannot read, is removed; the state and other files stay."""
     ready.run("tools/stack.sh")
     stacks = ready.repository / ".state/backend/.pulumi/stacks/hermes-fleet"
     (stacks / "dev.json.attrs").touch()
@@ -212,17 +212,17 @@ def test_a_write_that_was_cut_off_is_cleared_away(ready: Machine) -> None:
     assert sorted(file.name for file in stacks.iterdir()) == ["dev.json", "dev.json.bak.attrs"]
 
 
-def test_what_pulumi_answers_is_shown(ready: Machine) -> None:
-    """A command that fails is named with its answer."""
+def test_pulumis_error_is_shown(ready: Machine) -> None:
+    """The message has the failed command and its output."""
     ready.command("pulumi", "echo 'error: disk quota exceeded' >&2; exit 1")
     answer = ready.run("tools/stack.sh")
     assert answer.code == 1
-    assert "pulumi stack init dev" in answer.complained
-    assert "disk quota exceeded" in answer.complained
+    assert "pulumi stack init dev" in answer.stderr
+    assert "disk quota exceeded" in answer.stderr
 
 
-def test_a_master_key_of_before_stays_known_to_the_reaper(ready: Machine, tmp_path: Path) -> None:
-    """While it is in the config: devices that were paired under it are heard until it is taken out."""
+def test_the_reaper_gets_the_previous_master_key(ready: Machine, tmp_path: Path) -> None:
+    """While it is in the config, devices that were paired with it keep working."""
     state, stack = ready.repository / ".state", ready.repository / "stacks/Pulumi.dev.yaml"
 
     def set_up(**values: str) -> str:

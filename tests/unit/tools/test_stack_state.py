@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 
 from tests.support.setup.machine import ROOT
+from tools import stack_state
 
 SCRIPT = ROOT / "tools" / "stack_state.py"
 HERE = socket.gethostname()
+# Prints `ready` once /proc shows its environment, and runs until its standard input closes.
+WAITING = "#!/bin/sh\necho ready\nread line\n"
+# Seconds until an orphan that ignores SIGTERM is killed; no test waits for so long.
+PATIENCE = 120.0
 
 
 def ask(*words: str, given: object = None, **environment: str) -> tuple[int, str]:
@@ -29,10 +34,22 @@ def ask(*words: str, given: object = None, **environment: str) -> tuple[int, str
 
 
 def dead_process() -> int:
-    """Return the number of a process that is no more."""
+    """Return the id of a process that has exited."""
     done = subprocess.Popen([sys.executable, "-c", ""])
     done.wait()
     return done.pid
+
+
+def start(*program: str | Path, backend: Path) -> subprocess.Popen[bytes]:
+    """Start a program that works on a backend; return it once it, or its child, has printed `ready`.
+
+    Each test has a backend of its own: one that runs beside it on another worker would signal its processes, too.
+    """
+    env = {**os.environ, "PULUMI_BACKEND_URL": f"file://{backend}"}
+    process = subprocess.Popen([*program], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdout.readline() == b"ready\n"
+    return process
 
 
 def locked(backend: Path, **lock: object) -> Path:
@@ -44,7 +61,7 @@ def locked(backend: Path, **lock: object) -> Path:
 
 
 def test_a_dead_process_of_this_host_loses_its_lock(tmp_path: Path) -> None:
-    """A killed Pulumi's lock goes, and that is said."""
+    """A killed Pulumi's lock is removed, and the output says so."""
     pid = dead_process()
     file = locked(tmp_path, pid=pid, hostname=HERE)
     code, said = ask("lock", str(tmp_path))
@@ -53,8 +70,8 @@ def test_a_dead_process_of_this_host_loses_its_lock(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_a_number_that_went_to_another_program_is_dead_too(tmp_path: Path) -> None:
-    """A process with the lock's number that is no Pulumi does not hold the lock."""
+def test_a_reused_process_id_loses_the_lock(tmp_path: Path) -> None:
+    """A process with the lock's id that is not Pulumi does not hold it."""
     file = locked(tmp_path, pid=os.getpid(), hostname=HERE)
     assert ask("lock", str(tmp_path))[0] == 0
     assert not file.exists()
@@ -64,7 +81,7 @@ def test_a_number_that_went_to_another_program_is_dead_too(tmp_path: Path) -> No
     "lock", [{"pid": 1, "hostname": "another-host"}, {"hostname": HERE}, {"pid": "?", "hostname": HERE}]
 )
 def test_any_other_lock_stays(tmp_path: Path, lock: dict[str, Any]) -> None:
-    """The lock of another host, or one that says too little, is left alone."""
+    """The lock of another host and an incomplete one are kept."""
     file = locked(tmp_path, **lock)
     code, said = ask("lock", str(tmp_path))
     assert code == 1
@@ -73,27 +90,24 @@ def test_any_other_lock_stays(tmp_path: Path, lock: dict[str, Any]) -> None:
 
 
 def test_a_pulumi_that_lives_keeps_its_lock(tmp_path: Path) -> None:
-    """Another run at work is never pushed aside."""
+    """A running Pulumi is not disturbed."""
     sleeper = tmp_path / "pulumi"
-    sleeper.write_text("#!/bin/sh\nread line\n")
+    sleeper.write_text(WAITING)
     sleeper.chmod(0o755)
-    with subprocess.Popen([str(sleeper)], stdin=subprocess.PIPE) as living:
-        comm = Path(f"/proc/{living.pid}/comm")
-        while not comm.read_text().startswith("pulumi"):
-            pass
+    with start(sleeper, backend=tmp_path) as living:
         file = locked(tmp_path, pid=living.pid, hostname=HERE)
         code, said = ask("lock", str(tmp_path))
         living.communicate(b"\n")
     assert (code, f"process {living.pid}" in said, file.exists()) == (1, True, True)
 
 
-def test_no_lock_is_no_word(tmp_path: Path) -> None:
-    """Nothing is said where nothing is locked."""
+def test_without_a_lock_nothing_is_printed(tmp_path: Path) -> None:
+    """And the exit code is 0."""
     assert ask("lock", str(tmp_path)) == (0, "")
 
 
 def test_unfinished_operations_are_named_and_dropped(tmp_path: Path) -> None:
-    """Only the unfinished operations leave an exported stack; everything else stays as it was."""
+    """Only the unfinished operations are removed from an exported stack."""
     operation = {
         "type": "creating",
         "resource": {"urn": "urn:pulumi:dev::hermes-fleet::docker:index/container:Container::hermes-user-1"},
@@ -122,44 +136,56 @@ def test_unfinished_operations_are_named_and_dropped(tmp_path: Path) -> None:
     ],
 )
 def test_only_what_is_missing_is_set(config: dict[str, str], key: str, wanted: list[str]) -> None:
-    """No value is ever overwritten, except by another LLM key from the environment."""
+    """No value is overwritten, except by another LLM key from the environment."""
     entries = {f"hermes-fleet:{name}": {"value": value, "secret": False} for name, value in config.items()}
     assert ask("wanted", given=entries, LLM_API_KEY=key) == (0, "\n".join(wanted))
 
 
-def test_an_orphaned_offline_provider_is_ended_too(tmp_path: Path) -> None:
-    """It is a program that Python runs, and is known by its folder."""
+def test_an_orphaned_offline_provider_is_terminated_too(tmp_path: Path) -> None:
+    """Python runs it, so that it is known by its folder."""
     plugin = tmp_path / "tools" / "offline-docker-provider"
     plugin.mkdir(parents=True)
     (plugin / "__main__.py").write_text("import sys\nprint('ready', flush=True)\nsys.stdin.read()\n")
-    env = {**os.environ, "PULUMI_BACKEND_URL": "file:///ours"}
-    with subprocess.Popen([sys.executable, plugin], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as orphan:
-        assert orphan.stdout
-        orphan.stdout.readline()
-        assert ask("orphans", "/ours") == (0, "")
-        assert orphan.wait(timeout=10) == -signal.SIGTERM
+    with start(sys.executable, plugin, backend=tmp_path) as orphan:
+        assert stack_state.end_orphans(tmp_path, PATIENCE) == 0
+        assert orphan.wait() == -signal.SIGTERM
 
 
-def test_what_a_killed_pulumi_left_running_is_ended(tmp_path: Path) -> None:
-    """An orphaned provider of this backend ends; one of another backend, and one with a living Pulumi, stay."""
+def test_orphans_of_a_killed_pulumi_are_terminated(tmp_path: Path) -> None:
+    """An orphaned provider of this backend ends; one of another backend, and one with a running Pulumi, stay."""
     provider = tmp_path / "pulumi-resource-docker"
-    provider.write_text("#!/bin/sh\nread line\n")
+    provider.write_text(WAITING)
     pulumi = tmp_path / "pulumi"
     pulumi.write_text(f"#!/bin/sh\n{provider}\ntrue\n")
     for file in (provider, pulumi):
         file.chmod(0o755)
-
-    def start(program: Path, backend: str) -> subprocess.Popen[bytes]:
-        env = {**os.environ, "PULUMI_BACKEND_URL": f"file://{backend}"}
-        return subprocess.Popen([str(program)], env=env, stdin=subprocess.PIPE)
-
-    with start(provider, "/ours") as orphan, start(provider, "/others") as other, start(pulumi, "/ours") as living:
-        processes = (orphan, other, living)
-        while not all(Path(f"/proc/{each.pid}/comm").read_text().startswith("pulumi") for each in processes):
-            pass
-        assert ask("orphans", "/ours") == (0, "")
-        assert orphan.wait(timeout=10) == -signal.SIGTERM
+    with (
+        start(provider, backend=tmp_path) as orphan,
+        start(provider, backend=tmp_path / "another") as other,
+        start(pulumi, backend=tmp_path) as living,
+    ):
+        assert stack_state.end_orphans(tmp_path, PATIENCE) == 0
+        assert orphan.wait() == -signal.SIGTERM
         assert other.poll() is None
         assert living.poll() is None
         for each in (other, living):
             each.communicate(b"\n")
+        assert ask("orphans", str(tmp_path)) == (0, "")
+
+
+def test_an_orphan_that_ignores_the_signal_is_killed(tmp_path: Path) -> None:
+    """After the grace period, and one that ended in the meantime is no error."""
+    provider = tmp_path / "pulumi-resource-docker"
+    provider.write_text(WAITING.replace("echo", "trap '' TERM\necho"))
+    provider.chmod(0o755)
+    with start(provider, backend=tmp_path) as orphan:
+        assert stack_state.end_orphans(tmp_path, 0.2) == 0
+        assert orphan.wait() == -signal.SIGKILL
+
+
+def test_an_orphan_that_has_just_ended_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may end between the look at /proc and the signal."""
+    gone = dead_process()
+    found = iter([[gone], [], [gone], []])
+    monkeypatch.setattr(stack_state, "orphans", lambda _: next(found))
+    assert stack_state.end_orphans(Path("/ours")) == 0

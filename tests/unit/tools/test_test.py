@@ -5,7 +5,7 @@ from tests.support.setup.machine import Machine
 
 @pytest.fixture
 def ready(machine: Machine) -> Machine:
-    """Return a machine of root's with a Python, which says what pytest is run with, and nothing else to be had."""
+    """Return a machine with root and a Python that prints pytest's arguments; nothing can be installed."""
     machine.user(0)
     machine.command("apt-get", "echo 'E: Package has no installation candidate' >&2; exit 100")
     machine.command("dpkg", "exit 1")
@@ -13,39 +13,46 @@ def ready(machine: Machine) -> Machine:
     machine.command(
         "python3",
         'if [ "$1 $2" = "-m venv" ]; then mkdir -p "$3/bin"; ln -s "$0" "$3/bin/pip"\n'
-        'printf \'#!/bin/bash\\n[ "$2" != pytest ] || echo "pytest runs"\\n\' >"$3/bin/python"\n'
+        'printf \'#!/bin/bash\\n[ "$2" != pytest ] || echo "pytest runs ${*:3}"\\n\' >"$3/bin/python"\n'
         'chmod 755 "$3/bin/python"; fi',
     )
     (machine.repository / "requirements-dev.lock").write_text("a==1\n")
-    for folder in ("unit/plan", "engine"):
-        (machine.repository / "tests" / folder).mkdir(parents=True)
     return machine
 
 
-@pytest.mark.parametrize("words", ["tests/unit", "tests/unit/plan -k engine -x", "tests/unit/plan::test_it tests/unit"])
-def test_unit_tests_wait_for_nothing_that_they_do_not_need(ready: Machine, words: str) -> None:
-    """No CLI, plugin, image or package is looked for where only unit tests are asked for."""
-    answer = ready.run("tools/test.sh", *words.split())
-    assert answer.code == 0, answer.complained
-    assert answer.said.splitlines()[-1] == "pytest runs"
-    assert "going on without" not in answer.said
+def test_unit_tests_set_up_python_alone(ready: Machine) -> None:
+    """No CLI, plugin, image or package is looked for; pytest collects tests/unit where ARGS name no path."""
+    answer = ready.run("tools/test.sh", "unit", "-k", "name")
+    assert answer.code == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests/unit ")
+    assert answer.stdout.splitlines()[-1].endswith(" -k name")
+    assert "going on without" not in answer.stdout
     assert ready.called("apt-get") == []
 
 
-@pytest.mark.parametrize(
-    "words",
-    ["", "-k unit", "tests/unit tests/engine", "tests", "-m tests/unit", "--ignore tests/unit", "tests/unit/.."],
-)
-def test_other_tests_are_set_up_for(ready: Machine, words: str) -> None:
-    """As soon as any other test may be among them, all is set up."""
-    assert "going on without Docker" in ready.run("tools/test.sh", *words.split()).said
+@pytest.mark.parametrize("words", ["", "-k unit", "tests/unit"])
+def test_all_sets_up_whatever_the_arguments_are(ready: Machine, words: str) -> None:
+    """The arguments go to pytest unchanged."""
+    answer = ready.run("tools/test.sh", "all", *words.split())
+    assert "going on without Docker" in answer.stdout
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs --override-ini testpaths=tests ")
+    assert answer.stdout.splitlines()[-1].endswith(words)
 
 
-def test_a_piece_that_cannot_be_had_costs_no_other(ready: Machine) -> None:
-    """Neither the CLI nor Docker nor a single package: what there is runs, and each piece is named."""
-    answer = ready.run("tools/test.sh")
-    assert answer.code == 0, answer.complained
-    assert answer.said.splitlines()[-1] == "pytest runs"
-    assert "going on without Docker" in answer.said
-    assert answer.complained.count("no installation candidate") >= 4
-    assert ready.leftovers() == []
+@pytest.mark.parametrize("words", [[], ["tests/unit"]])
+def test_the_layers_have_to_be_named(ready: Machine, words: list[str]) -> None:
+    """Without one of the two words nothing is set up and nothing runs."""
+    answer = ready.run("tools/test.sh", *words)
+    assert answer.code == 1
+    assert "usage: tools/test.sh all|unit" in answer.stderr
+    assert "pytest runs" not in answer.stdout
+
+
+def test_missing_pieces_do_not_stop_the_tests(ready: Machine) -> None:
+    """Without the CLI, Docker and every package, pytest still runs, and each missing piece is named."""
+    answer = ready.run("tools/test.sh", "all")
+    assert answer.code == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].startswith("pytest runs")
+    assert "going on without Docker" in answer.stdout
+    assert answer.stderr.count("no installation candidate") >= 4
+    assert ready.unfinished() == []

@@ -1,4 +1,4 @@
-"""The workflows: what a fork may not do, and what nobody may do unseen."""
+"""The workflows: permissions, pinned actions, and what forks may not do."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ def scripts(job: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("name", OURS)
 def test_actions_are_pinned_and_permissions_named(name: str) -> None:
-    """Every action by its commit with the version beside it; no permission but those a job names, least first."""
+    """Every action is pinned to a commit with its version; each job has only the permission that it names."""
     text = (FOLDER / f"{name}.yml").read_text(encoding="utf-8")
     uses = [line.strip().removeprefix("- ") for line in text.splitlines() if "uses:" in line]
     assert uses
@@ -44,7 +44,7 @@ def test_actions_are_pinned_and_permissions_named(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_nothing_from_outside_becomes_shell(name: str) -> None:
-    """Expressions reach a script through its environment, never its text; none is set for a whole job."""
+    """Expressions are passed through a step's environment, never written into a script."""
     loaded = workflow(name)
     assert "env" not in loaded
     for job in loaded["jobs"].values():
@@ -54,7 +54,7 @@ def test_nothing_from_outside_becomes_shell(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_scripts_pass_shellcheck(name: str) -> None:
-    """As the runner calls them: bash, ended by the first command that fails."""
+    """As bash with `set -e`, like on the runner."""
     shellcheck = Path(sys.executable).parent / "shellcheck"
     for job in workflow(name)["jobs"].values():
         for script in scripts(job):
@@ -69,15 +69,15 @@ def test_scripts_pass_shellcheck(name: str) -> None:
 
 
 def test_forks_get_no_preview() -> None:
-    """Only branches of the repository itself, never the trigger that runs a fork's code with secrets."""
+    """The trigger is pull_request, and each job is limited to branches of the repository."""
     loaded = workflow("preview")
     assert set(loaded[True]) == {"pull_request"}
     for job in loaded["jobs"].values():
         assert "head.repo.full_name == github.repository" in job["if"]
 
 
-def test_what_writes_the_comment_runs_nobodys_code_and_has_no_secret() -> None:
-    """One job plans, another one writes; the comment is known by the marker that the plan begins with."""
+def test_the_comment_job_runs_no_code_and_has_no_secret() -> None:
+    """It is not the job that plans; the plan's marker identifies the comment."""
     jobs = workflow("preview")["jobs"]
     assert jobs["plan"]["permissions"] == {"contents": "read"}
     comment = jobs["comment"]
@@ -88,7 +88,7 @@ def test_what_writes_the_comment_runs_nobodys_code_and_has_no_secret() -> None:
 
 
 def test_every_change_is_checked_and_tested() -> None:
-    """`.ci/run` runs for every push and pull request, and gets longer than it gives itself to say what ran."""
+    """`.ci/run` runs for every push and pull request, and the job's timeout leaves it time for the summary."""
     loaded = workflow("ci")
     assert loaded[True] == {"push": {"branches": ["main"]}, "pull_request": None}
     (job,) = loaded["jobs"].values()
@@ -99,8 +99,8 @@ def test_every_change_is_checked_and_tested() -> None:
     assert job["timeout-minutes"] > int(minutes[1]) + 20
 
 
-def test_an_up_is_approved_alone_and_never_cut_off() -> None:
-    """Behind an environment, one at a time, after a plan whose guards let it pass; not in a fork."""
+def test_an_up_is_approved_and_never_cancelled() -> None:
+    """It runs in an environment, one at a time, after a plan that passed its guards; not in a fork."""
     loaded = workflow("deploy")
     assert loaded["concurrency"]["cancel-in-progress"] is False
     up, plan = loaded["jobs"]["up"], loaded["jobs"]["plan"]
@@ -111,8 +111,8 @@ def test_an_up_is_approved_alone_and_never_cut_off() -> None:
     assert set(loaded[True]) == {"push", "workflow_dispatch"}
 
 
-def test_the_daemon_of_the_runner_is_not_taken_for_the_fleets() -> None:
-    """Hosted runners have one; on it nobody's agent would be found, and everyone would seem gone."""
+def test_the_preview_does_not_use_the_runners_daemon() -> None:
+    """Every agent would seem to be missing on it."""
     steps = workflow("preview")["jobs"]["plan"]["steps"]
     (plan,) = (step for step in steps if "fleet plan" in step.get("run", ""))
     host = plan["env"]["DOCKER_HOST"]

@@ -1,1 +1,1 @@
-"""A stand-in for the official docker provider where that one cannot be downloaded: just what this project declares."""
+"""Replaces the official docker provider where it cannot be downloaded; implements what this project declares."""

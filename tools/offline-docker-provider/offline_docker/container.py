@@ -1,4 +1,4 @@
-"""docker:index/container:Container: what is declared, what Docker is asked for, and what it is read back as."""
+"""docker:index/container:Container: its properties, the API's request, and the state that is read back."""
 
 import io
 import tarfile
@@ -66,7 +66,7 @@ SPEC = {
 
 
 def create_body(inputs: Properties) -> Properties:
-    """Return what Docker's API is asked to create."""
+    """Return the body of the API's request to create it."""
     volumes, capabilities = inputs.get("volumes", []), inputs.get("capabilities", {})
     ports = {
         "{internal}/{protocol}".format(**each): [{"HostIp": each["ip"], "HostPort": str(each.get("external", 0))}]
@@ -106,7 +106,7 @@ def create_body(inputs: Properties) -> Properties:
 
 
 def archive(uploads: list[Properties]) -> bytes:
-    """Return uploads as one tar archive to be unpacked at the root, all of it root's; a `source` is a file of ours."""
+    """Return uploads as a tar archive for `/`, owned by root; a `source` is read from this machine."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for upload in uploads:
@@ -121,7 +121,7 @@ def archive(uploads: list[Properties]) -> bytes:
 
 
 def create(client: docker.APIClient, inputs: Properties) -> tuple[str, Properties]:
-    """Create the container with its uploads, start it and await its health as declared; else it is an `InitError`."""
+    """Create the container with its uploads, start it and await its health. Raises InitError if that fails midway."""
     body = create_body(inputs)
     identifier = str(client.create_container_from_config(body, inputs["name"])["Id"])  # type: ignore[no-untyped-call]
     with kept(identifier):
@@ -151,7 +151,7 @@ def _start(client: docker.APIClient, identifier: str, wait: int) -> None:
 
 
 def read(client: docker.APIClient, identifier: str, state: Properties) -> Properties:
-    """Return the container's state, stopped or running; what nothing but a new container changes stays as it was."""
+    """Return the container's state; properties that only a new container can change are kept from the old state."""
     found = client.inspect_container(identifier)
     config, host, networks = found["Config"], found["HostConfig"], found["NetworkSettings"]
     bound = {port: {"external": int(each[0]["HostPort"])} for port, each in networks["Ports"].items() if each}
@@ -174,13 +174,13 @@ def read(client: docker.APIClient, identifier: str, state: Properties) -> Proper
 
 
 def update(client: docker.APIClient, identifier: str, new: Properties) -> None:
-    """Change in place what Docker can; the rest of what takes no new container is only written down."""
+    """Update what Docker can change in place; other properties that need no new container are only stored."""
     memory, swap = to_bytes(new.get("memory", 0)), to_bytes(new.get("memorySwap", 0))
     client.update_container(identifier, mem_limit=memory, memswap_limit=swap, restart_policy={"Name": new["restart"]})
 
 
 def delete(client: docker.APIClient, identifier: str, state: Properties) -> None:
-    """Stop the container, with the grace that its state names and none otherwise, and remove it."""
+    """Stop the container with the grace period of its state, if any, and remove it."""
     client.stop(identifier, timeout=state.get("destroyGraceSeconds", 0))
     try:
         client.remove_container(identifier, v=True, force=True)

@@ -1,4 +1,4 @@
-"""The Docker daemon, and the forms in which it writes values."""
+"""The client of the Docker daemon, and conversions of its values."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ UNITS = {"h": 3600 * SECOND, "m": 60 * SECOND, "s": SECOND}
 
 
 class InitError(Exception):
-    """A resource exists, but did not become what it should be; the arguments are its id and the reason."""
+    """A resource was created but not initialized; the arguments are its id and the reason."""
 
 
 def connect() -> docker.APIClient:
@@ -34,13 +34,13 @@ def connect() -> docker.APIClient:
 
 
 def message_of(error: Exception) -> str:
-    """Return an error's own words, the daemon's as its own client prints them."""
+    """Return an error's message; the daemon's is formatted as by the docker command."""
     return f"Error response from daemon: {error.explanation}" if isinstance(error, APIError) else str(error)
 
 
 @contextlib.contextmanager
 def kept(identifier: str) -> Iterator[None]:
-    """Turn an error in the block into one that tells the engine the id of what was made before it."""
+    """Turn an error in the block into an InitError with the id of what was created."""
     try:
         yield
     except ERRORS as error:
@@ -60,7 +60,7 @@ def duration(nanos: int) -> str:
 
 
 def cpus(nanos: int) -> str:
-    """Return a cpu limit as the official provider reads it back, oddities such as `10.` for ten included."""
+    """Return a cpu limit as the official provider reads it back, including oddities such as `10.` for ten."""
     text = f"{nanos / SECOND:.9f}"
     return f"{nanos / SECOND:.1f}" if text.count("0") == 9 else text.rstrip("0")  # noqa: PLR2004 - how it tells
 

@@ -1,4 +1,4 @@
-"""Properties: what they are, the check that refuses whatever is not implemented, and what a change of them is.
+"""Properties: their description, the check that rejects what is not implemented, and their differences.
 
 The rules of changes were measured on the official provider. Tests that run where both are present compare each.
 """
@@ -18,9 +18,9 @@ ADD, DELETE, UPDATE = "ADD", "DELETE", "UPDATE"
 
 @dataclass(frozen=True)
 class Prop:
-    """One property. `kind` is its type: a `set` is a list whose order says nothing, a `dict` has `fields` or any texts.
+    """One property. `kind` is its type: a `set` is a list without order, a `dict` has `fields` or any strings.
 
-    `replaces`: a change makes a new resource. `computed`: left out, it is whatever Docker says. `default`: what the
+    `replaces`: a change makes a new resource. `computed`: Docker chooses it where it is left out. `default`: what the
     check fills in, unless Docker takes an absent value for just that. `opaque`: a set whose change is shown as one.
     `output`: never declared. `item` describes the elements of a list or set.
     """
@@ -43,7 +43,7 @@ NAME = Prop(str, required=True, replaces=True)
 
 
 def check(spec: Spec, given: Properties, path: str = "") -> tuple[Properties, list[Finding]]:
-    """Return inputs with their defaults, and everything that is wrong with them as (property, reason)."""
+    """Return inputs with their defaults, and all failures as (property, reason)."""
     inputs: Properties = {name: prop.default for name, prop in spec.items() if prop.default}
     failures = [(path + name, "this is required") for name, prop in spec.items() if prop.required and name not in given]
     for name, value in given.items():
@@ -72,7 +72,7 @@ def _check_value(prop: Prop, value: Value, path: str) -> tuple[Value, list[Findi
 
 
 def diff(spec: Spec, old: Properties, new: Properties, ignore: Sequence[str] = ()) -> dict[str, dict[str, str]]:
-    """Return the properties that change from a state to inputs, each with its changes, path to kind."""
+    """Return the properties that differ between a state and inputs, each with its changes as path to kind."""
     changes: dict[str, dict[str, str]] = {}
     for name, prop in sorted(spec.items()):
         for path, kind in _compare(prop, name, old.get(name), new.get(name)):

@@ -1,4 +1,4 @@
-"""The plugin itself: the part of Pulumi's provider protocol that the engine uses for this project."""
+"""The plugin: the part of Pulumi's provider protocol that the engine uses for this project."""
 # ruff: noqa: ANN401, ARG002, N802 - the protocol names the methods, their arguments and types
 
 from contextlib import suppress
@@ -27,7 +27,7 @@ KINDS: dict[str, Any] = {
 
 
 def refuse_stack(urn: str) -> None:
-    """Raise `DockerException` where a URN is not of the stacks that this provider is for."""
+    """Raise DockerException unless a URN belongs to a stack that this provider serves."""
     before, project, *_ = urn.split("::")
     stack = before.rpartition(":")[2]
     if stack != "dev" and not stack.startswith("test-"):
@@ -38,7 +38,7 @@ def refuse_stack(urn: str) -> None:
 
 
 def kind_of(urn: str) -> Any:
-    """Return what is done for a resource of the type in a URN."""
+    """Return the implementation of the type in a URN."""
     token = urn.split("::")[2].rpartition("$")[2]
     if token not in KINDS:
         raise DockerException(f"the offline docker provider does not implement {token}")
@@ -46,7 +46,7 @@ def kind_of(urn: str) -> Any:
 
 
 def to_python(value: Value) -> Value:
-    """Return a message's properties; whole numbers as int, without nulls and the official provider's own marks."""
+    """Return a message's properties: integers as int, without nulls and the official provider's internal entries."""
     if isinstance(value, Struct):
         return {key: to_python(each) for key, each in value.items() if each is not None and not key.startswith("__")}
     if isinstance(value, ListValue):
@@ -71,7 +71,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return pb.ConfigureResponse(supportsPreview=True)
 
     def Check(self, request: pb.CheckRequest, context: Any) -> pb.CheckResponse:
-        """Fill in defaults and refuse what is not implemented, of a resource's inputs or the provider's settings."""
+        """Fill in defaults and reject what is not implemented, in a resource's inputs or the provider's settings."""
         inputs, wrong = check(kind_of(request.urn).SPEC, to_python(request.news))
         failures = [pb.CheckFailure(property=name, reason=reason) for name, reason in wrong]
         return pb.CheckResponse(inputs=inputs, failures=failures)
@@ -79,7 +79,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     CheckConfig = Check
 
     def Diff(self, request: pb.DiffRequest, context: Any) -> pb.DiffResponse:
-        """Say what changes and whether that takes a new resource; the old one then always goes first."""
+        """Return what changes and whether it needs a new resource; the old one is then deleted first."""
         spec = kind_of(request.urn).SPEC
         changes = diff(spec, to_python(request.olds), to_python(request.news), request.ignoreChanges)
         paths = [each for found in changes.values() for each in found.items()]
@@ -94,7 +94,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Create(self, request: pb.CreateRequest, context: Any) -> pb.CreateResponse:
-        """Create a resource, or in a preview say what is known of it beforehand."""
+        """Create a resource; in a preview return the known outputs."""
         kind, inputs = kind_of(request.urn), to_python(request.properties)
         if request.preview:
             unknown = {name: UNKNOWN for name, prop in kind.SPEC.items() if prop.computed}
@@ -103,7 +103,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return pb.CreateResponse(id=identifier, properties={**state, "id": identifier})
 
     def Read(self, request: pb.ReadRequest, context: Any) -> pb.ReadResponse:
-        """Read a resource back; an empty answer says that it is gone. Inputs follow where Docker differs from them."""
+        """Read a resource; an empty response means that it is gone. Inputs are updated where Docker differs."""
         kind, inputs = kind_of(request.urn), to_python(request.inputs)
         if not inputs:
             raise DockerException("the offline docker provider does not import resources")
@@ -122,14 +122,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         return pb.UpdateResponse(properties={**old, **{name: new.get(name) for name in changed}})
 
     def Delete(self, request: pb.DeleteRequest, context: Any) -> Empty:
-        """Delete a resource; one that is gone already is no error."""
+        """Delete a resource; a missing one is no error."""
         with suppress(NotFound):
             kind_of(request.urn).delete(self.client, request.id, to_python(request.properties))
         return Empty()
 
 
 class Failures(grpc.ServerInterceptor):  # type: ignore[misc]  # gRPC brings no types
-    """Turns what is raised into the protocol's answers: an error, or one with a resource that is only half made."""
+    """Turns exceptions into the protocol's errors, with the resource if it was created."""
 
     def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         """Return the handler of a call, wrapped."""
