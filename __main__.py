@@ -8,7 +8,7 @@ from pulumi.runtime.config import get_config, is_config_secret
 
 from components import Fleet, FleetArgs
 from fleet import host
-from fleet.container.files import render_all
+from fleet.container import render_all
 from fleet.errors import FleetError
 from fleet.rollout import prepare
 from fleet.settings import KEYS, load_settings
@@ -39,14 +39,14 @@ def declare() -> Fleet:
     )
     docker_host = os.environ.get("DOCKER_HOST", "")
     registry = prepare.read_families(settings, docker_host, preview=preview, reporter=reporter)
-    files = render_all(registry.families, settings)
+    specs = render_all(registry.families, settings)
     client = host.connect()
     seen = prepare.look(client, preview=preview, reporter=reporter)
     plan = prepare.plan_roll(client, registry, settings, seen, reporter)
     if not preview:
         prepare.make_ready(client, plan, settings, seen, reporter)
 
-    fleet = Fleet(settings.stack, FleetArgs(settings, plan, files))
+    fleet = Fleet(settings.stack, FleetArgs(settings, plan, specs))
     pulumi.export(
         "families",
         {

@@ -13,19 +13,19 @@ from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
 from fleet import naming
-from fleet.container import inputs
-from fleet.container.files import FamilyFiles, scripts
+from fleet.container import ContainerSpec, inputs
+from fleet.container.files import scripts
 from fleet.rollout.waves import Placement, WavePlan
 from fleet.settings import Settings
 
 
 @dataclass(frozen=True)
 class FleetArgs:
-    """What a fleet is made from. `files` holds every family's rendered files by its id."""
+    """What a fleet is made from. `specs` holds every family's container by its id."""
 
     settings: Settings
     plan: WavePlan
-    files: Mapping[UUID, FamilyFiles]
+    specs: Mapping[UUID, ContainerSpec]
 
 
 class Fleet(pulumi.ComponentResource):
@@ -37,8 +37,7 @@ class Fleet(pulumi.ComponentResource):
     def __init__(self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare the network, then the waves, each gated on what comes before it, then the sleepers."""
         super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
-        self._settings = args.settings
-        self._files = args.files
+        self._specs = args.specs
         self._scripts = scripts()
         self._hooks = container_hooks(
             args.settings, {naming.container_name(p.family.id): p.family for p in args.plan.placements}
@@ -71,15 +70,15 @@ class Fleet(pulumi.ComponentResource):
 
     def _declare(self, placement: Placement, after: Sequence[pulumi.Input[pulumi.Resource]]) -> FamilyRuntime:
         args = FamilyRuntimeArgs(
+            spec=self._specs[placement.family.id],
             placement=placement,
-            settings=self._settings,
-            files=self._files[placement.family.id],
             scripts=self._scripts,
             network=self.network,
             after=after,
             hooks=self._hooks,
             recreate_token=self._token,
         )
-        runtime = FamilyRuntime(args, pulumi.ResourceOptions(parent=self))
+        name = naming.container_name(placement.family.id)
+        runtime = FamilyRuntime(name, args, pulumi.ResourceOptions(parent=self))
         self.runtimes[placement.family.name] = runtime
         return runtime

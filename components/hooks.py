@@ -9,7 +9,7 @@ from typing import TypeVar
 import pulumi
 
 from fleet import host
-from fleet.container.rendering import redaction_for
+from fleet.container.credentials import redaction_for
 from fleet.errors import FleetError
 from fleet.naming import container_name
 from fleet.registry import Family

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from fleet import naming
 from fleet.cli import ROOT, add_registry_arguments, find_family, is_in_project, registry_here
-from fleet.container.files import render_all
-from fleet.container.rendering import redaction_for
+from fleet.container import spec_for
+from fleet.container.credentials import redaction_for
 from fleet.registry import load_registry
 from fleet.registry.source import display_path
 from fleet.settings import Settings
@@ -24,12 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """Print config.yaml, the identity block and the managed part of `.env`."""
     family = find_family(load_registry(registry_here(args)), args.family)
     settings = _settings(naming.stack_label(args.stack))
-    files = render_all([family], settings)[family.id]
+    spec = spec_for(family, settings)
     mask = redaction_for(settings, [family])
     parts = {
-        "config.yaml": files.config,
-        "memories/MEMORY.md, our entry": files.identity,
-        ".env, our block": files.env,
+        "config.yaml": spec.config,
+        "memories/MEMORY.md, our entry": spec.identity,
+        ".env, our block": spec.env,
     }
     print("\n\n".join(f"# --- {title}\n{mask.apply(text).rstrip()}" for title, text in parts.items()))
     return 0

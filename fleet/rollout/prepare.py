@@ -8,6 +8,7 @@ import docker
 
 from fleet import host
 from fleet.container import inputs
+from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory, images
 from fleet.registry import Family, Registry, load_registry
@@ -102,7 +103,7 @@ def _short_grace(seconds: int) -> str:
 
 
 def _check_key(families: list[Family], settings: Settings, seen: Inventory, reporter: Reporter) -> None:
-    digests = {family.id: inputs.credentials_of(family, settings) for family in families}
+    digests = {family.id: credentials_of(family, settings) for family in families}
     rolling = key_check.new_credentials(seen, settings.stack, digests)
     first = not seen.ours(settings.stack) and settings.llm_api_key != key_check.PLACEHOLDER_KEY
     if not rolling and not first:

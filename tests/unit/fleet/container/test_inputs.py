@@ -3,7 +3,8 @@
 import pytest
 
 from fleet import naming
-from fleet.container.inputs import canonical_cpus, container_inputs, credentials_of, environment, healthcheck
+from fleet.container.credentials import credentials_of
+from fleet.container.inputs import canonical_cpus, container_inputs, environment, go_duration, healthcheck
 from fleet.settings import Health
 from tests.support.fleet.families import make_family, make_settings
 
@@ -77,3 +78,12 @@ def test_an_entry_that_the_family_has_of_its_own_is_no_credential_of_it() -> Non
     before, after = (make_settings(env={"HOME_CITY": value}) for value in ("Bern", "Rome"))
     assert credentials_of(own, before) == credentials_of(own, after)
     assert credentials_of(without, before) != credentials_of(without, after)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (5, "5s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (3725, "1h2m5s"), (90_000, "25h0m0s")],
+)
+def test_durations_have_the_form_of_go(seconds: int, text: str) -> None:
+    """Minutes and hours appear as soon as there are any, as Go prints them."""
+    assert go_duration(seconds) == text

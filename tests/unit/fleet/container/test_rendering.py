@@ -10,8 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleet.container import rendering
-from fleet.container.files import render_all
+from fleet.container import rendering, spec_for
 from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.keys import api_key_for
@@ -145,7 +144,7 @@ def test_a_secret_that_a_family_repeats_is_masked_in_previews() -> None:
     """Somebody may have copied a key into the family's own config."""
     family = make_family("smith", config={"mcp_servers": {"x": {"token": "sk-unit-test-key"}}})
     assert "sk-unit-test-key" in rendering.render_config(family, make_settings())
-    shown = render_all([family], make_settings())[family.id].redacted_config
+    shown = spec_for(family, make_settings()).shown["config"]
     assert "sk-unit-test-key" not in shown
     assert "token: [secret]" in shown
 

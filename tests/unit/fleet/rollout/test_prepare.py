@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet import naming
-from fleet.container.inputs import credentials_of
+from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory
 from fleet.registry import Family
