@@ -1,16 +1,17 @@
 """A dead key is found before it is rolled out, and nothing else stops a roll."""
 
+import io
 import re
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
-from urllib.error import HTTPError
-from urllib.request import OpenerDirector, Request
+from typing import Any
 
 import pytest
+import requests
 
 from fleet import naming
-from fleet.rollout.key_check import Preflight, Verdict, ask_provider, new_credentials
+from fleet.rollout.key_check import KeyCheck, Verdict, ask_provider, new_credentials
 from fleet.settings import Llm
 from tests.support.fleet.families import STACK, make_family, make_host, make_seen
 
@@ -58,7 +59,7 @@ def test_a_provider_that_does_not_answer_only_warns() -> None:
     assert ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "k").verdict is Verdict.UNKNOWN
 
 
-def redirected(code: int, location: str) -> tuple[Preflight, list[str]]:
+def redirected(code: int, location: str) -> tuple[KeyCheck, list[str]]:
     """Return what a provider that redirects is said to answer, and the paths that it was asked for."""
     asked: list[str] = []
 
@@ -122,6 +123,17 @@ def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) 
     assert "nowhere.invalid/v1/models answers 500" in answer.message
 
 
+def test_a_password_of_netrc_does_not_replace_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The key that families would get is the one that is asked about."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        answer = ask_provider(Llm("custom", "m", f"http://127.0.0.1:{server.server_port}/v1"), "403")
+    assert answer.verdict is Verdict.REFUSED
+
+
 def test_a_provider_without_a_known_address_is_not_asked() -> None:
     """No address, no request."""
     assert ask_provider(Llm("xiaomi", "m"), "k").verdict is Verdict.UNKNOWN
@@ -130,14 +142,14 @@ def test_a_provider_without_a_known_address_is_not_asked() -> None:
 def test_credentials_are_new_where_a_family_has_others_on_its_own_container() -> None:
     """What another family carries counts for nothing: one that is removed brings nobody a new key."""
     family, removed = make_family("a"), make_family("b")
-    host = make_host(
+    inventory = make_host(
         make_seen(family, labels={naming.LABEL_CREDENTIALS: "own"}),
         make_seen(removed, labels={naming.LABEL_CREDENTIALS: "others"}),
     )
-    assert new_credentials(host, STACK, {family.id: "new"})
-    assert new_credentials(host, STACK, {family.id: "others", removed.id: "own"})
-    assert not new_credentials(host, STACK, {family.id: "own"})
-    assert not new_credentials(host, STACK, {family.id: "own", make_family("c").id: "first"})
+    assert new_credentials(inventory, STACK, {family.id: "new"})
+    assert new_credentials(inventory, STACK, {family.id: "others", removed.id: "own"})
+    assert not new_credentials(inventory, STACK, {family.id: "own"})
+    assert not new_credentials(inventory, STACK, {family.id: "own", make_family("c").id: "first"})
     assert not new_credentials(make_host(), STACK, {family.id: "new"})
 
 
@@ -146,11 +158,13 @@ def test_openrouter_is_asked_where_it_looks_at_the_key(base_url: str | None, mon
     """Its models are anybody's: a dead key would pass there."""
     asked: list[str] = []
 
-    def answer(_: object, request: Request, timeout: float) -> None:
-        assert timeout
-        asked.append(request.full_url)
-        raise HTTPError(request.full_url, 401, "", Message(), None)
+    def send(_: object, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        assert options["timeout"]
+        asked.append(str(request.url))
+        response = requests.Response()
+        response.status_code, response.raw = 401, io.BytesIO()
+        return response
 
-    monkeypatch.setattr(OpenerDirector, "open", answer)
+    monkeypatch.setattr(requests.Session, "send", send)
     assert ask_provider(Llm("openrouter", "m", base_url), "dead").verdict is Verdict.REFUSED
     assert asked == ["https://openrouter.ai/api/v1/key"]
