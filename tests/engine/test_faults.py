@@ -136,7 +136,7 @@ def test_a_changed_id_is_refused(up: FleetUnderTest) -> None:
     up.write()
     run = up.up(code=None)
     assert run.code != 0
-    assert f"Put id {old} back" in run.text
+    assert f"put id {old} back" in run.text
     container.reload()
     assert container.status == "running"
 

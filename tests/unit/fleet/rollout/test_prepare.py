@@ -84,10 +84,10 @@ class Rolled:
         self.said, self.asked, self.verdict = list[str](), list[str](), verdict
         monkeypatch.setattr(key_check, "ask_provider", self.answer)
 
-    def answer(self, _: object, key: str) -> key_check.Preflight:
+    def answer(self, _: object, key: str) -> key_check.KeyCheck:
         """Note the key that is asked about."""
         self.asked.append(key)
-        return key_check.Preflight(self.verdict, "answered")
+        return key_check.KeyCheck(self.verdict, "answered")
 
     def make_ready(self, seen: Inventory, family: Family, **values: Any) -> None:
         """Prepare the roll of a family."""

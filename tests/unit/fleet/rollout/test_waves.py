@@ -19,8 +19,8 @@ def names(plan: WavePlan) -> tuple[list[list[str]], list[str]]:
 def test_canaries_then_waves_then_sleepers() -> None:
     """Canaries are wave 0, the awake follow by wave size in the registry's order, sleepers come last."""
     families = [make_family(name, canary=name == "e") for name in "abcdef"]
-    host = make_host(*(make_seen(f, "exited" if f.name == "b" else "running") for f in families))
-    plan = plan_waves(families, host, make_settings(rollout=Rollout(wave_size=2)))
+    inventory = make_host(*(make_seen(f, "exited" if f.name == "b" else "running") for f in families))
+    plan = plan_waves(families, inventory, make_settings(rollout=Rollout(wave_size=2)))
     assert names(plan) == ([["e"], ["a", "c"], ["d", "f"]], ["b"])
 
 
@@ -84,8 +84,8 @@ def test_every_family_is_placed_exactly_once(families: list[tuple[str, bool, boo
         (make_family(f"f{at}", canary=canary, state="suspended" if out else "active"), state)
         for at, (state, canary, out) in enumerate(families)
     ]
-    host = make_host(*(make_seen(family, state) for family, state in made if state != "none"))
-    plan = plan_waves([family for family, _ in made], host, make_settings(rollout=Rollout(wave_size=size)))
+    inventory = make_host(*(make_seen(family, state) for family, state in made if state != "none"))
+    plan = plan_waves([family for family, _ in made], inventory, make_settings(rollout=Rollout(wave_size=size)))
     assert sorted(p.family.name for p in plan.placements) == sorted(family.name for family, _ in made)
     assert all(p.start for wave in plan.waves for p in wave)
     assert not any(p.start for p in plan.asleep)
