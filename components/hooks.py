@@ -29,7 +29,7 @@ _THREADS = ThreadPoolExecutor(thread_name_prefix="hooks")
 def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulumi.ResourceHookBinding:
     """Return the hooks that all containers of a fleet share. `families` are keyed by container name.
 
-    Call it once in a program: the engine knows hooks by their names.
+    Call it once for each fleet: the engine knows hooks by their names, which end in the stack's.
     """
 
     async def clear(args: pulumi.ResourceHookArgs) -> None:
@@ -41,18 +41,18 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
         return False
 
     return pulumi.ResourceHookBinding(
-        before_create=[pulumi.ResourceHook("clear-leftover", clear)],
-        on_error=[pulumi.ErrorHook("report-failure", report_failure)],
+        before_create=[pulumi.ResourceHook(f"cleanup-{settings.stack}", clear)],
+        on_error=[pulumi.ErrorHook(f"report-failure-{settings.stack}", report_failure)],
     )
 
 
 def network_hooks(stack: str) -> pulumi.ResourceHookBinding:
-    """Return the hooks of the stack's network; call it once, too. Where one raises, the network is not created."""
+    """Return the hooks of a fleet's network; call it once, too. Where one raises, the network is not created."""
 
     async def clear(_: pulumi.ResourceHookArgs) -> None:
         _warn(await _in_thread(partial(clear_network, stack)))
 
-    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("clear-leftover-network", clear)])
+    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"cleanup-network-{stack}", clear)])
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
