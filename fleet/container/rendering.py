@@ -1,11 +1,11 @@
 """Renders a family's own files: config.yaml, its entry in MEMORY.md, its block of `.env`."""
 
 from collections.abc import Mapping
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fleet.container import yaml_text
 from fleet.container.credentials import secret_env
@@ -29,8 +29,17 @@ DRAIN_TIMEOUT = 10
 
 _HEADER = "# Written by hermes-fleet at every start: changes made here are lost.\n"
 
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent.parent.parent / "templates"),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
+_TEMPLATES.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
+
 # YAML is slow to parse, and most families render to the same text.
-_CACHED = 4096
+_PARSED = 4096
 
 
 def render_config(family: Family, settings: Settings) -> str:
@@ -39,7 +48,7 @@ def render_config(family: Family, settings: Settings) -> str:
     Raises FleetError where the family's `config` would change a setting that the fleet owns.
     """
     llm = provider(settings.llm.provider)
-    rendered = _template("config.yaml.j2").render(
+    rendered = _TEMPLATES.get_template("config.yaml.j2").render(
         family=family,
         llm=settings.llm,
         provider=llm,
@@ -70,7 +79,7 @@ def render_identity(family: Family) -> str:
     Every value is a quoted line of its own: none can end the entry, or form a phrase that Hermes blocks with another.
     Raises FleetError for an entry that has such a phrase nevertheless.
     """
-    entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
+    entry = _TEMPLATES.get_template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
     blocked = threat_patterns.findings(entry)
     if blocked:
         what = f"Hermes blocks memory that reads like its identity block ({', '.join(blocked)}); reword its texts"
@@ -113,27 +122,10 @@ def render_env(family: Family, settings: Settings) -> str:
         problems.append(Problem("hermes-fleet:llmApiKey", what))
     if problems:
         raise FleetError(problems)
-    return _template("env.j2").render(entries=sorted(entries.items()))
+    return _TEMPLATES.get_template("env.j2").render(entries=sorted(entries.items()))
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent.parent.parent / "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
-    return environment
-
-
-@cache
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
-
-
-@lru_cache(_CACHED)
+@lru_cache(_PARSED)
 def _parsed(rendered: str) -> dict[str, Any]:
     """Return the parsed config. Families share it: do not change it."""
     parsed: dict[str, Any] = yaml_text.parse(rendered)
