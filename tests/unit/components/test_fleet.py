@@ -1,5 +1,6 @@
 """What a fleet declares is what the offline docker provider implements; else no test on it would see the input."""
 
+import functools
 from typing import Any
 
 import pulumi
@@ -11,12 +12,12 @@ from offline_docker.properties import Properties, check
 
 from components import Fleet
 from fleet.container import render_all
-from fleet.registry import load_registry
+from fleet.registry.loader import merge
 from fleet.rollout.prepare import PreparedFleet
 from fleet.rollout.waves import plan_waves
 from fleet.settings import Health
-from tests.support.fleet.families import make_host, make_settings
-from tests.support.pulumi.pulumi_stack import ROOT
+from tests.support.fleet.changes import CHANGES
+from tests.support.fleet.families import make_family, make_host, make_settings
 
 PROVIDER = "tools/offline-docker-provider/offline_docker/container.py"
 CONTAINER = "docker:index/container:Container"
@@ -59,10 +60,13 @@ def _is_secret(value: object) -> bool:
 
 @pytest.fixture
 def declared(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Properties]]:
-    """Return what the sample registry's fleet declares, by type. The sample has every key of the registry."""
+    """Return what a fleet declares, by type: of a family with all changes, and of one without any."""
     settings = make_settings(health=Health(start_interval=2), plugins_version="1")
-    families = load_registry(ROOT / "families.yaml").families
-    prepared = PreparedFleet(settings, render_all(families, settings), plan_waves(families, make_host(), settings))
+    families = [make_family("all", **functools.reduce(merge, CHANGES.values())), make_family("none")]
+    specs = render_all(families, settings)
+    unset = [name for name, value in specs[families[0].id].inputs(start=True).items() if value is None]
+    assert not unset, "set it in tests/support/fleet/changes.py"
+    prepared = PreparedFleet(settings, specs, plan_waves(families, make_host(), settings))
     monkeypatch.setattr("components.fleet.prepare_fleet", lambda *_, **__: prepared)
     engine = Recorded()
     pulumi.runtime.set_mocks(engine, "hermes-fleet", settings.stack, preview=False)
