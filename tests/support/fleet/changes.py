@@ -1,7 +1,7 @@
 """One change of a family for each way to change its container; a new field of the registry gets a line here.
 
-`tests/engine/test_inputs.py` makes each of them and counts what is replaced; `tests/unit/components/test_fleet.py` makes
-all of them at once and holds what is declared against the offline provider.
+`tests/engine/test_inputs.py` makes each of them and counts what is replaced;
+`tests/unit/components/test_fleet.py` makes all of them at once and holds what is declared against the offline provider.
 """
 
 from typing import Any
