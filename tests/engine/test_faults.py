@@ -47,7 +47,7 @@ def refused(fleet: FleetUnderTest, *said: str) -> None:
 
 
 @contextlib.contextmanager
-def stranger(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Container]:
+def unmanaged(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Container]:
     """Run a container under a family's name inside the block, as if somebody had started it by hand."""
     made = fleet.client.containers.run(
         fleet.image, ["sleep", "600"], name=fleet.resource(name), labels=labels, network_mode="none", detach=True
@@ -108,13 +108,13 @@ def test_all_that_forbids_a_roll_is_said_at_once(up: FleetUnderTest) -> None:
     """Containers that this stack did not make stop the roll and are not touched; nor is a family put on an older line.
 
     Nor does it begin with more processors than there are: Docker would say so once the old container is gone.
-    Only a container with this stack's and this family's labels counts as a leftover of ours.
+    Only a container with this stack's and this family's labels is one that an interrupted update of ours left.
     """
     up.stack.configure({"hermesLine": "0.15"})
     up.entry("ash")["resources"] = {"cpus": 1000}
     up.declare("birch", "cedar")
     other = naming.family_labels("another-stack", "cedar", up.id("cedar"))
-    with stranger(up, "birch") as unlabelled, stranger(up, "cedar", **other) as labelled:
+    with unmanaged(up, "birch") as unlabelled, unmanaged(up, "cedar", **other) as labelled:
         refused(
             up,
             "birch: container hermes-user-",

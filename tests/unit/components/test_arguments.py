@@ -24,7 +24,7 @@ GIVEN: FleetArguments = {
 
 
 def problems(**changed: Any) -> list[str]:
-    """Return what is said of arguments, one of which is wrong."""
+    """Return the lines of the error about invalid arguments."""
     with pytest.raises(FleetError) as caught:
         settings_from("prod", {**GIVEN, **changed})
     return name_arguments("prod", caught.value).splitlines()
@@ -41,7 +41,7 @@ def test_arguments_are_read_as_the_stacks_config_is() -> None:
 
 
 def test_every_key_of_the_stacks_config_is_an_argument() -> None:
-    """A new key cannot be forgotten."""
+    """A new key is not forgotten."""
     named = {
         "".join([first, *(word.title() for word in rest)]) for first, *rest in _words(FleetArguments.__annotations__)
     }

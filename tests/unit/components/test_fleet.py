@@ -1,4 +1,4 @@
-"""What a fleet declares is what the offline docker provider implements; else no test on it would see the input."""
+"""The offline docker provider implements every input that a fleet declares: tests on it would miss any other."""
 
 import functools
 from typing import Any
@@ -21,7 +21,7 @@ from tests.support.fleet.families import make_family, make_host, make_settings
 
 PROVIDER = "tools/offline-docker-provider/offline_docker/container.py"
 CONTAINER = "docker:index/container:Container"
-# Inputs of a container that Docker is not asked to create it with: the provider heeds them itself, or later.
+# Inputs that are not in the body of Docker's create call: the provider uses them itself, or in a later call.
 NOT_IN_BODY = {
     "containerReadRefreshTimeoutMilliseconds",
     "destroyGraceSeconds",
@@ -36,7 +36,7 @@ NOT_IN_BODY = {
 
 
 class Recorded(pulumi.runtime.Mocks):
-    """Takes the place of the engine, and records what is declared by type."""
+    """Stands in for the engine, and records what is declared by type."""
 
     def __init__(self) -> None:
         """Begin with nothing."""
@@ -90,7 +90,7 @@ def test_the_offline_provider_takes_every_input(declared: dict[str, list[Propert
 
 
 def test_the_offline_provider_passes_every_input_of_a_container_on(declared: dict[str, list[Properties]]) -> None:
-    """One that it took and then forgot would make another container than the official provider does."""
+    """One that it ignored would make another container than the official provider does."""
     for inputs in declared[CONTAINER]:
         body = container.create_body(check(container.SPEC, inputs)[0])
         for name in inputs.keys() - NOT_IN_BODY - {"image"}:

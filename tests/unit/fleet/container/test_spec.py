@@ -9,7 +9,7 @@ PLANTED = "sk-PLANTED/visible+key"
 
 
 def test_a_preview_sees_what_a_container_depends_on_and_no_secret() -> None:
-    """Every part by name; of credentials a digest, which is another one for another key."""
+    """Every part by name, and a digest of the credentials, which differs for another key."""
     family = make_family(name="ash", env={"GREETING": "hello"}, dashboard=True)
     shown = [spec_for(family, make_settings(llm_api_key=key)).shown for key in (PLANTED, f"{PLANTED}-2")]
     first, second = shown

@@ -17,13 +17,13 @@ def nothing(_: str) -> list[str]:
     return []
 
 
-def test_our_own_containers_are_no_reason_to_check() -> None:
-    """A fleet as it was left is rolled."""
+def test_our_own_containers_pass() -> None:
+    """A fleet that an update made is rolled again."""
     families = [make_family("a"), make_family("b")]
     check(families, make_host(*map(make_seen, families)), make_settings(), nothing)
 
 
-def test_an_unmanaged_container_on_a_familys_name_is_named_with_the_way_out() -> None:
+def test_an_unmanaged_container_on_a_familys_name_is_an_error_with_its_fix() -> None:
     """Every one is listed; adopt is offered for unlabelled ones, not for another stack's."""
     plain, foreign = make_family("a"), make_family("b")
     unlabelled = ContainerSummary("1", naming.container_name(plain.id), "running")
@@ -37,7 +37,7 @@ def test_an_unmanaged_container_on_a_familys_name_is_named_with_the_way_out() ->
 
 
 def test_a_changed_id_is_refused() -> None:
-    """The same name with another id would leave the family's memory behind."""
+    """The same name with another id would orphan the family's memory."""
     old = make_family("smith")
     new = make_family("smith")
     with pytest.raises(FleetError, match=f"put id {old.id} back"):
@@ -45,19 +45,19 @@ def test_a_changed_id_is_refused() -> None:
 
 
 def test_a_name_handed_on_to_a_new_family_is_fine_while_the_old_one_is_declared() -> None:
-    """Renaming one family and giving its old name to another orphans nobody."""
+    """Renaming a family and giving its old name to another orphans no data."""
     old = make_family("smith")
     renamed = make_family("smith-senior", id=str(old.id))
     check([renamed, make_family("smith")], make_host(make_seen(old)), make_settings(), nothing)
 
 
 def test_a_family_renamed_long_ago_may_be_removed_although_another_has_its_old_name() -> None:
-    """The label holds the name at creation; the family that is called so now runs on a container of its own."""
+    """The label holds the name at creation; the family that has it now has a container of its own."""
     renamed, named_so_now = make_family("smith"), make_family("smith")
     check([named_so_now], make_host(make_seen(renamed), make_seen(named_so_now)), make_settings(), nothing)
 
 
-def test_going_back_to_an_older_line_is_refused_for_those_who_ran_the_newer() -> None:
+def test_going_back_to_an_older_line_is_refused_for_families_that_ran_the_newer() -> None:
     """A database written by 0.19 is not opened by 0.15; families that never ran 0.19 are not named."""
     ahead, behind = make_family("ahead"), make_family("behind")
     inventory = make_host(make_seen(ahead, id="new"), make_seen(behind, id="old"))
@@ -78,7 +78,7 @@ def test_the_newest_line_asks_no_container() -> None:
 
 
 def test_a_volume_without_our_labels_is_taken_over_with_a_notice() -> None:
-    """The operator hears that a family lives on data that was there before."""
+    """The operator is told that a family uses data that existed before."""
     family = make_family("a")
     found = notices([family], make_host(volumes_of=(family.id,)), STACK)
     assert found == [
@@ -87,7 +87,7 @@ def test_a_volume_without_our_labels_is_taken_over_with_a_notice() -> None:
 
 
 def test_unmanaged_containers_beside_the_fleet_are_reported_not_touched() -> None:
-    """Orphans and foreign containers with our prefix are said, one line for each kind; our own removed ones are not."""
+    """One line for each kind of container with our prefix, without those of families that left the registry."""
     removed, elsewhere = make_family("gone"), make_family("other")
     orphans = [ContainerSummary(str(at), f"hermes-user-usr_{at}", "running") for at in range(5)]
     foreign = ContainerSummary("9", f"hermes-user-{uuid4().hex}", "running")
@@ -101,7 +101,7 @@ def test_unmanaged_containers_beside_the_fleet_are_reported_not_touched() -> Non
 
 
 def test_more_processors_than_the_host_has_are_refused_before_anything_is_deleted() -> None:
-    """Docker says no only once the old container is gone; every such family is named, beside all else."""
+    """Docker refuses only after the old container is deleted. Every such family is named, beside other problems."""
     families = [make_family(name, resources={"cpus": cpus}) for name, cpus in (("a", 2), ("b", 2.5), ("c", 4))]
     for enough in (4, None):
         check(families, replace(make_host(), processors=enough), make_settings(), nothing)
