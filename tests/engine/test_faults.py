@@ -183,11 +183,11 @@ def test_a_fleet_whose_state_was_lost_is_made_anew_by_the_line_that_up_prints(fl
     before = fleet.ids()
     fleet.stack.state_file.write_bytes(empty)
 
-    refused(fleet, f"in use by {fleet.resource('ash')}.")
+    refused(fleet, f"in use by {fleet.resource('ash')};")
     name = naming.network_name(fleet.stack.name)
-    mend = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
-    assert mend in fleet.up(code=None).text
-    subprocess.run(["sh", "-c", mend], check=True)
+    fix = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
+    assert fix in fleet.up(code=None).text
+    subprocess.run(["sh", "-c", fix], check=True)
     fleet.up()
     assert [fleet.state(each) for each in ("ash", "birch")] == ["running", "created"]
     assert not set(before.values()) & set(fleet.ids().values())
