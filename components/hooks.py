@@ -20,7 +20,6 @@ from fleet.settings import Settings
 
 T = TypeVar("T")
 
-
 # Not the event loop's threads: each container that is being created occupies one of them, and there are only four times
 # as many as the engine's --parallel. A hook that waited for a free one would wait forever.
 _THREADS = ThreadPoolExecutor(thread_name_prefix="hooks")
@@ -32,36 +31,35 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
     Call it once for each fleet: the engine knows hooks by their names, which end in the stack's.
     """
 
-    async def clear(args: pulumi.ResourceHookArgs) -> None:
-        _warn(await _in_thread(partial(clear_container, families[args.name], settings)))
-
     async def report_failure(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation == "create" and args.name in families:
             pulumi.log.error(await _in_thread(partial(_report, families[args.name], settings)))
         return False
 
     return pulumi.ResourceHookBinding(
-        before_create=[pulumi.ResourceHook(f"cleanup-{settings.stack}", clear)],
+        before_create=[
+            _cleanup(f"container-{settings.stack}", lambda args: clear_container(families[args.name], settings))
+        ],
         on_error=[pulumi.ErrorHook(f"report-failure-{settings.stack}", report_failure)],
     )
 
 
 def network_hooks(stack: str) -> pulumi.ResourceHookBinding:
     """Return the hooks of a fleet's network; call it once, too. Where one raises, the network is not created."""
+    return pulumi.ResourceHookBinding(before_create=[_cleanup(f"network-{stack}", lambda _: clear_network(stack))])
 
-    async def clear(_: pulumi.ResourceHookArgs) -> None:
-        _warn(await _in_thread(partial(clear_network, stack)))
 
-    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook(f"cleanup-network-{stack}", clear)])
+def _cleanup(name: str, clear: Callable[[pulumi.ResourceHookArgs], str | None]) -> pulumi.ResourceHook:
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        message = await _in_thread(partial(clear, args))
+        if message:
+            pulumi.log.warn(message)
+
+    return pulumi.ResourceHook(f"cleanup-{name}", hook)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
-
-
-def _warn(message: str | None) -> None:
-    if message:
-        pulumi.log.warn(message)
 
 
 def _report(family: Family, settings: Settings) -> str:

@@ -41,17 +41,13 @@ def flow(value: object) -> str:
     return scalar(value)
 
 
+@lru_cache(maxsize=4096, typed=True)  # typed: True, 1 and 1.0 are equal, but not the same YAML
 def scalar(value: Any) -> str:  # noqa: ANN401 - any scalar
     """Return a scalar as YAML, plain where that is safe and otherwise in double quotes."""
-    return _scalar(type(value).__name__, value)
-
-
-@lru_cache(maxsize=4096)
-def _scalar(kind: str, value: Any) -> str:  # noqa: ANN401 - any scalar
-    if kind == "str" and _PLAIN.fullmatch(value) and parse(value) == value:
+    is_text = type(value) is str
+    if is_text and _PLAIN.fullmatch(value) and parse(value) == value:
         return str(value)
-    style = '"' if kind == "str" else None
-    dumped = yaml.safe_dump(value, default_style=style, allow_unicode=True, width=sys.maxsize)
+    dumped = yaml.safe_dump(value, default_style='"' if is_text else None, allow_unicode=True, width=sys.maxsize)
     text = str(dumped).removesuffix("\n").removesuffix("\n...")
     try:
         same = "\n" not in text and parse(text) == value

@@ -1,7 +1,7 @@
 """What is read, checked and made ready before the first resource of a roll is declared."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +14,13 @@ from fleet.container import ContainerSpec, inputs, render_all
 from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory, images
+from fleet.host.images import Log
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.rollout import key_check
 from fleet.rollout.checks import check, notices
 from fleet.rollout.waves import WavePlan, plan_waves
 from fleet.settings import Rollout, Settings
-
-Log = Callable[[str], None]
 
 _LOCAL_SCHEMES = {"", "unix", "npipe"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -114,19 +113,16 @@ def make_ready(
 ) -> None:
     """Pull the images and check a new key. Raises FleetError; no container is touched."""
     families = [placement.family for placement in plan.placements]
-    if settings.rollout.stop_grace < inputs.DRAIN_SECONDS:
-        reporter.warn(_short_grace(settings.rollout.stop_grace))
+    grace = settings.rollout.stop_grace
+    if grace < inputs.DRAIN_SECONDS:
+        reporter.warn(
+            f"hermes-fleet:rollout.stop_grace: {grace} s is less than the {inputs.DRAIN_SECONDS} s that an agent may "
+            "take to finish its turn and close, so the next roll may kill agents in the middle of one; "
+            f"fix: pulumi config set --path hermes-fleet:rollout.stop_grace {Rollout().stop_grace}"
+        )
     if settings.rollout.preflight:
         _check_key(families, settings, inventory, reporter)
     images.ensure_images(client, (inputs.image_of(family, settings) for family in families), reporter.info)
-
-
-def _short_grace(seconds: int) -> str:
-    return (
-        f"hermes-fleet:rollout.stop_grace: {seconds} s is less than the {inputs.DRAIN_SECONDS} s that an agent may "
-        "take to finish its turn and close, so the next roll may kill agents in the middle of one; "
-        f"fix: pulumi config set --path hermes-fleet:rollout.stop_grace {Rollout().stop_grace}"
-    )
 
 
 def _check_key(families: list[Family], settings: Settings, inventory: Inventory, reporter: Reporter) -> None:
