@@ -33,7 +33,7 @@ def connect() -> docker.DockerClient:
     Like the provider it sends a ping only, so that a preview can run against a socket that answers nothing else.
     """
     address(os.environ.get("DOCKER_HOST", ""))
-    with asking():
+    with daemon_errors():
         client = docker.from_env(timeout=_TIMEOUT_SECONDS, version=MINIMUM_DOCKER_API_VERSION)
         ping = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
         ping.raise_for_status()
@@ -43,13 +43,13 @@ def connect() -> docker.DockerClient:
 
 def processors(client: docker.DockerClient) -> int:
     """Return how many processors the host has. Raises FleetError where the daemon does not answer."""
-    with asking():
+    with daemon_errors():
         return int(client.info()["NCPU"])
 
 
 def environment(client: docker.DockerClient, container_id: str) -> list[str]:
     """Return a container's environment, empty if it is gone. Raises FleetError where the daemon does not answer."""
-    with asking():
+    with daemon_errors():
         try:
             return client.api.inspect_container(container_id)["Config"]["Env"] or []
         except NotFound:
@@ -57,7 +57,7 @@ def environment(client: docker.DockerClient, container_id: str) -> list[str]:
 
 
 @contextmanager
-def asking() -> Iterator[None]:
+def daemon_errors() -> Iterator[None]:
     """Turn errors of the daemon inside the block into FleetError."""
     try:
         yield

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from fleet import naming
-from fleet.host.client import asking
+from fleet.host.client import daemon_errors
 from fleet.naming import API_PORT
 
 # States in which a container has an agent process.
@@ -73,14 +73,14 @@ class DockerApi(Protocol):
 def list_fleet(api: DockerApi) -> Inventory:
     """List containers and volumes with the fleet's prefix. Raises FleetError where the daemon does not answer."""
     containers = list_containers(api)
-    with asking():
+    with daemon_errors():
         volumes = api.volumes(filters={"name": naming.PREFIX})["Volumes"] or []
     return Inventory(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
 
 
 def list_containers(api: DockerApi) -> dict[str, ContainerSummary]:
     """List the containers with the fleet's prefix by name. Raises FleetError where the daemon does not answer."""
-    with asking():
+    with daemon_errors():
         listed = api.containers(all=True, filters={"name": naming.PREFIX})
     summaries = map(_summary, listed)
     return {each.name: each for each in summaries if each.name.startswith(naming.PREFIX)}

@@ -24,7 +24,7 @@ def clear_container(family: Family, settings: Settings) -> str | None:
     name = naming.container_name(family.id)
     try:
         with closing(host.connect()) as client:
-            removed = remove_interrupted(client, name, settings.stack, settings.rollout.stop_grace)
+            removed = _remove_container(client, family, settings)
     except (FleetError, DockerException, OSError) as error:
         return (
             f"{family.name}: cannot tell whether an interrupted update left a container ({error}); fix, if its name is "
@@ -35,18 +35,18 @@ def clear_container(family: Family, settings: Settings) -> str | None:
     return f"{family.name}: removed a container ({removed}) that an interrupted update left; its volume stays"
 
 
-def remove_interrupted(client: docker.DockerClient, name: str, stack: str, grace: int) -> str | None:
-    """Stop a container of this name, with `grace` seconds, and remove it; return its id and status, or None.
+def _remove_container(client: docker.DockerClient, family: Family, settings: Settings) -> str | None:
+    """Stop the family's container with grace and remove it; return its id and status, or None if there is none.
 
-    A container with other labels is left as it is: the creation then fails on its name. The volume stays.
+    A container with other labels is left as it is: the creation then fails on its name.
     """
-    family_id = naming.family_id_from_name(name)
+    name = naming.container_name(family.id)
     try:
         container = client.containers.get(name)
-        if family_id is None or container.name != name or not naming.owned_by(container.labels, stack, family_id):
+        if container.name != name or not naming.owned_by(container.labels, settings.stack, family.id):
             return None
         removed = f"{container.short_id}, {container.status}"
-        container.stop(timeout=grace)
+        container.stop(timeout=settings.rollout.stop_grace)
         container.remove(force=True)
     except NotFound:
         return None
@@ -60,7 +60,7 @@ def clear_network(stack: str) -> str | None:
     containers find their network by its name when they start.
     """
     name = naming.network_name(stack)
-    with closing(host.connect()) as client, host.asking():
+    with closing(host.connect()) as client, host.daemon_errors():
         try:
             network = client.networks.get(name)
         except NotFound:
