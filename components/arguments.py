@@ -43,8 +43,8 @@ def settings_from(name: str, arguments: Mapping[str, object]) -> Settings:
         try:
             values[keys[argument]] = value if isinstance(value, str) else json.dumps(value)
         except KeyError:
-            near = difflib.get_close_matches(argument, keys, 1)
-            problems.append(Problem(_path(name, argument), f"is no argument{f'; did you mean {near[0]}?' * len(near)}"))
+            near = "".join(f"; did you mean {key}?" for key in difflib.get_close_matches(argument, keys, 1))
+            problems.append(Problem(_path(name, argument), f"is not an argument{near}"))
         except TypeError:
             what = "is an Output or another object; fix: give plain values, a secret as pulumi.Config().require(KEY)"
             problems.append(Problem(_path(name, argument), what))
@@ -53,10 +53,13 @@ def settings_from(name: str, arguments: Mapping[str, object]) -> Settings:
     return load_settings(values, stack=name, root=Path.cwd())
 
 
-def name_arguments(name: str, error: FleetError) -> str:
-    """Return the text of an error about the stack's config as one about the arguments of the fleet `name`."""
-    lines = [re.split("; [a-z ]+: pulumi config ", str(problem))[0] for problem in error.problems]
-    return re.sub(rf"{NAMESPACE}:(\w+)", lambda key: _path(name, _snake_case(key[1])), "\n".join(lines))
+def name_arguments(name: str, message: str) -> str:
+    """Return a message about the stack's config as one about the arguments of the fleet `name`.
+
+    Commands that set the config are left out: this program may have none.
+    """
+    message = re.sub("; [a-z ]+: pulumi config .*", "", message)
+    return re.sub(rf"{NAMESPACE}:(\w+)", lambda key: _path(name, _snake_case(key[1])), message)
 
 
 def _path(name: str, argument: str) -> str:

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Unpack
 
 import pulumi
@@ -44,12 +45,13 @@ class Fleet(pulumi.ComponentResource):
 
         Give either settings or arguments. Raises RunError, which Pulumi shows without a traceback.
         """
-        reporter = Reporter(pulumi.log.info, pulumi.log.warn)
+        worded: Callable[[str], str] = str if args else partial(name_arguments, name)
+        reporter = Reporter(pulumi.log.info, lambda message: pulumi.log.warn(worded(message)))
         try:
             settings = args or settings_from(name, arguments)
             prepared = prepare_fleet(settings, preview=pulumi.runtime.is_dry_run(), reporter=reporter)
         except FleetError as error:
-            raise pulumi.RunError(str(error) if args else name_arguments(name, error)) from error
+            raise pulumi.RunError(worded(str(error))) from error
         super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
         self.network = docker.Network(
             naming.network_name(settings.stack),

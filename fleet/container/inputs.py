@@ -15,6 +15,7 @@ from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
 ENV_LINE = "HERMES_FLEET_LINE"
 ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
 
+# Seconds, but for the number of retries.
 STOP_TIMEOUT = 30
 START_PERIOD = 60
 RETRIES = 3
@@ -63,7 +64,7 @@ def labels(family: Family, settings: Settings, *, start: bool) -> dict[str, str]
 
 
 def healthcheck(health: Health) -> dict[str, Any]:
-    """Return Docker's healthcheck. Its times do not depend on `rollout`, so that tuning a roll replaces none."""
+    """Return Docker's healthcheck. Its times do not depend on `rollout`: tuning a roll replaces no container."""
     check: dict[str, Any] = {
         "tests": ["CMD", "/bin/sh", f"{FLEET}/health.sh"],
         "interval": go_duration(health.interval),

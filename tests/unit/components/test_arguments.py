@@ -27,7 +27,7 @@ def problems(**changed: Any) -> list[str]:
     """Return the lines of the error about invalid arguments."""
     with pytest.raises(FleetError) as caught:
         settings_from("prod", {**GIVEN, **changed})
-    return name_arguments("prod", caught.value).splitlines()
+    return name_arguments("prod", str(caught.value)).splitlines()
 
 
 def test_arguments_are_read_as_the_stacks_config_is() -> None:
@@ -54,7 +54,7 @@ def _words(names: Mapping[str, object]) -> list[list[str]]:
 
 def test_an_unknown_argument_is_named_with_the_near_one() -> None:
     """As with the registry's keys."""
-    assert problems(imgae="x") == ['Fleet("prod").imgae: is no argument; did you mean image?']
+    assert problems(imgae="x") == ['Fleet("prod").imgae: is not an argument; did you mean image?']
 
 
 def test_an_output_is_named_with_what_to_give_instead() -> None:
