@@ -95,13 +95,9 @@ def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float
 
 
 def _limited(stream: Stream) -> bytes:
-    late = threading.Event()
-
-    def cut_off() -> None:
-        late.set()
-        stream.close()
-
-    watchdog = threading.Timer(PROBE_SECONDS, cut_off)
+    """Return what a process prints. Raises FleetError where it prints too much or nothing, or takes too long."""
+    deadline = time.monotonic() + PROBE_SECONDS
+    watchdog = threading.Timer(PROBE_SECONDS, stream.close)
     watchdog.daemon = True
     watchdog.start()
     output, errors = bytearray(), bytearray()
@@ -114,7 +110,7 @@ def _limited(stream: Stream) -> bytes:
     finally:
         watchdog.cancel()
         _close(stream)
-    if late.is_set():
+    if time.monotonic() >= deadline:
         raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
         lines = errors.decode("utf-8", "replace").strip().splitlines()
