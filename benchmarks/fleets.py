@@ -9,10 +9,9 @@ from uuid import NAMESPACE_DNS, UUID, uuid5
 import yaml
 
 from fleet import naming
-from fleet.container import files, inputs
-from fleet.container.inputs import component_inputs
-from fleet.registry import Family, load_registry
-from fleet.settings import Settings, load_settings
+from fleet.container import ContainerSpec, files, render_all
+from fleet.registry import load_registry
+from fleet.settings import load_settings
 
 ROOT = Path(__file__).parent.parent
 ZONES = ("Europe/Berlin", "America/New_York", "Asia/Tokyo", "Australia/Sydney")
@@ -81,7 +80,7 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in (plain | secret).items()}
     settings = load_settings(values, stack=bench.stack, root=ROOT)
     families = load_registry(registry).families
-    rendered = files.render_all(families, settings)
+    specs = render_all(families, settings)
     network = naming.network_name(bench.stack)
     return {
         "network": {
@@ -99,20 +98,20 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
             }
             for each in files.scripts()
         ],
-        "families": [_bare_family(family, settings, rendered[family.id], bench) for family in families],
+        "families": [_bare_family(spec, bench) for spec in specs.values()],
     }
 
 
-def _bare_family(family: Family, settings: Settings, rendered: files.FamilyFiles, bench: Bench) -> dict[str, Any]:
+def _bare_family(spec: ContainerSpec, bench: Bench) -> dict[str, Any]:
+    family, settings = spec.family, spec.settings
     start = int(family.name.rpartition("-")[2]) < bench.awake
     labels = naming.family_labels(settings.stack, family.name, family.id)
-    own = files.uploads(rendered)
     return {
         "name": naming.container_name(family.id),
         "volume": naming.volume_name(family.id),
         "labels": [{"label": label, "value": value} for label, value in sorted(labels.items())],
-        "component": component_inputs(family, settings, rendered),
-        "container": inputs.container_inputs(family, settings, start=start),
-        "uploads": [[each.file, each.content, each.mode] for each in own],
+        "component": spec.shown,
+        "container": spec.inputs(start=start),
+        "uploads": [[each.file, each.content, each.mode] for each in spec.uploads],
         "plugins": settings.plugins_dir,
     }

@@ -1,6 +1,6 @@
-"""One family's runtime: the volume that holds its memory, and the container that lives on it."""
+"""One family's runtime: the volume that holds its memory, and the container that runs its agent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -8,25 +8,22 @@ import pulumi_docker as docker
 
 from components.options import container_options, volume_options
 from fleet import naming
-from fleet.container import inputs
-from fleet.container.files import FamilyFiles, Script, uploads
-from fleet.container.inputs import component_inputs
+from fleet.container import ContainerSpec
+from fleet.container.files import Script
+from fleet.container.inputs import READ_TIMEOUT_MS
 from fleet.rollout.waves import Placement
-from fleet.settings import Settings
 
 
 @dataclass(frozen=True)
 class FamilyRuntimeArgs:
     """What a family's runtime is made from.
 
-    `files` are the family's own, `scripts` those that all families share, `network` is the stack's, `after` what the
-    family's turn waits for: the containers of the wave before. `recreate_token` is a number that no earlier `up` used
-    (see `Placement.recreate`).
+    `scripts` are those that all families share, `network` is the stack's, `after` holds the containers of the wave
+    before. `recreate_token` is a number that no earlier `up` used (see `Placement.recreate`).
     """
 
+    spec: ContainerSpec
     placement: Placement
-    settings: Settings
-    files: FamilyFiles
     scripts: Sequence[Script]
     network: docker.Network
     after: Sequence[pulumi.Input[pulumi.Resource]]
@@ -37,53 +34,48 @@ class FamilyRuntimeArgs:
 class FamilyRuntime(pulumi.ComponentResource):
     """Volume and container of one family.
 
-    Its own inputs repeat in the clear what reaches the container as secret uploads: a preview shows the line of
-    the configuration that changes, where the container says only `[secret] => [secret]`.
+    The component's own inputs show in plain text what its container gets as secret uploads: a preview names the line
+    of config.yaml that changes, where the container shows only `[secret] => [secret]`.
     """
 
     volume: docker.Volume
     container: docker.Container
 
-    def __init__(self, args: FamilyRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declare the runtime of `args.placement.family` under the name of its container."""
-        family, settings = args.placement.family, args.settings
-        name = naming.container_name(family.id)
-        super().__init__("hermes-fleet:index:FamilyRuntime", name, component_inputs(family, settings, args.files), opts)
+    def __init__(self, name: str, args: FamilyRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Declare volume and container. `name` is the container's name, which follows from the family's id."""
+        super().__init__("hermes-fleet:index:FamilyRuntime", name, dict(args.spec.shown), opts)
+        family, settings, placement = args.spec.family, args.spec.settings, args.placement
+        volume_name = naming.volume_name(family.id)
+        labels = naming.family_labels(settings.stack, family.name, family.id)
         self.volume = docker.Volume(
-            naming.volume_name(family.id),
-            name=naming.volume_name(family.id),
-            labels=_labels(naming.family_labels(settings.stack, family.name, family.id)),
+            volume_name,
+            name=volume_name,
+            labels=[{"label": label, "value": value} for label, value in sorted(labels.items())],
             opts=volume_options(self, after=args.after),
         )
         self.container = docker.Container(
             name,
-            **inputs.container_inputs(family, settings, start=args.placement.start),
-            container_read_refresh_timeout_milliseconds=args.recreate_token
-            if args.placement.recreate
-            else inputs.READ_TIMEOUT_MS,
+            **args.spec.inputs(start=placement.start),
+            container_read_refresh_timeout_milliseconds=args.recreate_token if placement.recreate else READ_TIMEOUT_MS,
             uploads=_uploads(args),
             volumes=[
                 {"volume_name": self.volume.name, "container_path": naming.DATA},
                 {"host_path": settings.plugins_dir, "container_path": naming.PLUGINS, "read_only": True},
             ],
             networks_advanced=[{"name": args.network.name}],
-            opts=container_options(self, after=args.after, recreate=args.placement.recreate, hooks=args.hooks),
+            opts=container_options(self, after=args.after, recreate=placement.recreate, hooks=args.hooks),
         )
-        # Outputs would cost one more write of the whole state a family; the stack's own name container and volume.
+        # Outputs would cost one more write of the whole state for each family.
         self.register_outputs({})
 
 
 def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUploadArgsDict]]:
-    """Return the files as one secret: the SDK's work grows with the square of how many outputs there are."""
+    """Return all files as one secret: the SDK's work grows with the square of the number of outputs."""
     own: list[docker.ContainerUploadArgsDict] = [
-        {"file": each.file, "content": each.content, "permissions": each.mode} for each in uploads(args.files)
+        {"file": each.file, "content": each.content, "permissions": each.mode} for each in args.spec.uploads
     ]
     shared: list[docker.ContainerUploadArgsDict] = [
         {"file": each.file, "source": each.source, "source_hash": each.digest, "permissions": each.mode}
         for each in args.scripts
     ]
     return pulumi.Output.secret(own + shared)
-
-
-def _labels(labels: Mapping[str, str]) -> list[docker.VolumeLabelArgsDict]:
-    return [{"label": label, "value": value} for label, value in sorted(labels.items())]

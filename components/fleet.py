@@ -1,85 +1,102 @@
-"""The fleet of a stack: its network, and its families' runtimes in waves."""
+"""A fleet: its network, and its families' runtimes in waves."""
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Unpack
 
 import pulumi
 import pulumi_docker as docker
 
+from components.arguments import FleetArguments, name_arguments, settings_from
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
 from fleet import naming
-from fleet.container import inputs
-from fleet.container.files import FamilyFiles, scripts
-from fleet.rollout.waves import Placement, WavePlan
+from fleet.container.files import scripts
+from fleet.container.inputs import READ_TIMEOUT_MS
+from fleet.errors import FleetError
+from fleet.rollout.prepare import PreparedFleet, Reporter, prepare_fleet
+from fleet.rollout.waves import Placement
 from fleet.settings import Settings
 
 
-@dataclass(frozen=True)
-class FleetArgs:
-    """What a fleet is made from. `files` holds every family's rendered files by its id."""
-
-    settings: Settings
-    plan: WavePlan
-    files: Mapping[UUID, FamilyFiles]
-
-
 class Fleet(pulumi.ComponentResource):
-    """All families of a stack. `runtimes` maps a family's name to its runtime."""
+    """All families of a registry on one Docker host, `DOCKER_HOST`'s. `runtimes` maps a family's name to its runtime.
+
+        Fleet("prod", registry="families.yaml", image="…", hermes_line="0.19", llm={…}, llm_api_key=…, master_key=…)
+
+    `name` is the stack in the labels of its containers and the name of its network, so it is unique on its host.
+    Everything is read and checked first: errors name the argument and stop the program before it declares anything.
+    """
 
     network: docker.Network
     runtimes: dict[str, FamilyRuntime]
 
-    def __init__(self, name: str, args: FleetArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        """Declare the network, then the waves, each gated on what comes before it, then the sleepers."""
+    def __init__(
+        self,
+        name: str,
+        args: Settings | None = None,
+        opts: pulumi.ResourceOptions | None = None,
+        **arguments: Unpack[FleetArguments],
+    ) -> None:
+        """Declare the network, then the waves, each gated on the one before, then the sleepers.
+
+        Give either settings or arguments. Raises RunError, which Pulumi shows without a traceback.
+        """
+        worded: Callable[[str], str] = str if args else partial(name_arguments, name)
+        reporter = Reporter(pulumi.log.info, lambda message: pulumi.log.warn(worded(message)))
+        try:
+            settings = args or settings_from(name, arguments)
+            prepared = prepare_fleet(settings, preview=pulumi.runtime.is_dry_run(), reporter=reporter)
+        except FleetError as error:
+            raise pulumi.RunError(worded(str(error))) from error
         super().__init__("hermes-fleet:index:Fleet", name, {}, opts)
-        self._settings = args.settings
-        self._files = args.files
-        self._scripts = scripts()
-        self._hooks = container_hooks(
-            args.settings, {naming.container_name(p.family.id): p.family for p in args.plan.placements}
-        )
-        self._token = inputs.READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
         self.network = docker.Network(
-            naming.network_name(args.settings.stack),
-            name=naming.network_name(args.settings.stack),
+            naming.network_name(settings.stack),
+            name=naming.network_name(settings.stack),
             driver="bridge",
             options={"com.docker.network.bridge.enable_icc": "false"},
-            labels=[{"label": naming.LABEL_STACK, "value": args.settings.stack}],
-            opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(args.settings.stack)),
+            labels=[{"label": naming.LABEL_STACK, "value": settings.stack}],
+            opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(settings.stack)),
         )
         self.runtimes = {}
-        after = [by_urn(self.network)]
-        for wave in args.plan.waves:
-            after = [by_urn(self._declare(placement, after).container) for placement in wave]
-        for placement in args.plan.asleep:
-            self._declare(placement, after)
+        self._declare(prepared)
         self.register_outputs({"network": self.network.name})
 
     async def declared(self) -> None:
-        """Wait until the engine has taken in every container, or has failed on one, which the SDK reports itself.
+        """Wait until the engine has registered every container; the SDK itself reports one that fails.
 
-        At the end of a program the SDK looks at all that is still open after each thing that completes. With a
-        thousand families waiting for their waves that is the square of a large number; waiting here is not.
+        At its end a program goes through everything still pending each time that something completes. With a
+        thousand families in waves that takes the square of their number; waiting here does not.
         """
         urns = [runtime.container.urn.future() for runtime in self.runtimes.values()]
         await asyncio.gather(*urns, return_exceptions=True)
 
-    def _declare(self, placement: Placement, after: Sequence[pulumi.Input[pulumi.Resource]]) -> FamilyRuntime:
-        args = FamilyRuntimeArgs(
-            placement=placement,
-            settings=self._settings,
-            files=self._files[placement.family.id],
-            scripts=self._scripts,
-            network=self.network,
-            after=after,
-            hooks=self._hooks,
-            recreate_token=self._token,
-        )
-        runtime = FamilyRuntime(args, pulumi.ResourceOptions(parent=self))
-        self.runtimes[placement.family.name] = runtime
-        return runtime
+    def _declare(self, prepared: PreparedFleet) -> None:
+        families = {spec.family.id: spec.family for spec in prepared.specs.values()}
+        hooks = container_hooks(prepared.settings, {naming.container_name(id_): each for id_, each in families.items()})
+        shared = scripts()
+        token = READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
+
+        def declare(placement: Placement, after: Sequence[pulumi.Input[pulumi.Resource]]) -> docker.Container:
+            family = placement.family
+            args = FamilyRuntimeArgs(
+                spec=prepared.specs[family.id],
+                placement=placement,
+                scripts=shared,
+                network=self.network,
+                after=after,
+                hooks=hooks,
+                recreate_token=token,
+            )
+            runtime = FamilyRuntime(naming.container_name(family.id), args, pulumi.ResourceOptions(parent=self))
+            self.runtimes[family.name] = runtime
+            return runtime.container
+
+        after = [by_urn(self.network)]
+        for wave in prepared.plan.waves:
+            after = [by_urn(declare(placement, after)) for placement in wave]
+        for placement in prepared.plan.asleep:
+            declare(placement, after)

@@ -1,15 +1,16 @@
-"""Hooks of resources: what happens just before one is created, and when the creation of a container fails."""
+"""Resource hooks: cleanup just before a resource is created, and a report where a container's creation fails."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from typing import TypeVar
 
 import pulumi
 
 from fleet import host
-from fleet.container.rendering import redaction_for
+from fleet.container.credentials import redaction_for
 from fleet.errors import FleetError
 from fleet.naming import container_name
 from fleet.registry import Family
@@ -19,20 +20,16 @@ from fleet.settings import Settings
 
 T = TypeVar("T")
 
-
-# Not the loop's own threads: each container that is being created holds one of them, and there are only four times as
-# many as the engine's --parallel. A hook that waited for one of those would wait for ever.
+# Not the event loop's threads: each container that is being created occupies one of them, and there are only four times
+# as many as the engine's --parallel. A hook that waited for a free one would wait forever.
 _THREADS = ThreadPoolExecutor(thread_name_prefix="hooks")
 
 
 def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulumi.ResourceHookBinding:
-    """Return the hooks that all containers of the fleet share. `families` are keyed by container name.
+    """Return the hooks that all containers of a fleet share. `families` are keyed by container name.
 
-    Call it once in a program: the engine knows hooks by their names.
+    Call it once for each fleet: the engine knows hooks by their names, which end in the stack's.
     """
-
-    async def clear(args: pulumi.ResourceHookArgs) -> None:
-        _warn(await _in_thread(partial(clear_container, families[args.name], settings)))
 
     async def report_failure(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation == "create" and args.name in families:
@@ -40,36 +37,35 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
         return False
 
     return pulumi.ResourceHookBinding(
-        before_create=[pulumi.ResourceHook("clear-leftover", clear)],
-        on_error=[pulumi.ErrorHook("report-failure", report_failure)],
+        before_create=[
+            _cleanup(f"container-{settings.stack}", lambda args: clear_container(families[args.name], settings))
+        ],
+        on_error=[pulumi.ErrorHook(f"report-failure-{settings.stack}", report_failure)],
     )
 
 
 def network_hooks(stack: str) -> pulumi.ResourceHookBinding:
-    """Return the hooks of the stack's network; call it once, too. The network is not created where it raises."""
+    """Return the hooks of a fleet's network; call it once, too. Where one raises, the network is not created."""
+    return pulumi.ResourceHookBinding(before_create=[_cleanup(f"network-{stack}", lambda _: clear_network(stack))])
 
-    async def clear(_: pulumi.ResourceHookArgs) -> None:
-        _warn(await _in_thread(partial(clear_network, stack)))
 
-    return pulumi.ResourceHookBinding(before_create=[pulumi.ResourceHook("clear-leftover-network", clear)])
+def _cleanup(name: str, clear: Callable[[pulumi.ResourceHookArgs], str | None]) -> pulumi.ResourceHook:
+    async def hook(args: pulumi.ResourceHookArgs) -> None:
+        message = await _in_thread(partial(clear, args))
+        if message:
+            pulumi.log.warn(message)
+
+    return pulumi.ResourceHook(f"cleanup-{name}", hook)
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
 
 
-def _warn(said: str | None) -> None:
-    if said:
-        pulumi.log.warn(said)
-
-
 def _report(family: Family, settings: Settings) -> str:
-    mask = redaction_for(settings, [family])
+    redaction = redaction_for(settings, [family])
     try:
-        client = host.connect()
+        with closing(host.connect()) as client:
+            return gate_report(client, container_name(family.id), family.name, redaction)
     except FleetError as error:
-        return mask.apply(f"family {family.name} failed and cannot be looked at: {error}")
-    try:
-        return gate_report(client, container_name(family.id), family.name, mask)
-    finally:
-        client.close()
+        return redaction.apply(f"family {family.name} failed, and its container cannot be inspected: {error}")

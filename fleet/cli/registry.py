@@ -190,8 +190,8 @@ def render(family: FamilyName, registry: RegistryFile = None, stack: Stack = "de
 
     Example: hermes-fleet render smith
     """
-    from fleet.container.files import render_all  # noqa: PLC0415 - only this command renders
-    from fleet.container.rendering import redaction_for  # noqa: PLC0415
+    from fleet.container import spec_for  # noqa: PLC0415 - only this command renders
+    from fleet.container.credentials import redaction_for  # noqa: PLC0415
 
     found = find_family(load_registry(registry_here(stack, registry)), family)
     root, label = project_here() or Path.cwd(), naming.stack_label(stack)
@@ -201,12 +201,12 @@ def render(family: FamilyName, registry: RegistryFile = None, stack: Stack = "de
     else:
         say(f"{display_path(path)} is not there: shown with placeholders for its config", error=True)
         settings = placeholder_settings(root, label)
-    files = render_all([found], settings)[found.id]
+    spec = spec_for(found, settings)
     redacted = redaction_for(settings, [found]).apply
     parts = {
-        "config.yaml": redacted(files.config),
-        "memories/MEMORY.md, our entry": redacted(files.identity),
-        ".env, our block": redacted(files.env),
+        "config.yaml": redacted(spec.config),
+        "memories/MEMORY.md, our entry": redacted(spec.identity),
+        ".env, our block": redacted(spec.env),
     }
     if as_json:
         show(parts, "", as_json=True)

@@ -1,14 +1,13 @@
-"""What a family's container is declared with, in the one form that Docker reads back.
+"""Inputs of a family's container, in the canonical form in which Docker reads them back.
 
-The provider compares what is declared with what it reads. A value that is written in another form than Docker
-keeps would replace the whole fleet at every `up`; the canonical forms live here and nowhere else.
+The provider compares what is declared with what it reads: a value in another form would replace the container at every
+`up`. A new input goes into `container_inputs`, and what a reviewer should see of it into `component_inputs`.
 """
 
 from typing import Any
 
-from fleet import keys, naming
-from fleet.container import rendering
-from fleet.container.files import FamilyFiles
+from fleet import naming
+from fleet.container.credentials import credentials_of
 from fleet.naming import FLEET
 from fleet.registry import Family
 from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
@@ -16,23 +15,24 @@ from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
 ENV_LINE = "HERMES_FLEET_LINE"
 ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
 
+# Seconds, but for the number of retries.
 STOP_TIMEOUT = 30
 START_PERIOD = 60
 RETRIES = 3
 
-# What an agent may take to stop: it drains (`rendering.DRAIN_TIMEOUT`), then it closes.
+# How long an agent may take to stop: it drains (`rendering.DRAIN_TIMEOUT`), then it closes.
 DRAIN_SECONDS = 15
 
-# s6 kills what is left of a service this long after TERM; its own 3 s would cut an agent off in mid-turn.
+# s6 kills a service this long after TERM. Its default of 3 s would cut agents off in the middle of a turn.
 S6_KILL_GRACE_MS = DRAIN_SECONDS * 1000
 
-# What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on, and the agent never drains.
+# What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on and the agent never drains.
 CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
 
-# The read timeout of the provider, and the one input that is changed on purpose to have a container created again.
+# The provider's read timeout. It has no effect on a container, so a changed value is how one is created again.
 READ_TIMEOUT_MS = 15_000
 
-# Inputs that only steer how a container is created; a difference in them alone is no reason to replace one.
+# Inputs that only say how a container is created: a difference in them replaces none.
 STEERING = ("start", "wait", "waitTimeout", "destroyGraceSeconds", "labels")
 RECREATE = "containerReadRefreshTimeoutMilliseconds"
 
@@ -42,13 +42,8 @@ def image_of(family: Family, settings: Settings) -> str:
     return family.image or settings.image
 
 
-def credentials_of(family: Family, settings: Settings) -> str:
-    """Return the digest of everything secret that this family gets from the stack's config."""
-    return keys.credentials_digest(settings.master_key, settings.llm_api_key, rendering.secret_env(family, settings))
-
-
 def environment(family: Family, settings: Settings) -> list[str]:
-    """Return the container's environment. It is readable by anyone who may inspect the container: no secrets."""
+    """Return the container's environment. It holds no secrets: `docker inspect` shows it."""
     entries = {
         ENV_LINE: settings.hermes_line,
         ENV_PLUGINS_VERSION: settings.plugins_version,
@@ -69,7 +64,7 @@ def labels(family: Family, settings: Settings, *, start: bool) -> dict[str, str]
 
 
 def healthcheck(health: Health) -> dict[str, Any]:
-    """Return Docker's healthcheck. Its times do not follow the rollout's, so that tuning a roll replaces nobody."""
+    """Return Docker's healthcheck. Its times do not depend on `rollout`: tuning a roll replaces no container."""
     check: dict[str, Any] = {
         "tests": ["CMD", "/bin/sh", f"{FLEET}/health.sh"],
         "interval": go_duration(health.interval),
@@ -83,19 +78,16 @@ def healthcheck(health: Health) -> dict[str, Any]:
 
 
 def canonical_cpus(cpus: float) -> str:
-    """Return a number of processors as the provider reads it back from Docker's billionths: `0.5`, `2.0`, `10.`.
+    """Return a number of processors as the provider prints Docker's `NanoCpus`: `0.5`, `2.0`, but `10.`.
 
-    Where nine digits of it are zeros the provider keeps one decimal, else it cuts the zeros at the end, even `10.0`'s.
+    It keeps one decimal where nine digits are zeros, and otherwise strips all zeros at the end.
     """
     digits = f"{cpus:.9f}"
     return f"{cpus:.1f}" if digits.count("0") == 9 else digits.rstrip("0")  # noqa: PLR2004 - the provider's own rule
 
 
 def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict[str, Any]:
-    """Return the inputs of `docker.Container` that follow from the registry and the config alone.
-
-    Left to the component are those that are secret or another resource's output: uploads, volumes and network.
-    """
+    """Return the inputs of `docker.Container` but uploads, volumes and network (see `ContainerSpec.inputs`)."""
     memory = family.resources.memory
     return {
         "name": naming.container_name(family.id),
@@ -122,16 +114,20 @@ def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict
     }
 
 
-def component_inputs(family: Family, settings: Settings, files: FamilyFiles) -> dict[str, Any]:
-    """Return the inputs of a family's component: what reaches its container, secrets masked, keys as a digest."""
+def component_inputs(family: Family, settings: Settings, *, config: str, identity: str) -> dict[str, Any]:
+    """Return the inputs of a family's component: what a preview shows of its container.
+
+    `config` is redacted, the credentials are a digest. Every field of `resources` is among the limits.
+    """
+    resources = family.resources.model_dump(exclude_none=True)
     return {
         "family": family.name,
         "image": image_of(family, settings),
         "hermesLine": settings.hermes_line,
-        "config": files.redacted_config,
-        "identity": files.identity,
+        "config": config,
+        "identity": identity,
         "toolsets": list(family.toolsets),
-        "limits": {"memoryMiB": family.resources.memory, "cpus": family.resources.cpus},
+        "limits": {"memoryMiB": resources.pop("memory"), **resources},
         "env": dict(family.env),
         "gateway": {"dashboard": family.dashboard, "supervise": family.supervise},
         "credentials": credentials_of(family, settings),
@@ -141,7 +137,7 @@ def component_inputs(family: Family, settings: Settings, files: FamilyFiles) -> 
 
 
 def go_duration(seconds: int) -> str:
-    """Return whole seconds as Go's `time.Duration.String` prints them: `45s`, `1m30s`, `1h0m0s`."""
+    """Return seconds as Go's `time.Duration.String` prints them: `45s`, `1m30s`, `1h0m0s`."""
     hours, rest = divmod(seconds, 3600)
     minutes, left = divmod(rest, 60)
     if hours:

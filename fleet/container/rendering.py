@@ -1,14 +1,14 @@
-"""Renders what a family's agent is given: its config.yaml, its identity block, its entries for `.env`."""
+"""Renders a family's own files: config.yaml, its entry in MEMORY.md, its block of `.env`."""
 
-from collections.abc import Iterable, Mapping
-from functools import cache, lru_cache
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from fleet import keys
 from fleet.container import yaml_text
+from fleet.container.credentials import secret_env
 from fleet.errors import FleetError, Problem
 from fleet.hermes import dotenv, threat_patterns
 from fleet.hermes.lines import LINES
@@ -16,31 +16,39 @@ from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.hermes.providers import provider
 from fleet.keys import api_key_for
 from fleet.naming import API_PORT
-from fleet.redaction import Redaction
 from fleet.registry import Family
 from fleet.registry.loader import merge
 from fleet.settings import Settings
 
-# The first line of our entry in MEMORY.md: boot.sh knows the entry by it.
+# The first line of the fleet's entry in MEMORY.md, by which boot.sh finds it.
 IDENTITY_MARKER = "<!-- hermes-fleet:identity -->"
 ENTRY_DELIMITER = "\n§\n"
 
-# Draining and closing must end before s6 (15 s) or Docker (30 s) kill what is left.
+# Seconds. Draining and closing must end before s6 (15 s) or Docker (30 s) kills the agent.
 DRAIN_TIMEOUT = 10
 
 _HEADER = "# Written by hermes-fleet at every start: changes made here are lost.\n"
 
-# Families differ little in what they are rendered from, and YAML is slow to read.
-_CACHED = 4096
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent.parent.parent / "templates"),
+    undefined=StrictUndefined,
+    autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
+    keep_trailing_newline=True,
+    auto_reload=False,
+)
+_TEMPLATES.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
+
+# YAML is slow to parse, and most families render to the same text.
+_PARSED = 4096
 
 
 def render_config(family: Family, settings: Settings) -> str:
-    """Return the managed config.yaml of a family, its own `config` merged in. It holds no secret of the stack.
+    """Return a family's config.yaml, its own `config` merged in. It holds no secret of the stack.
 
-    Raises FleetError where the family's `config` would change what the fleet manages.
+    Raises FleetError where the family's `config` would change a setting that the fleet owns.
     """
     llm = provider(settings.llm.provider)
-    rendered = _template("config.yaml.j2").render(
+    rendered = _TEMPLATES.get_template("config.yaml.j2").render(
         family=family,
         llm=settings.llm,
         provider=llm,
@@ -51,7 +59,7 @@ def render_config(family: Family, settings: Settings) -> str:
         api_port=API_PORT,
     )
     base = _parsed(rendered)
-    # Our entry in the file counts too; the limit is set here because all else of a rendering is shared by families.
+    # The fleet's entry counts against the limit. It is added after parsing, so that families share what is parsed.
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
     base = merge(base, {"memory": {"memory_char_limit": limit}})
     merged = merge(base, family.config)
@@ -66,13 +74,12 @@ def render_config(family: Family, settings: Settings) -> str:
 
 
 def render_identity(family: Family) -> str:
-    """Return the family's entry of MEMORY.md: its first line is the fixed marker, it ends without a line break.
+    """Return the family's entry in MEMORY.md. Its first line is `IDENTITY_MARKER`, it ends without a line break.
 
-    Every value is one quoted line of its own, so that no value can end the entry or join with another into a phrase
-    that Hermes blocks. Raises FleetError for an entry with such a phrase all the same; the registry is checked for them
-    value by value before.
+    Every value is a quoted line of its own: none can end the entry, or form a phrase that Hermes blocks with another.
+    Raises FleetError for an entry that has such a phrase nevertheless.
     """
-    entry = _template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
+    entry = _TEMPLATES.get_template("MEMORY.md.j2").render(family=family, marker=IDENTITY_MARKER).rstrip("\n")
     blocked = threat_patterns.findings(entry)
     if blocked:
         what = f"Hermes blocks memory that reads like its identity block ({', '.join(blocked)}); reword its texts"
@@ -80,24 +87,16 @@ def render_identity(family: Family) -> str:
     return entry
 
 
-def secret_env(family: Family, settings: Settings) -> dict[str, str]:
-    """Return the secret `.env` entries from the stack's config that this family gets; its own of a name win."""
-    entries = dict(settings.env)
-    for channel in family.plugins:
-        entries.update(settings.channel_env.get(channel, {}))
-    return {name: value for name, value in entries.items() if name not in family.env}
-
-
 def render_env(family: Family, settings: Settings) -> str:
-    """Return the managed lines of `.env`, sorted by name; those of the registry win over the stack's, ours over both.
+    """Return the fleet's block of `.env`, sorted by name. The registry wins over the stack, the fleet over both.
 
-    Raises FleetError, without the values, for each that cannot stand in a `.env`.
+    Raises FleetError for each entry that `.env` cannot hold, without its value.
     """
     llm = provider(settings.llm.provider)
     managed = {
         llm.key_env: settings.llm_api_key,
         "API_SERVER_ENABLED": "true",
-        "API_SERVER_HOST": "0.0.0.0",  # noqa: S104 - inside a container, published on loopback alone
+        "API_SERVER_HOST": "0.0.0.0",  # noqa: S104 - inside a container; published on loopback only
         "API_SERVER_KEY": api_key_for(settings.master_key, family.id),
         "API_SERVER_PORT": str(API_PORT),
         "HERMES_TIMEZONE": family.timezone,
@@ -106,9 +105,9 @@ def render_env(family: Family, settings: Settings) -> str:
     if settings.llm.base_url is not None and llm.base_url_env is not None:
         managed[llm.base_url_env] = settings.llm.base_url
     if family.channels.sudo_chat:
-        # Its socket is open to the agent's own user only; who may write is settled before a message arrives.
+        # Only the agent's own user can open its socket, so a message that arrives is from a user who may write.
         managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
-    # Where scheduled jobs deliver to; without one Hermes asks the family for it in the chat.
+    # Where scheduled jobs deliver to. Without it Hermes asks the family in the chat.
     entries = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
     entries.update(secret_env(family, settings))
     entries.update(family.env)
@@ -123,29 +122,12 @@ def render_env(family: Family, settings: Settings) -> str:
         problems.append(Problem("hermes-fleet:llmApiKey", what))
     if problems:
         raise FleetError(problems)
-    return _template("env.j2").render(entries=sorted(entries.items()))
+    return _TEMPLATES.get_template("env.j2").render(entries=sorted(entries.items()))
 
 
-@cache
-def _environment() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent.parent.parent / "templates"),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - YAML and text, never HTML; the filters below quote
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
-    return environment
-
-
-@cache
-def _template(name: str) -> Template:
-    return _environment().get_template(name)
-
-
-@lru_cache(_CACHED)
+@lru_cache(_PARSED)
 def _parsed(rendered: str) -> dict[str, Any]:
-    """Return what a rendering holds. Not to be changed: families share it."""
+    """Return the parsed config. Families share it: do not change it."""
     parsed: dict[str, Any] = yaml_text.parse(rendered)
     return parsed
 
@@ -154,18 +136,3 @@ def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML
     for key in path.split("."):
         config = config.get(key) if isinstance(config, Mapping) else None
     return config
-
-
-def redaction_for(settings: Settings, families: Iterable[Family] = ()) -> Redaction:
-    """Return a mask over every secret of a stack's config, and every key derived for these families."""
-    families = tuple(families)
-    masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
-    secrets = [settings.llm_api_key, *masters, *settings.env.values()]
-    for entries in settings.channel_env.values():
-        secrets += entries.values()
-    for master in masters:
-        reaper = keys.reaper_key(master)
-        secrets.append(reaper)
-        for family in families:
-            secrets += [keys.api_key_for(master, family.id), keys.heartbeat_token_for(reaper, family.id)]
-    return Redaction(secrets)

@@ -1,7 +1,7 @@
-"""Writes YAML that reads back as it was, and looks the same on every machine.
+"""Writes YAML that reads back unchanged and is the same text on every machine.
 
-PyYAML's own writer takes milliseconds a family and chooses styles in which a few characters do not survive. Here
-mappings stand in blocks, everything below a list on one line, and each scalar is checked when it is first met.
+PyYAML's writer takes milliseconds for each family and picks styles that lose some characters. Here mappings are blocks,
+everything below a list is on one line, and each scalar is read back once to check it.
 """
 
 import re
@@ -17,12 +17,12 @@ _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def parse(text: str) -> Any:  # noqa: ANN401 - any YAML
-    """Return what YAML holds, with the loader that Hermes uses."""
+    """Return the parsed YAML, read with the loader that Hermes uses."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader, in C where PyYAML was built with it
 
 
 def block(value: Mapping[str, Any], indent: str = "") -> str:
-    """Return a mapping as lines of YAML; raise ValueError for a value that YAML cannot hold."""
+    """Return a mapping as lines of YAML. Raises ValueError for a value that YAML cannot hold."""
     lines = []
     for key, each in value.items():
         if isinstance(each, Mapping) and each:
@@ -33,7 +33,7 @@ def block(value: Mapping[str, Any], indent: str = "") -> str:
 
 
 def flow(value: object) -> str:
-    """Return any value as YAML on one line; raise ValueError for one that YAML cannot hold."""
+    """Return any value as YAML on one line. Raises ValueError for one that YAML cannot hold."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{scalar(key)}: {flow(each)}" for key, each in value.items()) + "}"
     if isinstance(value, Sequence) and not isinstance(value, str):
@@ -41,17 +41,13 @@ def flow(value: object) -> str:
     return scalar(value)
 
 
+@lru_cache(maxsize=4096, typed=True)  # typed: True, 1 and 1.0 are equal, but not the same YAML
 def scalar(value: Any) -> str:  # noqa: ANN401 - any scalar
-    """Return a scalar as YAML, plain where that is safe, else in double quotes."""
-    return _scalar(type(value).__name__, value)
-
-
-@lru_cache(maxsize=4096)
-def _scalar(kind: str, value: Any) -> str:  # noqa: ANN401 - any scalar
-    if kind == "str" and _PLAIN.fullmatch(value) and parse(value) == value:
+    """Return a scalar as YAML, plain where that is safe and otherwise in double quotes."""
+    is_text = type(value) is str
+    if is_text and _PLAIN.fullmatch(value) and parse(value) == value:
         return str(value)
-    style = '"' if kind == "str" else None
-    dumped = yaml.safe_dump(value, default_style=style, allow_unicode=True, width=sys.maxsize)
+    dumped = yaml.safe_dump(value, default_style='"' if is_text else None, allow_unicode=True, width=sys.maxsize)
     text = str(dumped).removesuffix("\n").removesuffix("\n...")
     try:
         same = "\n" not in text and parse(text) == value

@@ -1,14 +1,14 @@
-"""A Docker host: what it shows of the fleet, and what its agents say."""
+"""A Docker host: the client, the fleet's inventory, images, and what agents are doing."""
 
-from fleet.host.client import address, asking, connect, environment, processors
+from fleet.host.client import address, connect, daemon_errors, environment, processors
 from fleet.host.inventory import ContainerSummary, Inventory, list_containers, list_fleet
 
 __all__ = [
     "ContainerSummary",
     "Inventory",
     "address",
-    "asking",
     "connect",
+    "daemon_errors",
     "environment",
     "list_containers",
     "list_fleet",

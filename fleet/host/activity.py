@@ -1,19 +1,19 @@
-"""What a family's agent is doing, asked in its container while it runs.
+"""What a family's agent is doing, read by a probe inside its container while it runs.
 
-The agent shares its user with the probe, so nothing here is trusted: answers are bounded in size and time, checked
-field by field, and what does not hold up counts as not read.
+The probe runs as the agent's own user, so its output is not trusted: it is bounded in size and time, each field is
+checked, and an invalid one counts as not read.
 """
 
 import contextlib
 import json
-import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from docker.errors import DockerException
+from pydantic import Field, TypeAdapter, ValidationError
 
 from fleet.errors import FleetError
 from fleet.naming import FLEET
@@ -23,7 +23,7 @@ AGENT_USER = "hermes"
 PROBE_SECONDS = 5
 PROBE_BYTES = 64 << 10
 
-# Absolute paths only: nothing that the agent can write may come first on a search path.
+# Absolute paths, because the agent could put a python of its own onto a search path.
 _PYTHONS = "/opt/hermes/.venv/bin/python /usr/local/bin/python3 /usr/bin/python3"
 COMMAND = (
     "/bin/sh",
@@ -34,15 +34,18 @@ COMMAND = (
 _REASON_LENGTH = 160
 _AHEAD_SECONDS = 5
 
+_TIME: TypeAdapter[float | None] = TypeAdapter(Annotated[float, Field(strict=True, allow_inf_nan=False)] | None)
+_COUNT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(strict=True, ge=0)])
+
 TIMES = ("human", "any", "cron_next")
 COUNTS = ("cron_running", "active_agents", "children", "inbound")
 
 
 @dataclass(frozen=True)
 class Activity:
-    """The signals of one reading, times in epoch seconds. A field in `unread` holds nothing; its reason stands there.
+    """The signals of one reading, times in epoch seconds. `unread` has the reason of each field that was not read.
 
-    `human` and `any` are the newest message of a person and of any source, None where there is none yet.
+    `human` and `any` are the newest message of a person and of any source, None if there is none yet.
     """
 
     read_at: float
@@ -57,7 +60,7 @@ class Activity:
 
 
 class Stream(Protocol):
-    """What a process in a container prints, as (stdout, stderr); closing it unblocks whoever reads."""
+    """What a process in a container prints, as (stdout, stderr). Closing it ends a read that waits."""
 
     def __iter__(self) -> Iterator[tuple[bytes | None, bytes | None]]: ...  # noqa: D105
 
@@ -65,7 +68,7 @@ class Stream(Protocol):
 
 
 class ActivityApi(Protocol):
-    """The calls of docker-py's `APIClient` that reading a family's activity takes."""
+    """The calls of docker-py's `APIClient` that are needed to read a family's activity."""
 
     def exec_create(self, container: str, cmd: list[str], *, user: str) -> dict[str, Any]: ...  # noqa: D102
 
@@ -78,9 +81,9 @@ def nothing_read(now: float, reason: str) -> Activity:
 
 
 def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float] = time.time) -> Activity:
-    """Run the probe in a running container. Never raises: what fails is in `unread`.
+    """Run the probe in a running container. Never raises: failures are in `unread`.
 
-    `api` must not wait longer than a few seconds for an answer; the probe ends itself in its container.
+    `api` must have a timeout of a few seconds. The probe ends by itself in its container.
     """
     try:
         started = api.exec_create(container_id, list(COMMAND), user=AGENT_USER)
@@ -92,35 +95,31 @@ def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float
 
 
 def _limited(stream: Stream) -> bytes:
-    late = threading.Event()
-
-    def cut_off() -> None:
-        late.set()
-        stream.close()
-
-    watchdog = threading.Timer(PROBE_SECONDS, cut_off)
+    """Return what a process prints. Raises FleetError where it prints too much or nothing, or takes too long."""
+    deadline = time.monotonic() + PROBE_SECONDS
+    watchdog = threading.Timer(PROBE_SECONDS, stream.close)
     watchdog.daemon = True
     watchdog.start()
-    output, noise = bytearray(), bytearray()
+    output, errors = bytearray(), bytearray()
     try:
         for out, err in stream:
             output += out or b""
-            noise += err or b""
-            if len(output) + len(noise) > PROBE_BYTES:
+            errors += err or b""
+            if len(output) + len(errors) > PROBE_BYTES:
                 raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
     finally:
         watchdog.cancel()
-        _let_go(stream)
-    if late.is_set():
+        _close(stream)
+    if time.monotonic() >= deadline:
         raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
-        said = noise.decode("utf-8", "replace").strip()
-        raise FleetError(said.splitlines()[-1] if said else "it printed nothing")
+        lines = errors.decode("utf-8", "replace").strip().splitlines()
+        raise FleetError(lines[-1] if lines else "it printed nothing")
     return bytes(output)
 
 
-def _let_go(stream: Stream) -> None:
-    """Close a stream and the connection below it, which docker-py leaves to the garbage collector."""
+def _close(stream: Stream) -> None:
+    """Close a stream and its connection, which docker-py leaves to the garbage collector."""
     with contextlib.suppress(OSError):
         stream.close()
     response = getattr(stream, "_response", None)
@@ -131,57 +130,36 @@ def _let_go(stream: Stream) -> None:
 def parse_probe(output: bytes, now: float) -> Activity:
     """Return what the probe printed, checked field by field. Never raises."""
     try:
-        said = json.loads(output)
+        printed = json.loads(output)
     except (ValueError, RecursionError):
         return nothing_read(now, "the probe's output is not JSON")
-    if not isinstance(said, dict):
+    if not isinstance(printed, dict):
         return nothing_read(now, "the probe's output is not an object")
-    given = said.get("errors")
-    errors: dict[str, Any] = given if isinstance(given, dict) else {}
     values: dict[str, Any] = {}
     unread: dict[str, str] = {}
     for name in (*TIMES, *COUNTS):
-        if name in errors:
-            unread[name] = one_line(errors[name])
-        elif name not in said:
-            unread[name] = "the probe does not say"
-        elif name in TIMES:
-            _take(values, unread, name, _moment(said[name], None if name == "cron_next" else now))
-        else:
-            _take(values, unread, name, _count(said[name]))
+        try:
+            values[name] = _signal(name, printed, now)
+        except FleetError as error:
+            unread[name] = str(error)
     return Activity(now, **values, unread=unread)
 
 
-def _take(values: dict[str, Any], unread: dict[str, str], name: str, checked: tuple[Any, str | None]) -> None:
-    value, wrong = checked
-    if wrong:
-        unread[name] = wrong
-    else:
-        values[name] = value
-
-
-def _moment(value: object, now: float | None) -> tuple[float | None, str | None]:
-    if value is None:
-        return None, None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None, "not a time"
+def _signal(name: str, printed: Mapping[str, Any], now: float) -> float | None:
+    errors = printed.get("errors")
+    if isinstance(errors, dict) and name in errors:
+        raise FleetError(one_line(errors[name]))
+    if name not in printed:
+        raise FleetError("the probe does not say")
     try:
-        moment = float(value)
-    except OverflowError:
-        moment = math.inf
-    if not math.isfinite(moment):
-        return None, "not a time"
-    if now is not None and moment > now + _AHEAD_SECONDS:
-        return None, "lies in the future"
-    return moment, None
-
-
-def _count(value: object) -> tuple[int | None, str | None]:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        return None, "not a count"
-    return value, None
+        value = (_TIME if name in TIMES else _COUNT).validate_python(printed[name])
+    except ValidationError:
+        raise FleetError("not a time" if name in TIMES else "not a count") from None
+    if name in {"human", "any"} and value is not None and value > now + _AHEAD_SECONDS:
+        raise FleetError("lies in the future")
+    return value
 
 
 def one_line(reason: object) -> str:
-    """Return a reason that an agent had a hand in as one short line."""
+    """Return a reason that may come from an agent as one short, printable line."""
     return printable(reason if isinstance(reason, str) else "no reason given")[:_REASON_LENGTH]

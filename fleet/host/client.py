@@ -15,25 +15,25 @@ _TIMEOUT_SECONDS = 60
 
 
 def address(docker_host: str) -> SplitResult:
-    """Return the parts of a `DOCKER_HOST`, which may be empty. Raises FleetError for what is no address."""
+    """Return the parts of a `DOCKER_HOST`, which may be empty. Raises FleetError for an invalid one."""
     try:
         parts = urlsplit(docker_host)
-        parts.port  # noqa: B018 - raises, where it is no port
+        parts.port  # noqa: B018 - raises for an invalid port
     except ValueError as error:
         raise FleetError(
-            f"docker: DOCKER_HOST={docker_host!r} is not an address ({error}); mend it with: "
+            f"docker: DOCKER_HOST={docker_host!r} is not an address ({error}); fix: "
             "export DOCKER_HOST=unix:///var/run/docker.sock (or tcp://HOST:PORT)"
         ) from error
     return parts
 
 
 def connect() -> docker.DockerClient:
-    """Return a client for the provider's default host (`DOCKER_HOST`). Raises FleetError where none answers.
+    """Return a client of the provider's default host, `DOCKER_HOST`. Raises FleetError where no daemon answers.
 
-    It asks for what the provider asks for, a ping, and no more: a preview gets by on a socket that answers just that.
+    Like the provider it sends a ping only, so that a preview can run against a socket that answers nothing else.
     """
     address(os.environ.get("DOCKER_HOST", ""))
-    with asking():
+    with daemon_errors():
         client = docker.from_env(timeout=_TIMEOUT_SECONDS, version=MINIMUM_DOCKER_API_VERSION)
         ping = client.api.get(f"{client.api.base_url}/_ping", timeout=_TIMEOUT_SECONDS)
         ping.raise_for_status()
@@ -42,14 +42,14 @@ def connect() -> docker.DockerClient:
 
 
 def processors(client: docker.DockerClient) -> int:
-    """Return how many processors the host has. Raises FleetError like `observe`."""
-    with asking():
+    """Return how many processors the host has. Raises FleetError where the daemon does not answer."""
+    with daemon_errors():
         return int(client.info()["NCPU"])
 
 
 def environment(client: docker.DockerClient, container_id: str) -> list[str]:
-    """Return a container's environment, nothing for one that is gone by now. Raises FleetError like `observe`."""
-    with asking():
+    """Return a container's environment, empty if it is gone. Raises FleetError where the daemon does not answer."""
+    with daemon_errors():
         try:
             return client.api.inspect_container(container_id)["Config"]["Env"] or []
         except NotFound:
@@ -57,8 +57,8 @@ def environment(client: docker.DockerClient, container_id: str) -> list[str]:
 
 
 @contextmanager
-def asking() -> Iterator[None]:
-    """Raise FleetError for what goes wrong with the daemon inside the block."""
+def daemon_errors() -> Iterator[None]:
+    """Turn errors of the daemon inside the block into FleetError."""
     try:
         yield
     except (DockerException, OSError) as error:
@@ -69,19 +69,17 @@ def _unreachable(error: Exception) -> str:
     text = str(error)
     if "Permission denied" in text:
         return (
-            "docker: the daemon's socket may not be opened by this user (permission denied); mend it with: "
+            "docker: this user may not open the daemon's socket (permission denied); fix: "
             "sudo usermod -aG docker $USER, then log in again"
         )
     if "paramiko" in text:
-        return (
-            "docker: DOCKER_HOST=ssh://… is not supported; use unix:// or tcp://, such as a socket forwarded by ssh -L"
-        )
+        return "docker: DOCKER_HOST=ssh://… is not supported; fix: use unix:// or tcp://, such as a socket of ssh -L"
     if isinstance(error, APIError):
         return (
-            f"docker: the daemon answers with an error ({text}); look into its log (journalctl -u docker) and run the "
-            "same again, or point DOCKER_HOST at another one"
+            f"docker: the daemon answers with an error ({text}); fix: read its log (journalctl -u docker) and run the "
+            "command again, or point DOCKER_HOST at another daemon"
         )
     return (
-        f"docker: no daemon answers ({text}); start it with: make docker (or: sudo systemctl start docker), "
+        f"docker: no daemon answers ({text}); fix: make docker (or: sudo systemctl start docker), "
         "or point DOCKER_HOST at one"
     )

@@ -1,13 +1,14 @@
-"""When a stopped agent has its next job, read from its files.
+"""When a stopped agent's next job is due, read from its files.
 
-The agent owns the files, so nothing here is trusted: what is read is bounded in size and time, and what does not hold
-up counts as not read.
+The agent owns the files, so they are not trusted: reading is bounded in size and time, and an invalid file counts as
+not read.
 """
 
 import importlib.util
+import re
 import tarfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -24,11 +25,16 @@ _PROBE = Path(__file__).parent.parent.parent / "templates" / "probe.py"
 _ARCHIVE_BYTES = 64 << 20
 _ARCHIVE_SECONDS = 10
 _JOBS_BYTES = 4 << 20
+# Jobs files by the path whose archive has them.
+_ARCHIVES = {
+    f"{DATA}/cron/jobs.json": re.compile(r"jobs\.json"),
+    f"{DATA}/profiles": re.compile(r"profiles/[^/]+/cron/jobs\.json"),
+}
 
 
 @dataclass(frozen=True)
 class CronReading:
-    """The earliest scheduled run of a stopped agent, as far as it could be read; `unread` says what could not."""
+    """The earliest scheduled run of a stopped agent, in epoch seconds; `unread` has the reason of what was not read."""
 
     next_run: float | None = None
     unread: str | None = None
@@ -36,45 +42,35 @@ class CronReading:
 
 @dataclass(frozen=True)
 class Jobs:
-    """When the jobs of one file are next due, as far as it could be read; `unread` says what could not."""
+    """When the jobs of one file are next due, in epoch seconds; `unread` has the reason of what was not read."""
 
     runs: tuple[float, ...] = ()
     unread: str | None = None
 
 
 class ArchiveApi(Protocol):
-    """The call of docker-py's `APIClient` that reading a schedule takes."""
+    """The call of docker-py's `APIClient` that is needed to read a schedule."""
 
     def get_archive(self, container: str, path: str) -> tuple[Iterable[bytes], Mapping[str, Any]]: ...  # noqa: D102
 
 
 def read_cron(api: ArchiveApi, container_id: str, after: float | None = None) -> CronReading:
-    """Read when a stopped agent's next job is due, profiles included: the first run later than `after` (epoch seconds).
+    """Read when a stopped agent's next job is due after `after` (epoch seconds), profiles included.
 
-    Never raises; what can be read counts.
+    Never raises: failures are in `unread`, and what was read counts.
     """
     found: list[Jobs] = []
-    for path, holds_jobs in ((f"{DATA}/cron/jobs.json", _is_the_jobs_file), (f"{DATA}/profiles", _is_a_profiles)):
+    for path, jobs_files in _ARCHIVES.items():
         try:
-            found += _jobs(api, container_id, path, holds_jobs)  # an error on the way leaves what came before it
+            found += _jobs(api, container_id, path, jobs_files)  # an error keeps the files before it
         except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
             found.append(Jobs(unread=one_line(str(error)) or type(error).__name__))
     due = [run for jobs in found for run in jobs.runs if after is None or run > after]
     return CronReading(min(due, default=None), next((jobs.unread for jobs in found if jobs.unread), None))
 
 
-def _is_the_jobs_file(name: PurePosixPath) -> bool:
-    """Tell whether a member of the archive of `cron/jobs.json` is that file: `jobs.json`."""
-    return name.parts == ("jobs.json",)
-
-
-def _is_a_profiles(name: PurePosixPath) -> bool:
-    """Tell whether a member of the archive of `profiles` is a profile's jobs file: `profiles/NAME/cron/jobs.json`."""
-    return len(name.parts) == 4 and name.parts[2:] == ("cron", "jobs.json")  # noqa: PLR2004 - as written above
-
-
-def _jobs(api: ArchiveApi, container_id: str, path: str, holds_jobs: Callable[[PurePosixPath], bool]) -> Iterator[Jobs]:
-    """Yield what each jobs file in the archive of a path says; nothing where the path does not exist."""
+def _jobs(api: ArchiveApi, container_id: str, path: str, jobs_files: re.Pattern[str]) -> Iterator[Jobs]:
+    """Yield the jobs of each jobs file in the archive of a path, none where the path does not exist."""
     try:
         chunks, _ = api.get_archive(container_id, path)
     except NotFound:
@@ -83,7 +79,7 @@ def _jobs(api: ArchiveApi, container_id: str, path: str, holds_jobs: Callable[[P
     with tarfile.open(fileobj=cast("IO[bytes]", source), mode="r|") as archive:
         for member in archive:
             name = PurePosixPath(member.name)
-            if not holds_jobs(name):
+            if not jobs_files.fullmatch(str(name)):
                 continue
             file = archive.extractfile(member) if member.isfile() else None
             if file is None or member.size > _JOBS_BYTES:
@@ -91,11 +87,11 @@ def _jobs(api: ArchiveApi, container_id: str, path: str, holds_jobs: Callable[[P
             else:
                 yield read_jobs(file.read().decode("utf-8", "replace"), Path(name))
     while source.read(1 << 16):
-        pass  # what is left of an answer keeps its connection
+        pass  # an answer that is not read to its end keeps its connection
 
 
 class _Chunks:
-    """A stream of bytes as a file that ends, with an error, where it takes too long or grows too large."""
+    """A stream of bytes as a file; reading raises FleetError once it takes too long or is too large."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -110,9 +106,7 @@ class _Chunks:
                 break
             self._left -= len(chunk)
             if self._left < 0 or time.monotonic() > self._deadline:
-                raise FleetError(
-                    f"profiles are too large to look through ({_ARCHIVE_BYTES} bytes, {_ARCHIVE_SECONDS} s)"
-                )
+                raise FleetError(f"profiles are too large to read ({_ARCHIVE_BYTES} bytes, {_ARCHIVE_SECONDS} s)")
             self._buffer += chunk
         taken, self._buffer = self._buffer[:size], self._buffer[size:]
         return taken
@@ -129,7 +123,7 @@ def read_jobs(text: str, path: Path) -> Jobs:
 
 @cache
 def _probe() -> ModuleType:
-    """Return the probe as a module: what is read inside a container and outside is read by the same lines."""
+    """Return the probe as a module, so that jobs are parsed by the same code inside a container and outside."""
     spec = importlib.util.spec_from_file_location("hermes_fleet_probe", _PROBE)
     if spec is None or spec.loader is None:
         raise FleetError(f"{_PROBE} cannot be loaded")

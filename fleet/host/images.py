@@ -1,7 +1,7 @@
-"""Brings images to the host before anything is declared.
+"""Pulls images before anything is declared.
 
-The provider deletes the old container before it finds out that the new image cannot be had. So a roll pulls first,
-and fails there with every container untouched.
+The provider would delete the old container before it finds that the new image cannot be pulled. A roll that pulls first
+fails with every container untouched.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,17 +15,17 @@ from fleet.errors import FleetError, Problem
 Log = Callable[[str], None]
 
 
-def ensure_images(client: docker.DockerClient, references: Iterable[str], say: Log) -> None:
-    """Pull each image that the host lacks; `say` hears of the progress. Raises FleetError with all that failed."""
+def ensure_images(client: docker.DockerClient, references: Iterable[str], log: Log) -> None:
+    """Pull each image that the host lacks and log the progress. Raises FleetError with all that failed."""
     problems = []
     for reference in sorted(set(references)):
         try:
             if not _present(client, reference):
-                _pull(client, reference, say)
-        except (DockerException, HTTPError, OSError) as error:  # a pull is read past docker-py, from its connection
+                _pull(client, reference, log)
+        except (DockerException, HTTPError, OSError) as error:  # docker-py passes HTTPError on from a pull
             why = getattr(error, "explanation", None) or str(error)
             what = (
-                f"is not on the Docker host and cannot be pulled ({why}); no container was touched. Mend it with: "
+                f"is not on the Docker host and cannot be pulled ({why}); no container was touched; fix: "
                 f"docker pull {reference}, or pulumi config set hermes-fleet:image REFERENCE"
             )
             problems.append(Problem(f"image {reference}", what))
@@ -41,10 +41,10 @@ def _present(client: docker.DockerClient, reference: str) -> bool:
     return True
 
 
-def _pull(client: docker.DockerClient, reference: str, say: Log) -> None:
-    say(f"pulling {reference}")
+def _pull(client: docker.DockerClient, reference: str, log: Log) -> None:
+    log(f"pulling {reference}")
     total, done = set(), set()
-    for event in client.api.pull(*_name_and_tag(reference), stream=True, decode=True):
+    for event in client.api.pull(reference, stream=True, decode=True):
         if "error" in event:
             raise APIError(event["error"], explanation=event["error"])
         layer, status = event.get("id"), event.get("status")
@@ -52,12 +52,4 @@ def _pull(client: docker.DockerClient, reference: str, say: Log) -> None:
             total.add(layer)
         if layer and status in {"Pull complete", "Already exists"} and layer not in done:
             done.add(layer)
-            say(f"pulling {reference}: {len(done)} of {len(total | done)} layers")
-
-
-def _name_and_tag(reference: str) -> tuple[str, str | None]:
-    """Split a reference as the pull call wants it: a digest stays with the name, no tag means latest."""
-    if "@" in reference:
-        return reference, None
-    name, colon, tag = reference.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (reference, "latest")
+            log(f"pulling {reference}: {len(done)} of {len(total | done)} layers")

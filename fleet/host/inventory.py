@@ -1,4 +1,4 @@
-"""What a Docker host shows of the fleet: one list of containers, one list of volumes, sorted by label."""
+"""The fleet's containers and volumes on a Docker host, from one call each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,19 +6,19 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from fleet import naming
-from fleet.host.client import asking
+from fleet.host.client import daemon_errors
 from fleet.naming import API_PORT
 
-# A container in one of these states has an agent in it.
+# States in which a container has an agent process.
 _AWAKE_STATES = frozenset({"running", "restarting", "paused"})
 
 
 @dataclass(frozen=True)
 class ContainerSummary:
-    """A container as the host lists it.
+    """A container as Docker lists it.
 
-    `state` is Docker's word (`running`, `created`, `exited`, …), `status` its sentence (`Up 5 minutes (healthy)`),
-    `port` the loopback port that the agent's API is published on, None unless it runs.
+    `state` and `status` are Docker's (`running`; `Up 5 minutes (healthy)`). `port` is the loopback port of the agent's
+    API, None unless the container runs.
     """
 
     id: str
@@ -42,9 +42,9 @@ class ContainerSummary:
 
 @dataclass(frozen=True)
 class Inventory:
-    """Containers and volumes that carry the fleet's prefix, by name. `read` is False where no daemon answered.
+    """Containers, and labels of volumes, with the fleet's prefix, by name. `read` is False where no daemon answered.
 
-    `processors` is how many the host has, None where nobody asked.
+    `processors` is how many the host has, None if it was not asked.
     """
 
     containers: Mapping[str, ContainerSummary] = field(default_factory=dict)
@@ -53,19 +53,17 @@ class Inventory:
     processors: int | None = None
 
     def container(self, family_id: UUID) -> ContainerSummary | None:
-        """Return the container that stands under a family's name, whoever made it."""
+        """Return the container under a family's name, also one that is not the fleet's."""
         return self.containers.get(naming.container_name(family_id))
 
     def ours(self, stack: str) -> dict[UUID, ContainerSummary]:
-        """Return the stack's own containers by family, told by their labels and name together."""
-        found = ((naming.family_id_from_name(seen.name), seen) for seen in self.containers.values())
-        return {
-            family_id: seen for family_id, seen in found if family_id and naming.owned_by(seen.labels, stack, family_id)
-        }
+        """Return the stack's own containers by family: both labels and name must say so."""
+        found = ((naming.family_id_from_name(each.name), each) for each in self.containers.values())
+        return {id_: each for id_, each in found if id_ and naming.owned_by(each.labels, stack, id_)}
 
 
 class DockerApi(Protocol):
-    """The calls of docker-py's `APIClient` that a look at the host takes."""
+    """The calls of docker-py's `APIClient` that are needed to list the fleet."""
 
     def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, Any]]: ...  # noqa: A002, D102
 
@@ -73,22 +71,22 @@ class DockerApi(Protocol):
 
 
 def list_fleet(api: DockerApi) -> Inventory:
-    """List what carries the fleet's prefix, in two calls. Raises FleetError where the daemon does not answer."""
+    """List containers and volumes with the fleet's prefix. Raises FleetError where the daemon does not answer."""
     containers = list_containers(api)
-    with asking():
+    with daemon_errors():
         volumes = api.volumes(filters={"name": naming.PREFIX})["Volumes"] or []
     return Inventory(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
 
 
 def list_containers(api: DockerApi) -> dict[str, ContainerSummary]:
-    """List the containers that carry the fleet's prefix, by name, in one call. Raises FleetError like `observe`."""
-    with asking():
+    """List the containers with the fleet's prefix by name. Raises FleetError where the daemon does not answer."""
+    with daemon_errors():
         listed = api.containers(all=True, filters={"name": naming.PREFIX})
-    seen = [_seen(entry) for entry in listed]
-    return {each.name: each for each in seen if each.name.startswith(naming.PREFIX)}
+    summaries = map(_summary, listed)
+    return {each.name: each for each in summaries if each.name.startswith(naming.PREFIX)}
 
 
-def _seen(entry: Mapping[str, Any]) -> ContainerSummary:
+def _summary(entry: Mapping[str, Any]) -> ContainerSummary:
     names: list[str] = entry["Names"] or ["/"]
     own = next((name for name in names if name.count("/") == 1), names[0])
     ports = (port.get("PublicPort") for port in entry.get("Ports") or [] if port.get("PrivatePort") == API_PORT)

@@ -1,1 +1,1 @@
-"""What an up looks at, checks and makes ready, and in which waves it goes through the fleet."""
+"""What happens before an update declares its first resource: read, check, plan the waves, make the host ready."""

@@ -1,4 +1,4 @@
-"""What a roll refuses to begin with, because data would be orphaned or a stranger touched."""
+"""Preconditions of a roll. Each check finds what would orphan a family's data or touch an unmanaged container."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,130 +10,134 @@ from fleet.host import ContainerSummary, Inventory
 from fleet.registry import Family
 from fleet.settings import Settings
 
-# So many names stand in one notice; the rest are counted.
+# How many containers a notice names; it counts the others.
 _NAMED = 3
 
-# Returns the environment of a container by its ID, as `NAME=value`.
+# Returns the environment of a container by its id, as `NAME=value`.
 ReadEnvironment = Callable[[str], Iterable[str]]
 
 
-def refuse(families: Iterable[Family], host: Inventory, settings: Settings, read_environment: ReadEnvironment) -> None:
-    """Raise FleetError with everything on the host that a roll must not run into."""
+def check(
+    families: Iterable[Family], inventory: Inventory, settings: Settings, read_environment: ReadEnvironment
+) -> None:
+    """Raise FleetError with the problems of all preconditions."""
     families = tuple(families)
     problems = [
-        *unmanaged(families, host, settings.stack),
-        *changed_ids(families, host, settings.stack),
-        *backward_lines(families, host, settings, read_environment),
-        *too_many_processors(families, host),
+        *unmanaged(families, inventory, settings.stack),
+        *changed_ids(families, inventory, settings.stack),
+        *backward_lines(families, inventory, settings, read_environment),
+        *too_many_processors(families, inventory),
     ]
     if problems:
         raise FleetError(problems)
 
 
-def unmanaged(families: Iterable[Family], host: Inventory, stack: str) -> list[Problem]:
+def unmanaged(families: Iterable[Family], inventory: Inventory, stack: str) -> list[Problem]:
     """Find containers under a family's name that this stack did not make."""
     problems = []
     for family in families:
-        seen = host.container(family.id)
-        if seen is None or naming.owned_by(seen.labels, stack, family.id):
+        container = inventory.container(family.id)
+        if container is None or naming.owned_by(container.labels, stack, family.id):
             continue
-        other = seen.labels.get(naming.LABEL_STACK)
+        other = container.labels.get(naming.LABEL_STACK)
         if other and other != stack:
-            what = f"belongs to stack {other}; give this family an id of its own, or remove it from that stack first"
+            what = f"belongs to stack {other}; fix: give this family another id, or remove it from that stack first"
         else:
             what = (
-                f"was not made by this stack; take it over with its data: python -m fleet adopt --stack {stack} "
-                f"(or rename it: docker rename {seen.name} old-{family.name})"
+                f"was not made by this stack; fix: python -m fleet adopt --stack {stack} takes it over with its "
+                f"data (or rename it: docker rename {container.name} old-{family.name})"
             )
-        problems.append(Problem(f"{family.name}: container {seen.name}", what))
+        problems.append(Problem(f"{family.name}: container {container.name}", what))
     return problems
 
 
-def changed_ids(families: Iterable[Family], host: Inventory, stack: str) -> list[Problem]:
-    """Find families that would begin anew beside a container of their name with another id: its data would stay behind.
+def changed_ids(families: Iterable[Family], inventory: Inventory, stack: str) -> list[Problem]:
+    """Find families whose id changed: the new one would start empty and orphan the old data.
 
-    The label holds the name at creation. A family that has its own container is not the one that a label of old means.
+    A container's label holds the family's name at creation. A family that has a container under its own id is not the
+    one that an old label names.
     """
     families = tuple(families)
     declared = {family.id for family in families}
-    ours = host.ours(stack)
-    beginning = {family.name: family for family in families if family.id not in ours}
+    ours = inventory.ours(stack)
+    without_container = {family.name: family for family in families if family.id not in ours}
     problems = []
-    for family_id, seen in ours.items():
-        family = beginning.get(seen.labels.get(naming.LABEL_FAMILY, ""))
+    for family_id, container in ours.items():
+        family = without_container.get(container.labels.get(naming.LABEL_FAMILY, ""))
         if family is not None and family_id not in declared:
             what = (
-                f"the registry says {family.id}, its container {seen.name} says {family_id}; a new id means an empty "
-                f"memory. Put id {family_id} back; for another family of this name, remove the old one with an up first"
+                f"the registry has {family.id}, its container {container.name} has {family_id}, and a new id means an "
+                f"empty memory; fix: put id {family_id} back (or, for another family of this name, remove the old one "
+                "with an up first)"
             )
             problems.append(Problem(f"{family.name}: id changed", what))
     return problems
 
 
 def backward_lines(
-    families: Iterable[Family], host: Inventory, settings: Settings, read_environment: ReadEnvironment
+    families: Iterable[Family], inventory: Inventory, settings: Settings, read_environment: ReadEnvironment
 ) -> list[Problem]:
-    """Find families that already ran a newer Hermes line than the one declared; their database does not go back.
+    """Find families that ran a newer Hermes line than the declared one, which cannot open their database.
 
-    Nothing is newer than the newest line, so the containers are only looked at on an older one.
+    Where the newest line is declared, no container is read.
     """
-    declared = HERMES_LINES.index(settings.hermes_line)
-    newer = HERMES_LINES[declared + 1 :]
+    newer = HERMES_LINES[HERMES_LINES.index(settings.hermes_line) + 1 :]
     if not newer:
         return []
-    ours = host.ours(settings.stack)
+    ours = inventory.ours(settings.stack)
     problems = []
     for family in families:
-        seen = ours.get(family.id)
-        line = _line(seen, read_environment) if seen else None
+        container = ours.get(family.id)
+        line = _line(container, read_environment) if container else None
         if line in newer:
             what = (
-                f"runs Hermes {line}, the stack's config says {settings.hermes_line}; its database does not go back. "
-                f"Mend it with: pulumi config set hermes-fleet:hermesLine {line} (and the image that goes with it)"
+                f"runs Hermes {line}, the stack's config says {settings.hermes_line}; its database does not go back; "
+                f"fix: pulumi config set hermes-fleet:hermesLine {line} (and the image of that line)"
             )
             problems.append(Problem(f"{family.name}: hermesLine", what))
     return problems
 
 
-def _line(seen: ContainerSummary, read_environment: ReadEnvironment) -> str | None:
+def _line(container: ContainerSummary, read_environment: ReadEnvironment) -> str | None:
     prefix = f"{ENV_LINE}="
-    return next((e.removeprefix(prefix) for e in read_environment(seen.id) if e.startswith(prefix)), None)
+    return next((e.removeprefix(prefix) for e in read_environment(container.id) if e.startswith(prefix)), None)
 
 
-def too_many_processors(families: Iterable[Family], host: Inventory) -> list[Problem]:
-    """Find families that are to have more processors than the host has.
+def too_many_processors(families: Iterable[Family], inventory: Inventory) -> list[Problem]:
+    """Find families that ask for more processors than the host has.
 
-    Docker refuses to make such a container, which the provider finds out once the old one is deleted.
+    Docker refuses to create such a container, and by then the provider has deleted the old one.
     """
-    here = host.processors
     return [
         Problem(
             f"{family.name}: resources.cpus",
-            f"{family.resources.cpus:g} is more than this Docker host has, which is {here}; mend it in the registry",
+            f"{family.resources.cpus:g} is more than this Docker host has, which is {inventory.processors}; "
+            "fix: lower it in the registry",
         )
         for family in families
-        if here is not None and family.resources.cpus > here
+        if inventory.processors is not None and family.resources.cpus > inventory.processors
     ]
 
 
-def notices(families: Iterable[Family], host: Inventory, stack: str) -> list[str]:
-    """Return what is worth saying before a roll: volumes that are taken over, strangers that are left alone."""
+def notices(families: Iterable[Family], inventory: Inventory, stack: str) -> list[str]:
+    """Return what an operator should know before a roll: volumes taken over, unmanaged containers left alone."""
     families = tuple(families)
-    said = []
+    found = []
     for family in families:
         name = naming.volume_name(family.id)
-        labels = host.volumes.get(name)
+        labels = inventory.volumes.get(name)
         if labels is not None and not naming.owned_by(labels, stack, family.id):
-            said.append(f"{family.name}: volume {name} was there before, without this stack's labels; its data is used")
-    names = {naming.container_name(family.id) for family in families}
-    return [*said, *_others(host, names, stack)]
+            found.append(
+                f"{family.name}: volume {name} was there before, without this stack's labels; its data is used"
+            )
+    return [*found, *_left_alone(inventory, {naming.container_name(family.id) for family in families}, stack)]
 
 
-def _others(host: Inventory, names: set[str], stack: str) -> list[str]:
-    """Say once for each kind which containers with the fleet's prefix are left alone."""
+def _left_alone(inventory: Inventory, names: set[str], stack: str) -> list[str]:
+    """Return a line for each kind of container with the fleet's prefix that is not this stack's."""
     kinds: dict[str, list[str]] = {}
-    for name, seen in sorted(host.containers.items()):
-        owner = seen.labels.get(naming.LABEL_STACK)
+    for name, container in sorted(inventory.containers.items()):
+        owner = container.labels.get(naming.LABEL_STACK)
         if name in names or owner == stack:
             continue
         kind = f"of stack {owner}" if owner else "orphaned by an older deployment"

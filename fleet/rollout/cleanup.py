@@ -1,7 +1,7 @@
-"""Removes what a killed `up` left under a name of the fleet, just before the engine creates what is to stand there.
+"""Cleanup of interrupted updates: removes what one left under a name of the fleet, just before that name is created.
 
-By then the engine has deleted every container it knows under a family's name. One that is still there, with this
-stack's and this family's labels, was created by an `up` that died before it could write so down. The same goes for a
+By then the engine has deleted every container that it knows under the name. One that still exists, with this stack's
+and this family's labels, was created by an update that was killed before it wrote its state. The same is true of a
 network with the stack's label.
 """
 
@@ -17,66 +17,66 @@ from fleet.settings import Settings
 
 
 def clear_container(family: Family, settings: Settings) -> str | None:
-    """Remove a leftover of a family and return what to tell the operator, or None.
+    """Remove a family's container that an interrupted update left; return what to tell the operator, or None.
 
-    Never raises: the old container is gone by now, and a family whose creation is refused would be left without any.
+    Never raises: the old container is deleted by now, and an error would leave the family without one.
     """
     name = naming.container_name(family.id)
     try:
         with closing(host.connect()) as client:
-            was = remove_interrupted(client, name, settings.stack, settings.rollout.stop_grace)
+            removed = _remove_container(client, family, settings)
     except (FleetError, DockerException, OSError) as error:
         return (
-            f"{family.name}: whether an interrupted up left a container could not be seen to ({error}). If one is in "
-            f"the way of this one: docker stop {name} && docker rm {name}, then up again; its volume stays"
+            f"{family.name}: cannot tell whether an interrupted update left a container ({error}); fix, if its name is "
+            f"taken: docker stop {name} && docker rm {name}, then up again (its volume stays)"
         )
-    if was is None:
+    if removed is None:
         return None
-    return f"{family.name}: removed a container ({was}) that an interrupted up had left; its volume stays"
+    return f"{family.name}: removed a container ({removed}) that an interrupted update left; its volume stays"
 
 
-def remove_interrupted(client: docker.DockerClient, name: str, stack: str, grace: int) -> str | None:
-    """Remove a leftover of this name with `grace` seconds to drain, and return what it was, or None.
+def _remove_container(client: docker.DockerClient, family: Family, settings: Settings) -> str | None:
+    """Stop the family's container with grace and remove it; return its id and status, or None if there is none.
 
-    A container with other labels is never touched: the create that follows then fails on its name. Its volume stays.
+    A container with other labels is left as it is: the creation then fails on its name.
     """
-    family_id = naming.family_id_from_name(name)
+    name = naming.container_name(family.id)
     try:
         container = client.containers.get(name)
-        if family_id is None or container.name != name or not naming.owned_by(container.labels, stack, family_id):
+        if container.name != name or not naming.owned_by(container.labels, settings.stack, family.id):
             return None
-        was = f"{container.short_id}, {container.status}"
-        container.stop(timeout=grace)
+        removed = f"{container.short_id}, {container.status}"
+        container.stop(timeout=settings.rollout.stop_grace)
         container.remove(force=True)
     except NotFound:
         return None
-    return was
+    return removed
 
 
 def clear_network(stack: str) -> str | None:
-    """Remove a network of the stack that the engine does not know, and return what to tell the operator, or None.
+    """Remove a network of the stack that an interrupted update left; return what to tell the operator, or None.
 
-    Raises FleetError, and touches nothing, where somebody else made the network or something running is attached.
-    Containers that are stopped look for their network by its name when they start.
+    Raises FleetError, and changes nothing, where the network is not this stack's or a container is connected. Stopped
+    containers find their network by its name when they start.
     """
     name = naming.network_name(stack)
-    with closing(host.connect()) as client, host.asking():
+    with closing(host.connect()) as client, host.daemon_errors():
         try:
             network = client.networks.get(name)
         except NotFound:
             return None
         if (network.attrs["Labels"] or {}).get(naming.LABEL_STACK) != stack:
             raise FleetError(
-                f"network {name}: was not made by this stack, and is left as it is. Mend it with: docker network rm "
-                f"{name} (docker network inspect {name} shows who made and who uses it)"
+                f"network {name}: was not made by this stack and is left as it is; fix: docker network rm {name} "
+                f"(docker network inspect {name} shows what uses it)"
             )
-        attached = sorted(each["Name"] for each in (network.attrs["Containers"] or {}).values())
-        if attached:
+        connected = sorted(each["Name"] for each in (network.attrs["Containers"] or {}).values())
+        if connected:
             raise FleetError(
-                f"network {name}: is not in the stack's state, but in use by {', '.join(attached)}. If the state was "
-                "lost and there is a copy: pulumi stack import --file COPY. Otherwise take them off, and the next up "
-                "makes the network and the families' containers anew, their volumes stay: "
-                f"for each in {' '.join(attached)}; do docker network disconnect -f {name} $each; done"
+                f"network {name}: is not in the stack's state, but in use by {', '.join(connected)}; fix, where the "
+                "state was lost and a copy exists: pulumi stack import --file COPY. Otherwise disconnect them, and the "
+                "next up creates the network and the families' containers again, their volumes stay: "
+                f"for each in {' '.join(connected)}; do docker network disconnect -f {name} $each; done"
             )
         network.remove()
-    return f"removed the network {name}, which an interrupted up had left"
+    return f"removed the network {name}, which an interrupted update left"

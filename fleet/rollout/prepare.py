@@ -1,23 +1,26 @@
-"""What is looked at and made ready before the first resource of a roll is declared."""
+"""What is read, checked and made ready before the first resource of a roll is declared."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
 
 import docker
 
 from fleet import host
-from fleet.container import inputs
+from fleet.container import ContainerSpec, inputs, render_all
+from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory, images
+from fleet.host.images import Log
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.rollout import key_check
-from fleet.rollout.checks import notices, refuse
+from fleet.rollout.checks import check, notices
 from fleet.rollout.waves import WavePlan, plan_waves
 from fleet.settings import Rollout, Settings
-
-Log = Callable[[str], None]
 
 _LOCAL_SCHEMES = {"", "unix", "npipe"}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -25,22 +28,46 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 @dataclass(frozen=True)
 class Reporter:
-    """Where the preparation speaks to: progress and warnings."""
+    """Where progress and warnings go."""
 
     info: Log
     warn: Log
 
 
-def read_families(settings: Settings, docker_host: str, *, preview: bool, reporter: Reporter) -> Registry:
-    """Load the registry, its channels checked against the plugins directory. Raises FleetError with all problems.
+@dataclass(frozen=True)
+class PreparedFleet:
+    """A fleet that is ready to be declared: each family's container by the family's id, and the waves."""
 
-    The directory is on the Docker host. It can be read where that is this machine; a preview elsewhere goes on without.
-    A loopback address is this machine, or one whose daemon is forwarded: then the directory may be there alone.
+    settings: Settings
+    specs: Mapping[UUID, ContainerSpec]
+    plan: WavePlan
+
+
+def prepare_fleet(settings: Settings, *, preview: bool, reporter: Reporter) -> PreparedFleet:
+    """Read registry and Docker host, check both, and plan the waves; an update also makes the host ready.
+
+    The host is `DOCKER_HOST`'s. Raises FleetError with the problems; no container is touched.
+    """
+    registry = read_families(settings, os.environ.get("DOCKER_HOST", ""), preview=preview, reporter=reporter)
+    specs = render_all(registry.families, settings)
+    with closing(host.connect()) as client:
+        inventory = read_inventory(client, preview=preview, reporter=reporter)
+        plan = plan_roll(client, registry, settings, inventory, reporter)
+        if not preview:
+            make_ready(client, plan, settings, inventory, reporter)
+    return PreparedFleet(settings, specs, plan)
+
+
+def read_families(settings: Settings, docker_host: str, *, preview: bool, reporter: Reporter) -> Registry:
+    """Load the registry and check its channels against the plugins directory. Raises FleetError with all problems.
+
+    The directory is on the Docker host. Where that is another machine, the check is left out with a warning. A loopback
+    address may be a forwarded daemon: then the directory is checked if it exists here.
     """
     address = host.address(docker_host)
     local = address.scheme in _LOCAL_SCHEMES
     plugins_dir = Path(settings.plugins_dir)
-    if (local and not preview) or ((local or address.hostname in _LOOPBACK) and _may_be_here(plugins_dir)):
+    if (local and not preview) or ((local or address.hostname in _LOOPBACK) and _may_exist(plugins_dir)):
         registry = load_registry(settings.registry, plugins_dir)
         closed = closed_to_agents(plugins_dir)
         if closed:
@@ -50,15 +77,15 @@ def read_families(settings: Settings, docker_host: str, *, preview: bool, report
     return load_registry(settings.registry)
 
 
-def _may_be_here(directory: Path) -> bool:
+def _may_exist(directory: Path) -> bool:
     try:
         return directory.is_dir()
-    except PermissionError:  # one that this user may not look into is a problem of the registry's
+    except PermissionError:  # loading the registry reports it
         return True
 
 
-def look(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> Inventory:
-    """Observe the host. A preview goes on where the host does not say what it has; an update does not."""
+def read_inventory(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> Inventory:
+    """List the fleet on the host. Where the daemon does not answer, an update raises FleetError and a preview warns."""
     try:
         return replace(host.list_fleet(client.api), processors=host.processors(client))
     except FleetError as error:
@@ -69,42 +96,39 @@ def look(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> I
 
 
 def plan_roll(
-    client: docker.DockerClient, registry: Registry, settings: Settings, seen: Inventory, reporter: Reporter
+    client: docker.DockerClient, registry: Registry, settings: Settings, inventory: Inventory, reporter: Reporter
 ) -> WavePlan:
-    """Refuse what must not be rolled, say what is worth knowing, and return the waves."""
-    refuse(registry.families, seen, settings, lambda container_id: host.environment(client, container_id))
-    for notice in notices(registry.families, seen, settings.stack):
+    """Check the preconditions, report the notices, and return the waves. Raises FleetError with all problems."""
+    check(registry.families, inventory, settings, lambda container_id: host.environment(client, container_id))
+    for notice in notices(registry.families, inventory, settings.stack):
         reporter.warn(notice)
-    plan = plan_waves(registry.families, seen, settings)
+    plan = plan_waves(registry.families, inventory, settings)
     if not plan.waves and plan.asleep:
         reporter.warn("no family is awake: nothing gates this roll, each is checked when it wakes")
     return plan
 
 
 def make_ready(
-    client: docker.DockerClient, plan: WavePlan, settings: Settings, seen: Inventory, reporter: Reporter
+    client: docker.DockerClient, plan: WavePlan, settings: Settings, inventory: Inventory, reporter: Reporter
 ) -> None:
-    """Bring the images to the host and ask the provider about a new key. Raises FleetError; no container is touched."""
+    """Pull the images and check a new key. Raises FleetError; no container is touched."""
     families = [placement.family for placement in plan.placements]
-    if settings.rollout.stop_grace < inputs.DRAIN_SECONDS:
-        reporter.warn(_short_grace(settings.rollout.stop_grace))
+    grace = settings.rollout.stop_grace
+    if grace < inputs.DRAIN_SECONDS:
+        reporter.warn(
+            f"hermes-fleet:rollout.stop_grace: {grace} s is less than the {inputs.DRAIN_SECONDS} s that an agent may "
+            "take to finish its turn and close, so the next roll may kill agents in the middle of one; "
+            f"fix: pulumi config set --path hermes-fleet:rollout.stop_grace {Rollout().stop_grace}"
+        )
     if settings.rollout.preflight:
-        _check_key(families, settings, seen, reporter)
+        _check_key(families, settings, inventory, reporter)
     images.ensure_images(client, (inputs.image_of(family, settings) for family in families), reporter.info)
 
 
-def _short_grace(seconds: int) -> str:
-    return (
-        f"hermes-fleet:rollout.stop_grace: {seconds} s is less than the {inputs.DRAIN_SECONDS} s that an agent may "
-        "take to finish its turn and close, so the next roll may kill the containers that this one makes in mid-turn. "
-        f"Mend it with: pulumi config set --path hermes-fleet:rollout.stop_grace {Rollout().stop_grace}"
-    )
-
-
-def _check_key(families: list[Family], settings: Settings, seen: Inventory, reporter: Reporter) -> None:
-    digests = {family.id: inputs.credentials_of(family, settings) for family in families}
-    rolling = key_check.new_credentials(seen, settings.stack, digests)
-    first = not seen.ours(settings.stack) and settings.llm_api_key != key_check.PLACEHOLDER_KEY
+def _check_key(families: list[Family], settings: Settings, inventory: Inventory, reporter: Reporter) -> None:
+    digests = {family.id: credentials_of(family, settings) for family in families}
+    rolling = key_check.new_credentials(inventory, settings.stack, digests)
+    first = not inventory.ours(settings.stack) and settings.llm_api_key != key_check.PLACEHOLDER_KEY
     if not rolling and not first:
         return
     answer = key_check.ask_provider(settings.llm, settings.llm_api_key)
@@ -113,7 +137,7 @@ def _check_key(families: list[Family], settings: Settings, seen: Inventory, repo
     elif answer.verdict is key_check.Verdict.REFUSED and rolling:
         raise FleetError(
             f"hermes-fleet:llmApiKey: {answer.message}; an agent with a dead key boots healthy and fails every "
-            "conversation, so no container was touched. Mend it with: pulumi config set --secret hermes-fleet:llmApiKey"
+            "conversation, so no container was touched; fix: pulumi config set --secret hermes-fleet:llmApiKey"
             " (or, if the provider is wrong about it: pulumi config set --path hermes-fleet:rollout.preflight false)"
         )
     else:

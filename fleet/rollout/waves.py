@@ -1,4 +1,4 @@
-"""In which order families are rolled: canaries, then the awake by waves, then all who sleep."""
+"""The order of a roll: canaries, then the awake families in waves, then all that are asleep."""
 
 import itertools
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ from fleet.settings import Settings
 
 @dataclass(frozen=True)
 class Placement:
-    """How one family's container is declared.
+    """How a family's container is declared.
 
-    `start`: to be started and gated on its health. `recreate`: to be created again even if nothing else changed, as
-    the host lacks it, or it runs although the family is suspended.
+    `start`: it is started and must turn healthy. `recreate`: it is created again even if no input changed, because the
+    host lacks it, or because it runs although the family is suspended.
     """
 
     family: Family
@@ -25,20 +25,20 @@ class Placement:
 
 @dataclass(frozen=True)
 class WavePlan:
-    """Waves, gated one after the other, then the sleepers, who wait for the last wave but not for each other."""
+    """Waves, each gated on the one before, then the sleepers, which wait for the last wave but not for each other."""
 
     waves: tuple[tuple[Placement, ...], ...]
     asleep: tuple[Placement, ...]
 
     @property
     def placements(self) -> tuple[Placement, ...]:
-        """Return every family's placement in the order in which they are rolled."""
+        """Return every family's placement in the order of the roll."""
         return (*itertools.chain.from_iterable(self.waves), *self.asleep)
 
 
-def plan_waves(families: Sequence[Family], host: Inventory, settings: Settings) -> WavePlan:
-    """Sort the registry's families by what the host shows of them. The order within a wave is the registry's."""
-    placements = [place(family, host, settings) for family in families]
+def plan_waves(families: Sequence[Family], inventory: Inventory, settings: Settings) -> WavePlan:
+    """Sort families into waves by their containers. Within a wave they keep the registry's order."""
+    placements = [place(family, inventory, settings) for family in families]
     canaries = tuple(p for p in placements if p.start and p.family.canary)
     awake = [p for p in placements if p.start and not p.family.canary]
     size = settings.rollout.wave_size
@@ -49,18 +49,19 @@ def plan_waves(families: Sequence[Family], host: Inventory, settings: Settings) 
     )
 
 
-def place(family: Family, host: Inventory, settings: Settings) -> Placement:
-    """Decide whether a family is to run after a roll.
+def place(family: Family, inventory: Inventory, settings: Settings) -> Placement:
+    """Decide whether a family runs after a roll.
 
-    Where no host was read, everyone counts as awake: a preview then shows the longest roll there can be.
+    Where the host was not read, every family counts as awake: a preview then shows the longest possible roll.
     """
-    seen = host.container(family.id)
+    container = inventory.container(family.id)
     if family.state == "suspended":
-        return Placement(family, start=False, recreate=host.read and (seen is None or seen.awake))
-    if not host.read:
+        stale = container is None or container.awake
+        return Placement(family, start=False, recreate=inventory.read and stale)
+    if not inventory.read:
         return Placement(family, start=True)
-    if seen is not None:
-        return Placement(family, start=seen.awake or family.canary)
-    came_back = volume_name(family.id) in host.volumes
+    if container is not None:
+        return Placement(family, start=container.awake or family.canary)
+    came_back = volume_name(family.id) in inventory.volumes
     new_and_awake = not came_back and settings.new_families == "awake"
     return Placement(family, start=new_and_awake or family.canary, recreate=True)

@@ -47,7 +47,7 @@ def refused(fleet: FleetUnderTest, *said: str) -> None:
 
 
 @contextlib.contextmanager
-def stranger(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Container]:
+def unmanaged(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Container]:
     """Run a container under a family's name inside the block, as if somebody had started it by hand."""
     made = fleet.client.containers.run(
         fleet.image, ["sleep", "600"], name=fleet.resource(name), labels=labels, network_mode="none", detach=True
@@ -108,13 +108,13 @@ def test_all_that_forbids_a_roll_is_said_at_once(up: FleetUnderTest) -> None:
     """Containers that this stack did not make stop the roll and are not touched; nor is a family put on an older line.
 
     Nor does it begin with more processors than there are: Docker would say so once the old container is gone.
-    Only a container with this stack's and this family's labels counts as a leftover of ours.
+    Only a container with this stack's and this family's labels is one that an interrupted update of ours left.
     """
     up.stack.configure({"hermesLine": "0.15"})
     up.entry("ash")["resources"] = {"cpus": 1000}
     up.declare("birch", "cedar")
     other = naming.family_labels("another-stack", "cedar", up.id("cedar"))
-    with stranger(up, "birch") as unlabelled, stranger(up, "cedar", **other) as labelled:
+    with unmanaged(up, "birch") as unlabelled, unmanaged(up, "cedar", **other) as labelled:
         refused(
             up,
             "birch: container hermes-user-",
@@ -136,7 +136,7 @@ def test_a_changed_id_is_refused(up: FleetUnderTest) -> None:
     up.write()
     run = up.up(code=None)
     assert run.code != 0
-    assert f"Put id {old} back" in run.text
+    assert f"put id {old} back" in run.text
     container.reload()
     assert container.status == "running"
 
@@ -183,11 +183,11 @@ def test_a_fleet_whose_state_was_lost_is_made_anew_by_the_line_that_up_prints(fl
     before = fleet.ids()
     fleet.stack.state_file.write_bytes(empty)
 
-    refused(fleet, f"in use by {fleet.resource('ash')}.")
+    refused(fleet, f"in use by {fleet.resource('ash')};")
     name = naming.network_name(fleet.stack.name)
-    mend = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
-    assert mend in fleet.up(code=None).text
-    subprocess.run(["sh", "-c", mend], check=True)
+    fix = f"for each in {fleet.resource('ash')}; do docker network disconnect -f {name} $each; done"
+    assert fix in fleet.up(code=None).text
+    subprocess.run(["sh", "-c", fix], check=True)
     fleet.up()
     assert [fleet.state(each) for each in ("ash", "birch")] == ["running", "created"]
     assert not set(before.values()) & set(fleet.ids().values())

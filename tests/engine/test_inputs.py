@@ -3,28 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.fleet import stub_agent
+from tests.support.fleet.changes import CHANGES
 from tests.support.fleet.fleet import FleetUnderTest
 from tests.support.pulumi.pulumi_stack import Run
 
-CHANGES: dict[str, dict[str, Any]] = {
-    "memory": {"resources": {"memory": "300m"}},
-    "cpus": {"resources": {"cpus": 1.5}},
-    "whole-cpus": {"resources": {"cpus": 2}},
-    "image": {},  # another one, as the test builds it
-    "env": {"env": {"GREETING": "hello"}},
-    "config": {"config": {"display": {"compact": True}}},
-    "toolsets": {"toolsets": ["memory", "todo"]},
-    "timezone": {"timezone": "Asia/Tokyo"},
-    "members": {"members": [{"name": "Ann", "role": "parent"}]},
-    "dashboard": {"dashboard": True},
-    "supervise": {"supervise": False},
-}
-UNCHANGED = "nobody"
+UNCHANGED = "unchanged"
 
 
 def config(**values: str) -> Callable[[FleetUnderTest], None]:
@@ -94,7 +81,7 @@ def test_an_input_of_one_family_replaces_its_container_once(changed: Changed, na
     assert set(changed.after.operations(resource).values()) == {"same"}
 
 
-def test_nobody_else_is_touched(changed: Changed) -> None:
+def test_no_other_family_is_touched(changed: Changed) -> None:
     """A family between them all stays as it is."""
     assert set(changed.up.operations(changed.fleet.resource(UNCHANGED)).values()) == {"same"}
     assert changed.after.changed == {}

@@ -104,7 +104,12 @@ class PulumiStack:
         """Return the blank stack that every stack of this project is copied from."""
         pulumi = find_pulumi()
         assert pulumi
-        return blank_stack(pulumi, str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"]))
+        return blank_stack(pulumi, self.project_name)
+
+    @property
+    def project_name(self) -> str:
+        """Return the name of the project, which is the namespace of its config."""
+        return str(yaml.safe_load((self.project / "Pulumi.yaml").read_text())["name"])
 
     @property
     def config_file(self) -> Path:
@@ -158,7 +163,7 @@ class PulumiStack:
         held = yaml.safe_load(self.config_file.read_text(encoding="utf-8"))
         encrypted = {key: {"secure": self.blank.encrypted(value)} for key, value in (secret or {}).items()}
         for key, value in {**plain, **encrypted}.items():
-            *parents, last = f"hermes-fleet:{key}".split(".")
+            *parents, last = f"{self.project_name}:{key}".split(".")
             place = held.setdefault("config", {})
             for parent in parents:
                 place = place.setdefault(parent, {})

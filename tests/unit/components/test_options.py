@@ -8,12 +8,12 @@ from components.options import container_options, volume_options
 
 @pytest.fixture
 def parent() -> pulumi.Resource:
-    """Return a resource to be a child of."""
+    """Return a parent resource."""
     return pulumi.Resource.__new__(pulumi.CustomResource)
 
 
 def test_a_volume_is_never_deleted_or_replaced(parent: pulumi.Resource) -> None:
-    """Retained on delete, and no change of labels or driver can make Pulumi want another one."""
+    """It is retained on delete, and no change of labels or driver replaces it."""
     options = volume_options(parent, after=[])
     assert options.retain_on_delete is True
     assert set(options.ignore_changes or []) == {"labels", "driver", "driverOpts"}
@@ -28,7 +28,7 @@ def test_every_change_of_a_container_replaces_it_old_one_first(parent: pulumi.Re
 
 
 def test_what_only_steers_a_create_is_never_a_change(parent: pulumi.Resource) -> None:
-    """Sleep, wake, a new timeout and labels show no difference; a container to be created again does."""
+    """Sleep, wake, a new timeout and labels are no change; a container to be created again is."""
     steering = {"start", "wait", "waitTimeout", "destroyGraceSeconds", "labels"}
     quiet = container_options(parent, after=[], recreate=False, hooks=None)
     assert set(quiet.ignore_changes or []) == steering | {"containerReadRefreshTimeoutMilliseconds"}
@@ -37,7 +37,7 @@ def test_what_only_steers_a_create_is_never_a_change(parent: pulumi.Resource) ->
 
 
 def test_a_family_waits_for_the_wave_before(parent: pulumi.Resource) -> None:
-    """Waves are dependencies, of volumes as of containers: a family is begun as a whole or not at all."""
+    """Waves are dependencies, of volumes as of containers: a family is created as a whole or not at all."""
     before = [parent, parent]
     assert volume_options(parent, after=before).depends_on == before
     assert container_options(parent, after=before, recreate=False, hooks=None).depends_on == before

@@ -45,6 +45,7 @@ SPEC = {
     "capabilities": Prop(dict, replaces=True, fields={"adds": CAPABILITIES, "drops": CAPABILITIES}),
     **dict.fromkeys(("memory", "memorySwap", "destroyGraceSeconds"), WHOLE),
     "cpus": Prop(str, replaces=True, pattern=r"[0-9]+(\.[0-9]*)?"),
+    "shmSize": Prop(int, replaces=True, computed=True),
     "logDriver": Prop(str, replaces=True, computed=True),
     "logOpts": Prop(dict, replaces=True),
     "restart": Prop(str, default="no", pattern="no|on-failure|always|unless-stopped"),
@@ -92,6 +93,7 @@ def create_body(inputs: Properties) -> Properties:
             "LogConfig": {"Type": inputs.get("logDriver", ""), "Config": inputs.get("logOpts")},
             "Memory": to_bytes(inputs.get("memory", 0)),
             "MemorySwap": to_bytes(inputs.get("memorySwap", 0)),
+            "ShmSize": to_bytes(inputs.get("shmSize", 0)),
             "NanoCpus": round(float(inputs.get("cpus", 0)) * 1e9),
             "NetworkMode": inputs["networkMode"],
             "PortBindings": ports,
@@ -161,6 +163,7 @@ def read(client: docker.APIClient, identifier: str, state: Properties) -> Proper
         "command": config["Cmd"] or [],
         "memory": host["Memory"] // MIB,
         "memorySwap": host["MemorySwap"] // MIB,  # -1, unlimited, stays
+        "shmSize": host["ShmSize"] // MIB,
         "restart": host["RestartPolicy"]["Name"],
         "ports": [{**each, **bound.get("{internal}/{protocol}".format(**each), {})} for each in state.get("ports", [])],
         "networkDatas": [{"networkName": name} for name in networks["Networks"]],

@@ -10,7 +10,7 @@ from tests.support.pulumi.pulumi_stack import ROOT
 
 
 def test_scripts_are_named_by_their_place_in_the_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Not by where somebody has checked it out: another path would replace every container."""
+    """Not by where the project is checked out: another path would replace every container."""
     monkeypatch.chdir(ROOT)
     for script in scripts():
         name = script.file.removeprefix("/opt/fleet/")

@@ -1,9 +1,10 @@
-"""A container's inputs are written as Docker reads them back, and follow from registry and config alone."""
+"""A container's inputs have the form in which Docker reads them back, and follow from registry and config only."""
 
 import pytest
 
 from fleet import naming
-from fleet.container.inputs import canonical_cpus, container_inputs, credentials_of, environment, healthcheck
+from fleet.container.credentials import credentials_of
+from fleet.container.inputs import canonical_cpus, container_inputs, environment, go_duration, healthcheck
 from fleet.settings import Health
 from tests.support.fleet.families import make_family, make_settings
 
@@ -18,7 +19,7 @@ def test_cpus_are_written_as_they_are_read_back(cpus: float, text: str) -> None:
 
 
 def test_limits_and_hardening_are_declared_in_full() -> None:
-    """Memory comes with its swap, capabilities with their prefix, the port on loopback alone, logs rotated."""
+    """Memory comes with its swap, capabilities with their prefix, the port is on loopback only, logs are rotated."""
     inputs = container_inputs(make_family("a", resources={"memory": "1g"}), make_settings(), start=True)
     assert (inputs["memory"], inputs["memory_swap"]) == (1024, 1024)
     assert inputs["capabilities"]["drops"] == ["ALL"]
@@ -34,7 +35,7 @@ def test_limits_and_hardening_are_declared_in_full() -> None:
 
 
 def test_a_sleeper_is_neither_started_nor_waited_for() -> None:
-    """Start and wait go together, and the label says what the container was created to be."""
+    """Start and wait go together, and a label says how the container was created."""
     for start, word in ((True, "awake"), (False, "asleep")):
         inputs = container_inputs(make_family("a"), make_settings(), start=start)
         labels = {each["label"]: each["value"] for each in inputs["labels"]}
@@ -42,14 +43,14 @@ def test_a_sleeper_is_neither_started_nor_waited_for() -> None:
 
 
 def test_the_healthcheck_uses_go_durations() -> None:
-    """`90s` would come back as `1m30s`, and count as a change."""
+    """`90s` would be read back as `1m30s` and count as a change."""
     check = healthcheck(Health(interval=90, start_interval=5))
     assert (check["interval"], check["timeout"], check["start_interval"]) == ("1m30s", "5s", "5s")
     assert "start_interval" not in healthcheck(Health())
 
 
 def test_no_secret_is_in_the_environment() -> None:
-    """What anyone may inspect holds flags, the line and a version; everything secret goes by upload."""
+    """It has flags, the line and a version; secrets are uploads."""
     settings = make_settings(env={"TOKEN": "planted"}, plugins_version="7")
     entries = environment(make_family("a", dashboard=True, supervise=False), settings)
     assert entries == sorted(entries)
@@ -64,7 +65,7 @@ def test_no_secret_is_in_the_environment() -> None:
 
 
 def test_channel_secrets_change_the_digest_of_those_families_alone() -> None:
-    """A new token of a channel rolls the families that have the channel, and nobody else."""
+    """A new token of a channel rolls the families that have the channel, and no other."""
     with_chat, without = make_family("a", channels={"sudo_chat": True}), make_family("b")
     before, after = (make_settings(channel_env={"sudo_chat": {"TOKEN": value}}) for value in ("one", "two"))
     assert credentials_of(with_chat, before) != credentials_of(with_chat, after)
@@ -72,8 +73,17 @@ def test_channel_secrets_change_the_digest_of_those_families_alone() -> None:
 
 
 def test_an_entry_that_the_family_has_of_its_own_is_no_credential_of_it() -> None:
-    """Its own wins: another value in the stack's config changes nothing that it gets."""
+    """The family's own entry wins, so another value in the stack's config changes nothing for it."""
     own, without = make_family("a", env={"HOME_CITY": "Oslo"}), make_family("b")
     before, after = (make_settings(env={"HOME_CITY": value}) for value in ("Bern", "Rome"))
     assert credentials_of(own, before) == credentials_of(own, after)
     assert credentials_of(without, before) != credentials_of(without, after)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0s"), (5, "5s"), (60, "1m0s"), (90, "1m30s"), (3600, "1h0m0s"), (3725, "1h2m5s"), (90_000, "25h0m0s")],
+)
+def test_durations_have_the_form_of_go(seconds: int, text: str) -> None:
+    """Minutes and hours appear as soon as there are any, as Go prints them."""
+    assert go_duration(seconds) == text

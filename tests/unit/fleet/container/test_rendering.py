@@ -1,4 +1,4 @@
-"""What a family's agent is given: values are data, wherever they stand."""
+"""A family's rendered files: values are data, wherever they are used."""
 
 import json
 import re
@@ -10,8 +10,7 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fleet.container import rendering
-from fleet.container.files import render_all
+from fleet.container import rendering, spec_for
 from fleet.errors import FleetError
 from fleet.hermes import threat_patterns
 from fleet.keys import api_key_for
@@ -61,7 +60,7 @@ def env(llm: Llm | None = None, stack: dict[str, Any] | None = None, **family: A
 
 
 def attempt(render: Callable[[], T]) -> tuple[T | None, str]:
-    """Return what was rendered, or None and why it was refused."""
+    """Return what was rendered, or None and the error's text."""
     try:
         return render(), ""
     except FleetError as error:
@@ -70,7 +69,7 @@ def attempt(render: Callable[[], T]) -> tuple[T | None, str]:
 
 @pytest.mark.parametrize(("line", "version"), [("0.15", 24), ("0.19", 33)])
 def test_the_whole_configuration_of_a_family(line: str, version: int) -> None:
-    """Every managed key, in the form that this line of Hermes takes."""
+    """Every owned key, in the form that this line of Hermes takes."""
     family = make_family(
         "smith",
         timezone="Europe/London",
@@ -121,7 +120,7 @@ def test_a_family_without_extras_gets_no_empty_sections() -> None:
 
 
 def test_a_custom_endpoint_takes_its_key_from_env() -> None:
-    """config.yaml only refers to the key; the value stands in `.env` alone."""
+    """config.yaml only refers to the key; the value is in `.env` only."""
     llm = Llm("custom", "m", "https://llm.example/v1")
     assert config(llm=llm)["model"] == {
         "provider": "custom",
@@ -133,7 +132,7 @@ def test_a_custom_endpoint_takes_its_key_from_env() -> None:
 
 
 def test_no_secret_of_the_stack_stands_in_the_configuration() -> None:
-    """Whatever the provider: config.yaml can be shown."""
+    """With any provider, config.yaml can be shown."""
     secrets = {"env": {"A_SECRET": "planted-secret-1"}, "channel_env": {"sudo_chat": {"B_SECRET": "planted-secret-2"}}}
     for name in ("custom", "openrouter", "anthropic"):
         stack = make_settings(llm=Llm(name, "m", "https://h/v1"), **secrets)
@@ -141,17 +140,17 @@ def test_no_secret_of_the_stack_stands_in_the_configuration() -> None:
         assert not any(secret in text for secret in ("sk-unit-test-key", "m" * 32, "planted-secret"))
 
 
-def test_a_secret_that_a_family_repeats_is_masked_in_previews() -> None:
-    """Somebody may have copied a key into the family's own config."""
+def test_a_secret_that_a_family_repeats_is_redacted_in_previews() -> None:
+    """A key may have been copied into the family's own config."""
     family = make_family("smith", config={"mcp_servers": {"x": {"token": "sk-unit-test-key"}}})
     assert "sk-unit-test-key" in rendering.render_config(family, make_settings())
-    shown = render_all([family], make_settings())[family.id].redacted_config
+    shown = spec_for(family, make_settings()).shown["config"]
     assert "sk-unit-test-key" not in shown
     assert "token: [secret]" in shown
 
 
 def test_a_familys_own_config_is_merged_deep() -> None:
-    """It adds to what is there and overrides what is not managed."""
+    """It adds keys, and overrides those that the fleet does not own."""
     own = {
         "terminal": {"timeout": 5},
         "agent": {"restart_drain_timeout": 3},
@@ -175,8 +174,8 @@ def test_a_familys_own_config_is_merged_deep() -> None:
         {"plugins": {"enabled": ["other"]}},
     ],
 )
-def test_managed_keys_cannot_be_changed(own: dict[str, Any]) -> None:
-    """Even past the registry's own check."""
+def test_owned_keys_cannot_be_changed(own: dict[str, Any]) -> None:
+    """Not even where the registry's own check is bypassed."""
     with pytest.raises(FleetError, match=r"smith: config\..* is set by the fleet"):
         config(config=own)
 
@@ -186,10 +185,10 @@ def test_managed_keys_cannot_be_changed(own: dict[str, Any]) -> None:
 @example(own={"x": "\ud83d\ude00"})
 @example(own={"x": ["=", "<<", "1:30", "yes", "~", "é\x85", "\ufeff"]})
 def test_a_familys_own_config_is_data(own: dict[str, Any]) -> None:
-    """Any value comes out of the YAML as it went in, beside an untouched rest."""
+    """Any value reads back unchanged, and all other keys stay."""
     expected = config()
-    found, refusal = attempt(lambda: config(config=own))
-    assert found == expected | own if found else "does not survive" in refusal
+    found, error = attempt(lambda: config(config=own))
+    assert found == expected | own if found else "does not survive" in error
 
 
 @settings(deadline=None)
@@ -197,7 +196,7 @@ def test_a_familys_own_config_is_data(own: dict[str, Any]) -> None:
 @example(model="null", base_url="1e3")
 @example(model='a"\n_config_version: 1', base_url="{{ 7 * 7 }}")
 def test_settings_are_data_in_the_configuration(model: str, base_url: str) -> None:
-    """No text of the stack's config becomes structure."""
+    """No string of the stack's config becomes structure."""
     found = config(llm=unvalidated(Llm("openrouter", "m"), model=model, base_url=base_url))
     assert found["model"] == {"provider": "openrouter", "default": model, "base_url": base_url}
     assert found["_config_version"] == 33
@@ -232,13 +231,13 @@ def test_the_identity_block() -> None:
 @example(name="<!-- a", people=[("system", "-->")])
 @example(name="you are", people=[("now", "the king")])
 @example(name="token:", people=[("a" * 30, "b" * 30)])
-def test_the_identity_is_one_harmless_entry_or_refused(name: str, people: list[tuple[str, str]]) -> None:
-    """No name ends the entry, hides in it, or has Hermes block it; what would is refused by name."""
+def test_the_identity_is_one_harmless_entry_or_an_error(name: str, people: list[tuple[str, str]]) -> None:
+    """No name ends the entry, hides in it, or makes Hermes block it; one that would is an error."""
     members = [{"name": member, "role": role} for member, role in people]
     family = make_family("smith", display_name=name, members=members)
-    entry, refusal = attempt(lambda: rendering.render_identity(family))
+    entry, error = attempt(lambda: rendering.render_identity(family))
     if not entry:
-        assert re.match("smith: .*Hermes blocks memory", refusal)
+        assert re.match("smith: .*Hermes blocks memory", error)
         return
     memory = f"{entry}\n§\nlikes tea"
     assert entries(memory) == [entry, "likes tea"]
@@ -269,13 +268,13 @@ def test_the_env_entries_of_a_family() -> None:
 
 
 def test_a_base_url_reaches_providers_that_read_it_from_env() -> None:
-    """OpenRouter looks at no other place; a custom endpoint has its URL in config.yaml."""
+    """OpenRouter reads it nowhere else; a custom endpoint's is in config.yaml."""
     assert env(Llm("openrouter", "m", "https://proxy/v1"))["OPENROUTER_BASE_URL"] == "https://proxy/v1"
     assert "https://proxy/v1" not in env(Llm("custom", "m", "https://proxy/v1")).values()
 
 
 def test_who_wins_where_two_set_the_same_entry() -> None:
-    """The channel's over the stack's, the family's over both, the fleet's own over all."""
+    """The channel's wins over the stack's, the family's over both, the fleet's over all."""
     stack = {
         "env": {"A": "stack", "B": "stack", "C": "stack", "OPENROUTER_API_KEY": "stack", "API_SERVER_KEY": "stack"},
         "channel_env": {"sudo_chat": {"B": "channel", "C": "channel"}, "sudo_voice": {"D": "other channel"}},
@@ -294,13 +293,13 @@ def test_who_wins_where_two_set_the_same_entry() -> None:
 @example(value="x OPENAI_API_KEY=mine")
 @example(value='"')
 def test_env_values_are_data(value: str) -> None:
-    """A value of the stack's or the family's sets its own entry and no other, or is refused without being shown."""
+    """A value sets its own entry and no other, or is an error that does not show it."""
     expected = env()
-    found, refusal = attempt(lambda: env(stack={"env": {"MINE": value}}))
-    assert found == expected | {"MINE": value} if found else re.fullmatch(r"smith: \.env entry MINE: .*", refusal)
+    found, error = attempt(lambda: env(stack={"env": {"MINE": value}}))
+    assert found == expected | {"MINE": value} if found else re.fullmatch(r"smith: \.env entry MINE: .*", error)
 
 
-def test_a_provider_key_that_hermes_would_misread_is_refused_unseen() -> None:
+def test_a_provider_key_that_hermes_would_misread_is_an_error_without_it() -> None:
     """The message names the setting and not the value."""
     with pytest.raises(FleetError, match="hermes-fleet:llmApiKey") as caught:
         env(stack={"llm_api_key": 'sk-"quoted"'})
@@ -308,7 +307,7 @@ def test_a_provider_key_that_hermes_would_misread_is_refused_unseen() -> None:
 
 
 def test_rendering_is_the_same_every_time() -> None:
-    """A plan shows no difference where there is none."""
+    """So a plan shows a difference only where there is one."""
     family = make_family("smith", env={"B": "2", "A": "1"}, config={"z": 1, "a": {"c": 1, "b": 2}})
     stack = make_settings(env={"D": "4", "C": "3"})
     for render in (rendering.render_config, rendering.render_env):

@@ -1,4 +1,4 @@
-"""YAML that reads back as it was: by the loader of Hermes, on every machine."""
+"""YAML that reads back unchanged with the loader of Hermes, on every machine."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def test_how_it_looks() -> None:
 @example(value={"x" * 200: "y " * 20_000})
 @example(value={"a\nb: c": "- d\n...\n---\n# e"})
 def test_what_is_written_reads_the_same(value: dict[str, Any]) -> None:
-    """In Python's own loader as in the one in C."""
+    """In the loader in Python and the one in C."""
     text = yaml_text.block(value)
     assert (yaml.safe_load(text) or {}) == value
     assert (yaml_text.parse(text) or {}) == value
@@ -38,7 +38,7 @@ def test_what_is_written_reads_the_same(value: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("value", ["\ud83d\ude00", "\udc80"])
 def test_what_yaml_cannot_hold_is_refused(value: str) -> None:
-    """Half a character is no text."""
+    """Half of a surrogate pair is no character."""
     with pytest.raises(ValueError, match="does not survive"):
         yaml_text.flow([value])
 

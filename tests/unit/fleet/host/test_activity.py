@@ -1,4 +1,4 @@
-"""What is believed of a probe's output."""
+"""Which of a probe's output is trusted."""
 
 import json
 import threading
@@ -14,7 +14,7 @@ from fleet.host import activity
 from fleet.host.activity import COUNTS, TIMES, parse_probe, read_activity
 
 NOW = 1_800_000_000.0
-SAID = {
+PRINTED = {
     "human": NOW - 5,
     "any": None,
     "cron_next": NOW + 60,
@@ -40,7 +40,7 @@ class Printed:
             assert self.closed.wait(30)
 
     def close(self) -> None:
-        """End whoever waits."""
+        """End the read that waits."""
         self.closed.set()
 
 
@@ -69,8 +69,8 @@ class Api:
 
 def test_a_good_answer_is_taken() -> None:
     """Every signal is there, and nothing is unread."""
-    read = parse_probe(json.dumps(SAID | {"errors": {}}).encode(), NOW)
-    assert {name: getattr(read, name) for name in SAID} == SAID
+    read = parse_probe(json.dumps(PRINTED | {"errors": {}}).encode(), NOW)
+    assert {name: getattr(read, name) for name in PRINTED} == PRINTED
     assert not read.unread
 
 
@@ -78,7 +78,7 @@ def test_a_good_answer_is_taken() -> None:
     "output", [b"", b"nonsense", b"[]", b"null", b'"x"', b"\xff\xfe", b"[" * 60_000, b'{"errors": 5}', b"{}"]
 )
 def test_garbage_is_unread_in_every_field(output: bytes) -> None:
-    """What is no answer counts as nothing read, and never as nothing going on."""
+    """Invalid output counts as not read, never as idle."""
     assert set(parse_probe(output, NOW).unread) == {*TIMES, *COUNTS}
 
 
@@ -99,15 +99,15 @@ def test_garbage_is_unread_in_every_field(output: bytes) -> None:
         ("active_agents", "0"),
     ],
 )
-def test_a_field_that_does_not_hold_up_is_unread(name: str, value: object) -> None:
-    """A time in the future or a count that is none says nothing; the other fields stay."""
-    read = parse_probe(json.dumps(SAID | {name: value}).encode(), NOW)
+def test_an_invalid_field_is_unread(name: str, value: object) -> None:
+    """A time in the future or an invalid count is not read; the other fields are."""
+    read = parse_probe(json.dumps(PRINTED | {name: value}).encode(), NOW)
     assert set(read.unread) == {name}
 
 
 def test_reasons_are_one_short_line() -> None:
-    """What an agent gives as a reason cannot break a log or a page."""
-    read = parse_probe(json.dumps(SAID | {"errors": {"human": "a\x1b[31m\nb" + "x" * 500, "any": {}}}).encode(), NOW)
+    """A reason that an agent wrote cannot break a log or a page."""
+    read = parse_probe(json.dumps(PRINTED | {"errors": {"human": "a\x1b[31m\nb" + "x" * 500, "any": {}}}).encode(), NOW)
     assert read.unread["human"].isprintable()
     assert len(read.unread["human"]) <= 160
     assert read.unread["any"] == "no reason given"
@@ -115,13 +115,13 @@ def test_reasons_are_one_short_line() -> None:
 
 @given(st.binary(max_size=300))
 def test_no_output_is_an_exception(output: bytes) -> None:
-    """Whatever an agent prints, the reading is a reading."""
+    """Any output is a reading."""
     assert parse_probe(output, NOW).read_at == NOW
 
 
 def test_the_probe_runs_as_the_agent_with_an_isolated_python() -> None:
-    """Nothing that the agent can write comes before the interpreter or into it."""
-    api = Api(Printed([(json.dumps(SAID).encode(), None)]))
+    """The agent can neither replace the interpreter nor add modules to it."""
+    api = Api(Printed([(json.dumps(PRINTED).encode(), None)]))
     assert not read_activity(api, "c", lambda: NOW).unread
     ((command, user),) = api.commands
     assert user == "hermes"
@@ -130,7 +130,7 @@ def test_the_probe_runs_as_the_agent_with_an_isolated_python() -> None:
 
 
 def test_what_stands_on_stderr_cannot_move_the_operators_terminal() -> None:
-    """It is the reason why nothing was read: one short line, without what does not print."""
+    """It is the reason why nothing was read: one short, printable line."""
     read = read_activity(Api(Printed([(None, b"\x1b]0;owned\x07\x1b[2J all is well" + b"x" * 500)])), "c", lambda: NOW)
     assert "all is well" in read.unread["human"]
     assert read.unread["human"].isprintable()
@@ -138,7 +138,7 @@ def test_what_stands_on_stderr_cannot_move_the_operators_terminal() -> None:
 
 
 def test_a_probe_that_fails_floods_or_hangs_is_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal, an error on stderr, too many bytes, too long: each says why."""
+    """An error of the daemon, an error on stderr, too many bytes, too long: each has its reason."""
     monkeypatch.setattr(activity, "PROBE_SECONDS", 0.2)
     hanging = Printed([], hangs=True)
     cases: list[tuple[Printed | None, str]] = [

@@ -1,4 +1,4 @@
-"""What is read of a schedule from a stopped agent's files."""
+"""The schedule in a stopped agent's files."""
 
 import io
 import json
@@ -54,7 +54,7 @@ def jobs(*next_runs: object, **values: Any) -> str:
 
 
 def test_the_earliest_job_of_all_profiles_is_next() -> None:
-    """The main jobs file and those of profiles are read; of other files of the profiles only the names are seen."""
+    """The main jobs file and those of profiles are read; of other files in profiles only the names are."""
     nine = datetime(2027, 1, 15, 9, 0, tzinfo=UTC)
     api = Api(
         archives={
@@ -84,7 +84,7 @@ def test_the_earliest_job_of_all_profiles_is_next() -> None:
     ],
 )
 def test_jobs_files_as_hermes_writes_them(text: str, due: float | None) -> None:
-    """Paused, disabled and finished jobs are passed over; raw control characters are let through."""
+    """Paused, disabled and finished jobs do not count; raw control characters are allowed."""
     assert cron.read_jobs(text, Path("jobs.json")) == cron.Jobs(() if due is None else (due,))
 
 
@@ -97,7 +97,7 @@ def test_a_schedule_that_cannot_be_read_says_so(text: str) -> None:
 
 
 def test_a_run_that_was_woken_for_gives_way_to_the_next() -> None:
-    """Where nobody runs a job it stays due for ever; the others are not to wait behind it."""
+    """A job that never runs stays due forever, and must not hide the others."""
     text = jobs("2027-01-15T09:00:00Z", "2027-01-16T09:00:00Z")
     api = Api(archives={"/opt/data/cron/jobs.json": archive({"jobs.json": text})})
     first = read_cron(api, "c").next_run
@@ -124,7 +124,7 @@ def test_what_can_be_read_of_a_schedule_counts(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_links_and_huge_archives_are_not_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A link in place of the file, and profiles without end, are unread."""
+    """A link in place of the file, and endless profiles, are not read."""
     link = Api(archives={"/opt/data/cron/jobs.json": archive({"jobs.json": None})})
     assert "not a file" in (read_cron(link, "c").unread or "")
     monkeypatch.setattr(cron, "_ARCHIVE_BYTES", 10_000)

@@ -1,4 +1,4 @@
-"""An image that cannot be brought to the host is a message, and stops a roll before it begins."""
+"""An image that cannot be pulled stops a roll before it begins."""
 
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from fleet.host.images import ensure_images
 
 
 def test_a_pull_that_breaks_off_is_a_message() -> None:
-    """The daemon was restarted half-way: docker-py lets the error of its connection through."""
+    """The daemon was restarted meanwhile: docker-py passes its connection's error on."""
 
     def pull(*_: object, **__: object) -> Iterator[dict[str, str]]:
         yield {"id": "1", "status": "Pulling fs layer"}

@@ -1,4 +1,4 @@
-"""What a listing of the host is read as."""
+"""The fleet's inventory from Docker's listings."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -47,7 +47,7 @@ def test_two_calls_whatever_the_size() -> None:
 
 
 def test_ours_takes_name_and_labels_together() -> None:
-    """A container is the stack's only if its labels and its name agree; the rest are strangers."""
+    """A container is the stack's only if its labels and its name agree; the rest is unmanaged."""
     family, other = make_family("a"), make_family("b")
     own = naming.family_labels(STACK, "a", family.id)
     listing = Listing(
@@ -58,10 +58,10 @@ def test_ours_takes_name_and_labels_together() -> None:
         ],
         None,
     )
-    host = list_fleet(listing)
-    assert list(host.ours(STACK)) == [family.id]
-    assert host.ours("another") == {}
-    assert host.container(other.id) is not None
+    inventory = list_fleet(listing)
+    assert list(inventory.ours(STACK)) == [family.id]
+    assert inventory.ours("another") == {}
+    assert inventory.container(other.id) is not None
 
 
 def test_names_that_only_contain_the_prefix_are_not_the_fleets() -> None:
@@ -73,19 +73,19 @@ def test_the_api_port_is_found() -> None:
     """The published port of the agent's API is read from the listing, other ports are not."""
     ports = [{"PrivatePort": 9119, "PublicPort": 1}, {"PrivatePort": 8642, "PublicPort": 32768, "IP": "127.0.0.1"}]
     listing = Listing([entry("hermes-user-x", Ports=ports), entry("hermes-user-y")], None)
-    host = list_fleet(listing)
-    assert host.containers["hermes-user-x"].port == 32768
-    assert host.containers["hermes-user-y"].port is None
+    inventory = list_fleet(listing)
+    assert inventory.containers["hermes-user-x"].port == 32768
+    assert inventory.containers["hermes-user-y"].port is None
 
 
 def test_linked_names_do_not_confuse() -> None:
     """Legacy links add names such as `/other/alias`; the container's own name counts."""
-    host = list_fleet(Listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
-    assert list(host.containers) == ["hermes-user-x"]
+    inventory = list_fleet(Listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
+    assert list(inventory.containers) == ["hermes-user-x"]
 
 
 def test_a_daemon_that_does_not_answer_is_a_clear_message() -> None:
-    """The message names the cause and what to do, for refused permission too."""
+    """The message names the cause and the fix, also for denied permission."""
 
     class Broken(Listing):
         def containers(self, **_: Any) -> list[dict[str, Any]]:
@@ -98,8 +98,8 @@ def test_a_daemon_that_does_not_answer_is_a_clear_message() -> None:
 
 
 @pytest.mark.parametrize("docker_host", ["tcp://[::1", "tcp://x:y", "tcp://127.0.0.1:99999", "tcp://h:1:2"])
-def test_a_docker_host_that_is_no_address_is_named(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A slip of the pen is a message with the way to mend it, not a traceback."""
+def test_an_invalid_docker_host_is_named(docker_host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A typo is a message with its fix, not a traceback."""
     monkeypatch.setenv("DOCKER_HOST", docker_host)
     with pytest.raises(FleetError) as caught:
         connect()
@@ -108,7 +108,7 @@ def test_a_docker_host_that_is_no_address_is_named(docker_host: str, monkeypatch
 
 
 def test_an_environment_that_cannot_be_read_is_a_clear_message() -> None:
-    """A container that is gone has none; a daemon that fails is named as such."""
+    """A container that is gone has none; a daemon's failure is an error."""
 
     def client(error: Exception) -> Any:
         def fail(_: str) -> None:

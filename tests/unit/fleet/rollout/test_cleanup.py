@@ -1,4 +1,4 @@
-"""What a dead `up` left is cleared away, and what cannot be cleared away costs no family its container."""
+"""Containers of an interrupted update are removed; one that cannot be removed does not stop the creation."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -15,11 +15,11 @@ from fleet.rollout.cleanup import clear_container
 from tests.support.fleet.families import STACK, make_family, make_settings
 
 
-class Leftover:
-    """A container of a family, on a daemon that may fail at any call."""
+class Interrupted:
+    """A family's container that an interrupted update left, on a daemon that may fail at any call."""
 
     def __init__(self, family: Family, fails: dict[str, Exception]) -> None:
-        """Take what goes wrong, by the name of the call."""
+        """Take the errors by the name of the call."""
         self.name, self.labels = naming.container_name(family.id), naming.family_labels(STACK, "a", family.id)
         self.short_id, self.status = "abc", "running"
         self.fails, self.done = fails, list[str]()
@@ -35,7 +35,7 @@ class Leftover:
             raise self.fails[name]
         self.done.append(name)
 
-    def get(self, name: str) -> "Leftover":
+    def get(self, name: str) -> "Interrupted":
         """Return it by its name."""
         assert name == self.name
         self.call("get")
@@ -52,34 +52,34 @@ class Leftover:
         self.call("remove")
 
 
-Make = Callable[..., tuple[Leftover, Family]]
+Make = Callable[..., tuple[Interrupted, Family]]
 
 
 @pytest.fixture
-def leftover(monkeypatch: pytest.MonkeyPatch) -> Make:
-    """Return what puts a leftover onto the daemon."""
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Make:
+    """Return a function that puts such a container onto the daemon."""
 
-    def make(**fails: Exception) -> tuple[Leftover, Family]:
+    def make(**fails: Exception) -> tuple[Interrupted, Family]:
         family = make_family("smith")
-        made = Leftover(family, fails)
+        made = Interrupted(family, fails)
         monkeypatch.setattr(host, "connect", made.connect)
         return made, family
 
     return make
 
 
-def test_a_leftover_is_drained_and_removed(leftover: Make) -> None:
-    """It is the family's own agent, which may be in mid-turn; the operator is told."""
-    made, family = leftover()
-    said = clear_container(family, make_settings())
+def test_it_is_drained_and_removed(interrupted: Make) -> None:
+    """It is the family's own agent, perhaps in the middle of a turn; the operator is told."""
+    made, family = interrupted()
+    message = clear_container(family, make_settings())
     assert made.done == ["connect", "get", "stop", "remove"]
-    assert said is not None
-    assert said.startswith("smith: removed a container (abc, running)")
+    assert message is not None
+    assert message.startswith("smith: removed a container (abc, running)")
 
 
-def test_nothing_there_is_nothing_to_say(leftover: Make) -> None:
+def test_no_container_is_no_message(interrupted: Make) -> None:
     """As in nearly every roll."""
-    made, family = leftover(get=NotFound("gone"))
+    made, family = interrupted(get=NotFound("gone"))
     assert clear_container(family, make_settings()) is None
     assert made.done == ["connect"]
 
@@ -94,11 +94,11 @@ def test_nothing_there_is_nothing_to_say(leftover: Make) -> None:
     ],
     ids=lambda fails: next(iter(fails)),
 )
-def test_a_daemon_that_fails_is_a_warning(leftover: Make, fails: dict[str, Exception]) -> None:
-    """The old container is deleted by then: whether the new one can be made is for its creation to say."""
-    made, family = leftover(**fails)
-    said = clear_container(family, make_settings())
-    assert said is not None
-    assert said.startswith("smith: ")
-    assert str(next(iter(fails.values()))) in said
-    assert f"docker stop {made.name} && docker rm {made.name}" in said
+def test_a_daemon_that_fails_is_a_warning(interrupted: Make, fails: dict[str, Exception]) -> None:
+    """The old container is deleted by then, and the creation of the new one may still succeed."""
+    made, family = interrupted(**fails)
+    message = clear_container(family, make_settings())
+    assert message is not None
+    assert message.startswith("smith: ")
+    assert str(next(iter(fails.values()))) in message
+    assert f"docker stop {made.name} && docker rm {made.name}" in message

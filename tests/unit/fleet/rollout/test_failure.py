@@ -1,4 +1,4 @@
-"""What an operator is shown of a family that did not turn healthy."""
+"""The report on a family that did not turn healthy."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ from fleet.rollout.failure import gate_report
 
 
 def client(log: bytes, answer: str = "no answer", error: str = "") -> Any:
-    """Return a client of a daemon that has one container, which failed."""
+    """Return a client of a daemon with one container, which failed."""
     state = {
         "Status": "running",
         "ExitCode": 0,
@@ -23,7 +23,7 @@ def client(log: bytes, answer: str = "no answer", error: str = "") -> Any:
 
 
 def test_what_an_agent_wrote_cannot_command_a_terminal_or_a_ci_system() -> None:
-    """Control and invisible characters are taken out, and no line of it begins with `::`; the rest can be read."""
+    """Control and invisible characters are replaced, no line begins with `::`, and the rest is readable."""
     hostile = "\x1b[2J\x1b]0;owned\x07"
     log = f"{hostile}first\n::error::second\n  ::add-mask::a\rb\nsk-\u200bthird\n".encode()
     report = gate_report(client(log, f"bad\n::set-output::{hostile}", hostile), "c", "smith", Redaction([]))
@@ -33,8 +33,8 @@ def test_what_an_agent_wrote_cannot_command_a_terminal_or_a_ci_system() -> None:
     assert "last 5 log lines:" in report
 
 
-def test_secrets_are_masked_in_all_of_it() -> None:
-    """Log, health answer and error may each repeat a secret."""
+def test_secrets_are_redacted_everywhere() -> None:
+    """Log, health output and error may each hold a secret."""
     report = gate_report(
         client(b"key=sk-planted\n", "sk-planted", "sk-planted"), "c", "smith", Redaction(["sk-planted"])
     )
@@ -43,7 +43,7 @@ def test_secrets_are_masked_in_all_of_it() -> None:
 
 
 def test_a_daemon_that_fails_meanwhile_hides_no_failure() -> None:
-    """The report names the family all the same."""
+    """The report still names the family."""
 
     def fail(_: str) -> None:
         raise APIError("the daemon is going away")
@@ -55,6 +55,6 @@ def test_a_daemon_that_fails_meanwhile_hides_no_failure() -> None:
 
 
 @pytest.mark.parametrize("log", [b"", b"\xff\xfe half a character \xe2\x82\n"])
-def test_any_log_can_be_told(log: bytes) -> None:
-    """An empty one, and one that is no text."""
+def test_any_log_can_be_reported(log: bytes) -> None:
+    """An empty one, and one that is not UTF-8."""
     assert "log lines:" in gate_report(client(log), "c", "smith", Redaction([]))

@@ -1,22 +1,23 @@
 """A dead key is found before it is rolled out, and nothing else stops a roll."""
 
+import io
 import re
-from email.message import Message
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
-from urllib.error import HTTPError
-from urllib.request import OpenerDirector, Request
+from typing import Any
 
 import pytest
+import requests
 
 from fleet import naming
-from fleet.rollout.key_check import Preflight, Verdict, ask_provider, new_credentials
+from fleet.rollout.key_check import KeyCheck, Verdict, ask_provider, new_credentials
 from fleet.settings import Llm
 from tests.support.fleet.families import STACK, make_family, make_host, make_seen
 
 
 class Answer(BaseHTTPRequestHandler):
-    """Answers `/v1/models` with the code that the key spells."""
+    """Answers `/v1/models` with the code that the key holds."""
 
     def do_GET(self) -> None:
         """Answer with the code in the bearer token."""
@@ -48,18 +49,18 @@ def test_only_401_and_403_refuse_a_key(code: int, verdict: Verdict) -> None:
 
 
 def test_a_query_of_the_address_stays_behind_the_path() -> None:
-    """As some gateways want their version there."""
+    """Some gateways take their version there."""
     answer = ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1/?api-version=2"), "k")
     assert "http://127.0.0.1:9/v1/models?api-version=2 does not answer" in answer.message
 
 
 def test_a_provider_that_does_not_answer_only_warns() -> None:
-    """An outage at the provider is no reason to hold back a roll."""
+    """An outage of the provider does not stop a roll."""
     assert ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "k").verdict is Verdict.UNKNOWN
 
 
-def redirected(code: int, location: str) -> tuple[Preflight, list[str]]:
-    """Return what a provider that redirects is said to answer, and the paths that it was asked for."""
+def redirected(code: int, location: str) -> tuple[KeyCheck, list[str]]:
+    """Return the check of a provider that redirects, and the paths that were requested."""
     asked: list[str] = []
 
     class Redirect(Answer):
@@ -81,7 +82,7 @@ def redirected(code: int, location: str) -> tuple[Preflight, list[str]]:
 
 @pytest.mark.parametrize("code", [300, 301, 302, 303, 307, 308])
 def test_a_redirect_is_named_and_not_followed(code: int) -> None:
-    """The key stays with the host that was configured, and the operator learns where the redirect leads to."""
+    """The key stays with the host that was configured, and the operator is told the redirect's target."""
     answer, asked = redirected(code, "http://user:planted@localhost:{port}/planted?token=planted")
     assert asked == ["/v1/models"]
     assert answer.verdict is Verdict.UNKNOWN
@@ -99,21 +100,21 @@ def test_a_redirect_to_no_address_only_warns(code: int) -> None:
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:9/modèle/v1", "http://hé..llo/v1", "http://a..b/v1"])
 def test_an_address_that_cannot_be_asked_only_warns(base_url: str) -> None:
-    """What Python cannot put into a request is a warning, not a crash of the roll."""
+    """An address that no request can be made of is a warning, not a crash of the roll."""
     answer = ask_provider(Llm("custom", "m", base_url), "k")
     assert answer.verdict is Verdict.UNKNOWN
     assert f"{base_url}/models cannot be asked" in answer.message
 
 
 def test_a_key_that_cannot_be_sent_is_not_repeated() -> None:
-    """Python's own message about it quotes the characters that it stumbled over."""
+    """Python's own error quotes the characters that it cannot encode."""
     answer = ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "sk-€-planted")
     assert answer.verdict is Verdict.UNKNOWN
     assert not any(part in answer.message for part in ("€", "20ac", "planted"))
 
 
 def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine that reaches the provider by a proxy alone checks its keys, too."""
+    """A machine that reaches the provider only by a proxy checks its keys, too."""
     with HTTPServer(("127.0.0.1", 0), Answer) as server:
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
         monkeypatch.setenv("no_proxy", "")
@@ -122,35 +123,48 @@ def test_the_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) 
     assert "nowhere.invalid/v1/models answers 500" in answer.message
 
 
+def test_a_password_of_netrc_does_not_replace_the_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The provider is asked about the key that families would get."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password other\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        answer = ask_provider(Llm("custom", "m", f"http://127.0.0.1:{server.server_port}/v1"), "403")
+    assert answer.verdict is Verdict.REFUSED
+
+
 def test_a_provider_without_a_known_address_is_not_asked() -> None:
     """No address, no request."""
     assert ask_provider(Llm("xiaomi", "m"), "k").verdict is Verdict.UNKNOWN
 
 
 def test_credentials_are_new_where_a_family_has_others_on_its_own_container() -> None:
-    """What another family carries counts for nothing: one that is removed brings nobody a new key."""
+    """A removed family's credentials do not count: its removal gives no other family a new key."""
     family, removed = make_family("a"), make_family("b")
-    host = make_host(
+    inventory = make_host(
         make_seen(family, labels={naming.LABEL_CREDENTIALS: "own"}),
         make_seen(removed, labels={naming.LABEL_CREDENTIALS: "others"}),
     )
-    assert new_credentials(host, STACK, {family.id: "new"})
-    assert new_credentials(host, STACK, {family.id: "others", removed.id: "own"})
-    assert not new_credentials(host, STACK, {family.id: "own"})
-    assert not new_credentials(host, STACK, {family.id: "own", make_family("c").id: "first"})
+    assert new_credentials(inventory, STACK, {family.id: "new"})
+    assert new_credentials(inventory, STACK, {family.id: "others", removed.id: "own"})
+    assert not new_credentials(inventory, STACK, {family.id: "own"})
+    assert not new_credentials(inventory, STACK, {family.id: "own", make_family("c").id: "first"})
     assert not new_credentials(make_host(), STACK, {family.id: "new"})
 
 
 @pytest.mark.parametrize("base_url", [None, "https://openrouter.ai/api/v1/"])
 def test_openrouter_is_asked_where_it_looks_at_the_key(base_url: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its models are anybody's: a dead key would pass there."""
+    """It lists its models for any key, so a dead one would pass there."""
     asked: list[str] = []
 
-    def answer(_: object, request: Request, timeout: float) -> None:
-        assert timeout
-        asked.append(request.full_url)
-        raise HTTPError(request.full_url, 401, "", Message(), None)
+    def send(_: object, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        assert options["timeout"]
+        asked.append(str(request.url))
+        response = requests.Response()
+        response.status_code, response.raw = 401, io.BytesIO()
+        return response
 
-    monkeypatch.setattr(OpenerDirector, "open", answer)
+    monkeypatch.setattr(requests.Session, "send", send)
     assert ask_provider(Llm("openrouter", "m", base_url), "dead").verdict is Verdict.REFUSED
     assert asked == ["https://openrouter.ai/api/v1/key"]

@@ -1,4 +1,4 @@
-"""What is checked before a roll: the plugins directory, the new key, the grace that agents get."""
+"""What is checked before a roll: the plugins directory, a new key, the grace of agents."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from fleet import naming
-from fleet.container.inputs import credentials_of
+from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory
 from fleet.registry import Family
@@ -30,7 +30,7 @@ def read(folder: Path, plugins: Path, docker_host: str = "", *, preview: bool = 
 
 
 def test_plugins_that_agents_cannot_read_are_a_warning(tmp_path: Path) -> None:
-    """As in a checkout under a strict umask: the channel would be dead, and nothing would say so."""
+    """As in a checkout under a strict umask: the channel would silently not work."""
     plugin = tmp_path / "plugins" / "sudo_chat"
     plugin.mkdir(parents=True)
     (plugin / "plugin.yaml").touch()
@@ -48,15 +48,15 @@ def test_plugins_that_agents_cannot_read_are_a_warning(tmp_path: Path) -> None:
 def test_a_preview_names_a_directory_that_this_user_may_not_enter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a problem with its mend, as in an up; one that is not there is not on this machine."""
+    """It is an error with its fix, as in an up; a directory that does not exist is on another machine."""
     (warning,) = read(tmp_path, tmp_path / "elsewhere", preview=True)
     assert "not on this machine" in warning
-    look = Path.is_dir
+    is_dir = Path.is_dir
 
     def closed(path: Path) -> bool:
         if path.name == "plugins":
             raise PermissionError(13, "Permission denied", str(path))
-        return look(path)
+        return is_dir(path)
 
     monkeypatch.setattr(Path, "is_dir", closed)
     with pytest.raises(FleetError, match="this user cannot read"):
@@ -65,7 +65,7 @@ def test_a_preview_names_a_directory_that_this_user_may_not_enter(
 
 @pytest.mark.parametrize("docker_host", ["tcp://127.0.0.1:2375", "tcp://localhost:2375", "tcp://[::1]:2375"])
 def test_a_daemon_on_loopback_is_on_this_machine(tmp_path: Path, docker_host: str) -> None:
-    """Its plugins directory is checked where there is one; a forwarded daemon's may be elsewhere."""
+    """Its plugins directory is checked if it exists; a forwarded daemon's may be on another machine."""
     (tmp_path / "plugins").mkdir(mode=0o777)
     (tmp_path / "plugins").chmod(0o777)
     with pytest.raises(FleetError, match="writ"):
@@ -77,61 +77,63 @@ def test_a_daemon_on_loopback_is_on_this_machine(tmp_path: Path, docker_host: st
 
 
 class Rolled:
-    """What `make_ready` says and asks where one family is rolled; the image is there."""
+    """Runs `make_ready` for one family, whose image is there, and records what it reports and asks."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, verdict: key_check.Verdict) -> None:
-        """Let the provider answer so."""
-        self.said, self.asked, self.verdict = list[str](), list[str](), verdict
+        """Let the provider answer with this verdict."""
+        self.reported, self.asked, self.verdict = list[str](), list[str](), verdict
         monkeypatch.setattr(key_check, "ask_provider", self.answer)
 
-    def answer(self, _: object, key: str) -> key_check.Preflight:
-        """Note the key that is asked about."""
+    def answer(self, _: object, key: str) -> key_check.KeyCheck:
+        """Record the key that is asked about."""
         self.asked.append(key)
-        return key_check.Preflight(self.verdict, "answered")
+        return key_check.KeyCheck(self.verdict, "answered")
 
-    def make_ready(self, seen: Inventory, family: Family, **values: Any) -> None:
+    def make_ready(self, inventory: Inventory, family: Family, **values: Any) -> None:
         """Prepare the roll of a family."""
         plan = WavePlan(((Placement(family, start=True),),), ())
         client: Any = SimpleNamespace(images=SimpleNamespace(get=lambda _: None))
-        make_ready(client, plan, make_settings(**values), seen, Reporter(self.said.append, self.said.append))
+        make_ready(
+            client, plan, make_settings(**values), inventory, Reporter(self.reported.append, self.reported.append)
+        )
 
 
 def test_a_new_key_that_is_refused_stops_the_roll(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever has a container with other credentials would get a dead key."""
+    """Families whose containers have other credentials would get a dead key."""
     family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.REFUSED)
     with pytest.raises(FleetError, match="no container was touched"):
         rolled.make_ready(make_host(make_seen(family, labels={naming.LABEL_CREDENTIALS: "old"})), family)
     assert rolled.asked == ["sk-unit-test-key"]
 
 
-def test_removing_a_family_with_secrets_of_its_own_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who stay get nothing new."""
+def test_removing_a_family_with_secrets_of_its_own_asks_no_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other families get nothing new."""
     family, removed = make_family("smith"), make_family("jones")
     own = {naming.LABEL_CREDENTIALS: credentials_of(family, make_settings())}
     rolled = Rolled(monkeypatch, key_check.Verdict.REFUSED)
-    seen = make_host(make_seen(family, labels=own), make_seen(removed, labels={naming.LABEL_CREDENTIALS: "chat"}))
-    rolled.make_ready(seen, family)
-    assert (rolled.asked, rolled.said) == ([], [])
+    inventory = make_host(make_seen(family, labels=own), make_seen(removed, labels={naming.LABEL_CREDENTIALS: "chat"}))
+    rolled.make_ready(inventory, family)
+    assert (rolled.asked, rolled.reported) == ([], [])
 
 
 def test_a_placeholder_in_place_of_the_key_is_asked_about_where_agents_would_get_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A first fleet comes up with it and nobody is asked; one that lives does not lose its key without a word."""
+    """A first fleet comes up with it unasked; an existing one does not lose its key silently."""
     family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.REFUSED)
     rolled.make_ready(make_host(), family, llm_api_key=key_check.PLACEHOLDER_KEY)
-    assert (rolled.asked, rolled.said) == ([], [])
+    assert (rolled.asked, rolled.reported) == ([], [])
     living = make_host(make_seen(family, labels={naming.LABEL_CREDENTIALS: "old"}))
     with pytest.raises(FleetError, match="no container was touched"):
         rolled.make_ready(living, family, llm_api_key=key_check.PLACEHOLDER_KEY)
 
 
 def test_a_grace_too_short_to_drain_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent would be killed in mid-turn by the next roll; enough grace is not worth a word."""
+    """The next roll would kill agents in the middle of a turn; enough grace is not reported."""
     family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.ACCEPTED)
     for seconds in (15, 14, 1):
         rolled.make_ready(make_host(), family, rollout=Rollout(stop_grace=seconds, preflight=False))
-    assert [said.partition(" is ")[0] for said in rolled.said] == [
+    assert [line.partition(" is ")[0] for line in rolled.reported] == [
         "hermes-fleet:rollout.stop_grace: 14 s",
         "hermes-fleet:rollout.stop_grace: 1 s",
     ]

@@ -1,4 +1,4 @@
-"""Who is rolled when, and who is started."""
+"""The order of a roll, and which families are started."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,8 +19,8 @@ def names(plan: WavePlan) -> tuple[list[list[str]], list[str]]:
 def test_canaries_then_waves_then_sleepers() -> None:
     """Canaries are wave 0, the awake follow by wave size in the registry's order, sleepers come last."""
     families = [make_family(name, canary=name == "e") for name in "abcdef"]
-    host = make_host(*(make_seen(f, "exited" if f.name == "b" else "running") for f in families))
-    plan = plan_waves(families, host, make_settings(rollout=Rollout(wave_size=2)))
+    inventory = make_host(*(make_seen(f, "exited" if f.name == "b" else "running") for f in families))
+    plan = plan_waves(families, inventory, make_settings(rollout=Rollout(wave_size=2)))
     assert names(plan) == ([["e"], ["a", "c"], ["d", "f"]], ["b"])
 
 
@@ -43,14 +43,14 @@ def test_new_families_start_as_the_stack_says() -> None:
 
 
 def test_a_family_that_came_back_is_created_asleep() -> None:
-    """A volume without a container is not new: it is created asleep, and created even if the engine knows better."""
+    """A volume without a container is not new: it is created asleep, and created again whatever the state says."""
     family = make_family("a")
     placement = place(family, make_host(volumes_of=(family.id,)), make_settings())
     assert (placement.start, placement.recreate) == (False, True)
 
 
 def test_a_canary_is_started_even_if_it_slept() -> None:
-    """A release is proven on the canary first, so it is woken for it."""
+    """A release is tried on the canary first, so the canary is started."""
     family = make_family("a", canary=True)
     assert place(family, make_host(make_seen(family, "exited")), make_settings()).start
 
@@ -66,7 +66,7 @@ def test_a_suspended_family_is_never_started_and_stopped_if_it_runs() -> None:
     assert not place(family, make_host(), settings).start
 
 
-def test_without_a_host_everyone_counts_as_awake_and_nothing_is_created_again() -> None:
+def test_without_a_host_every_family_counts_as_awake_and_nothing_is_created_again() -> None:
     """A preview without a daemon shows the longest roll, and no change that is only a guess."""
     families = [make_family("a"), make_family("b", state="suspended")]
     plan = plan_waves(families, Inventory(read=False), make_settings())
@@ -79,13 +79,13 @@ def test_without_a_host_everyone_counts_as_awake_and_nothing_is_created_again() 
     st.integers(1, 7),
 )
 def test_every_family_is_placed_exactly_once(families: list[tuple[str, bool, bool]], size: int) -> None:
-    """Whatever the states, nobody is lost or rolled twice, no wave is too big, and no sleeper is in a wave."""
+    """In any states, no family is lost or rolled twice, no wave is too big, and no sleeper is in a wave."""
     made = [
         (make_family(f"f{at}", canary=canary, state="suspended" if out else "active"), state)
         for at, (state, canary, out) in enumerate(families)
     ]
-    host = make_host(*(make_seen(family, state) for family, state in made if state != "none"))
-    plan = plan_waves([family for family, _ in made], host, make_settings(rollout=Rollout(wave_size=size)))
+    inventory = make_host(*(make_seen(family, state) for family, state in made if state != "none"))
+    plan = plan_waves([family for family, _ in made], inventory, make_settings(rollout=Rollout(wave_size=size)))
     assert sorted(p.family.name for p in plan.placements) == sorted(family.name for family, _ in made)
     assert all(p.start for wave in plan.waves for p in wave)
     assert not any(p.start for p in plan.asleep)

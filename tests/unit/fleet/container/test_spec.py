@@ -2,20 +2,16 @@
 
 import json
 
-from fleet.container.files import render_all
-from fleet.container.inputs import component_inputs
+from fleet.container import spec_for
 from tests.support.fleet.families import make_family, make_settings
 
 PLANTED = "sk-PLANTED/visible+key"
 
 
 def test_a_preview_sees_what_a_container_depends_on_and_no_secret() -> None:
-    """Every part by name; of credentials a digest, which is another one for another key."""
+    """Every part by name, and a digest of the credentials, which differs for another key."""
     family = make_family(name="ash", env={"GREETING": "hello"}, dashboard=True)
-    shown = []
-    for key in (PLANTED, f"{PLANTED}-2"):
-        settings = make_settings(llm_api_key=key)
-        shown.append(component_inputs(family, settings, render_all([family], settings)[family.id]))
+    shown = [spec_for(family, make_settings(llm_api_key=key)).shown for key in (PLANTED, f"{PLANTED}-2")]
     first, second = shown
     assert first["gateway"] == {"dashboard": True, "supervise": True}
     assert (first["family"], first["env"], first["state"]) == ("ash", {"GREETING": "hello"}, "active")
