@@ -70,12 +70,12 @@ def first_facts(seen: ContainerSummary | None, row: Row, stack: str, grace_since
     """Return what a listing and the store tell about a family. How long it is up is asked only of candidates."""
     return Facts(
         state=state_of(seen, stack),
-        healthy_once=seen is not None and was_healthy(seen, row),
+        was_healthy=seen is not None and was_healthy(seen, row),
         up_since=0.0,
-        heartbeat=row.heartbeat,
-        touched=row.touched,
-        woken=row.woken,
-        human=row.human,
+        last_heartbeat_at=row.heartbeat,
+        last_request_at=row.touched,
+        last_wake_at=row.woken,
+        last_human_message_at=row.human,
         grace_since=grace_since,
         unread_since=row.unread_since,
         cron_next=row.cron_next if seen is not None and row.cron_of == seen.id else None,
@@ -91,7 +91,7 @@ def was_healthy(seen: ContainerSummary, row: Row) -> bool:
 
 def with_reading(facts: Facts, up_since: float | None, activity: Activity | None, *, healthy: bool) -> Facts:
     """Return facts with what the container and its agent themselves say."""
-    return replace(facts, up_since=up_since, activity=activity, healthy_once=facts.healthy_once or healthy)
+    return replace(facts, up_since=up_since, activity=activity, was_healthy=facts.was_healthy or healthy)
 
 
 def as_inputs(facts: Facts) -> dict[str, Any]:

@@ -72,18 +72,18 @@ class Limits:
 class Facts:
     """What is known of one family. Times are epoch seconds, None where there is none.
 
-    `state` is Docker's word, or `missing`, or `stranger`. `healthy_once`: this very container was healthy before.
+    `state` is Docker's word, or `missing`, or `stranger`. `was_healthy`: this very container was healthy before.
     `grace_since`: since when the reaper can vouch for what it knows. `activity` is None until the agent was asked.
     `unread_since`: since when some signal could not be read. `cron_woken`: the run it was last started for.
     """
 
     state: str
-    healthy_once: bool = False
+    was_healthy: bool = False
     up_since: float | None = None
-    heartbeat: float | None = None
-    touched: float | None = None
-    woken: float | None = None
-    human: float | None = None
+    last_heartbeat_at: float | None = None
+    last_request_at: float | None = None
+    last_wake_at: float | None = None
+    last_human_message_at: float | None = None
     grace_since: float = 0.0
     activity: Activity | None = None
     unread_since: float | None = None
@@ -180,9 +180,10 @@ def _leased(case: _Case) -> Reason | None:
 
 
 def _asked_for(case: _Case) -> Reason | None:
-    if not case.within(case.facts.heartbeat, case.limits.fresh):
+    heartbeat = case.facts.last_heartbeat_at
+    if not case.within(heartbeat, case.limits.fresh):
         return None
-    return Reason("heartbeat", f"its device sent a heartbeat {case.ago(case.facts.heartbeat)} ago, and it does not run")
+    return Reason("heartbeat", f"its device sent a heartbeat {case.ago(heartbeat)} ago, and it does not run")
 
 
 def _job_due(case: _Case) -> Reason | None:
@@ -190,19 +191,19 @@ def _job_due(case: _Case) -> Reason | None:
     if not case.policy.wake_for_cron or due is None or due - case.limits.cron_lead > now:
         return None
     facts = case.facts
-    until = had_its_chance_until(now, facts.cron_woken, case.limits, healthy_once=facts.healthy_once)
+    until = had_its_chance_until(now, facts.cron_woken, case.limits, was_healthy=facts.was_healthy)
     if until is not None and due <= until:
         return None
     return Reason("cron", f"a scheduled job is due {_when(due, now)}")
 
 
-def had_its_chance_until(now: float, woken: float | None, limits: Limits, *, healthy_once: bool) -> float | None:
+def had_its_chance_until(now: float, woken: float | None, limits: Limits, *, was_healthy: bool) -> float | None:
     """Return up to which run a family had its chance, whether anybody ran it or not; None where it had none.
 
     `woken` is the run that it was last started for. If its container was never healthy, that was another one, which was
     replaced since: perhaps before the run. The run then counts as had only once it is long past.
     """
-    if woken is None or healthy_once:
+    if woken is None or was_healthy:
         return woken
     return min(woken, now - limits.cron_late)
 
@@ -230,7 +231,7 @@ def _young(case: _Case) -> Reason | None:
 
 
 def _gate(case: _Case) -> Reason | None:
-    if case.facts.healthy_once:
+    if case.facts.was_healthy:
         return None
     return Reason("never_healthy", "its container was not healthy yet; it may stand in a roll's gate")
 
@@ -297,13 +298,13 @@ _WAKING: tuple[Rule, ...] = (_asked_for, _job_due)
 # What keeps a running family awake: what is known without its agent, and what the agent says.
 _KNOWN: tuple[Rule, ...] = (
     _never,
-    _recent("heartbeat", "heartbeat", "its device sent a heartbeat {} ago"),
-    _recent("touched", "touched", "somebody asked for it {} ago"),
-    _recent("woken", "woken", "it was woken {} ago"),
+    _recent("last_heartbeat_at", "heartbeat", "its device sent a heartbeat {} ago"),
+    _recent("last_request_at", "touched", "somebody asked for it {} ago"),
+    _recent("last_wake_at", "woken", "it was woken {} ago"),
     _warm,
     _young,
     _gate,
-    _recent("human", "human_message", "somebody wrote {} ago"),
+    _recent("last_human_message_at", "human_message", "somebody wrote {} ago"),
     _grace,
 )
 _ASKED: tuple[Rule, ...] = (

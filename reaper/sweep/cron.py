@@ -66,7 +66,7 @@ class Schedules:
     def _read(self, family: Family, seen: ContainerSummary, known: Row) -> Row:
         context = self._context
         until = had_its_chance_until(
-            context.clock.now(), known.cron_woken, context.settings.limits, healthy_once=was_healthy(seen, known)
+            context.clock.now(), known.cron_woken, context.settings.limits, was_healthy=was_healthy(seen, known)
         )
         reading = context.engine.next_run(seen.id, until)
         if reading.unread:

@@ -25,7 +25,7 @@ from tests.support.docker.docker_events import events
 from tests.support.fleet.agents import LINES, AgentFleet, NewAgents, pairs
 from tests.support.pulumi.providers import chosen_providers
 from tests.support.pulumi.pulumi_stack import ROOT
-from tests.support.reaper.reaper_process import Companion, daemon
+from tests.support.reaper.reaper_process import ReaperProcess, daemon
 from tests.support.waiting import until
 
 IDLE_AFTER = 3
@@ -37,7 +37,7 @@ class Watched:
     """Real agents beside a reaper that has watched them for long: ash may sleep after three seconds, birch never."""
 
     agents: AgentFleet
-    companion: Companion
+    reaper_process: ReaperProcess
     context: Context
     sweeper: Sweeper
 
@@ -56,7 +56,7 @@ class Watched:
     def kept_by(self, reason: str, name: str = "ash") -> None:
         """Check that a family is kept awake, sweep after sweep, for this reason among those that `explain` gives."""
         until(lambda: reason in self.why(name), 30, lambda: self.why(name))
-        assert reason in self.companion.why(name)
+        assert reason in self.reaper_process.why(name)
         for _ in range(2):
             assert self.sweep()[name] in self.why(name)
         assert self.agents.state(name) == "running"
@@ -94,7 +94,7 @@ def watched(agents: AgentFleet, tmp_path_factory: pytest.TempPathFactory) -> Ite
     if agents.state("ash") != "running":
         agents.start("ash")
     agents.llm.reply = "Hello."
-    companion = Companion(
+    reaper_process = ReaperProcess(
         agents.stack.name,
         agents,
         tmp_path_factory.mktemp("reaper"),
@@ -102,11 +102,11 @@ def watched(agents: AgentFleet, tmp_path_factory: pytest.TempPathFactory) -> Ite
         stop_grace=25,
         health_timeout=90,
     )
-    companion.sleep_rules(ash={"idle_after": IDLE_AFTER}, birch={"never": True})
-    companion.has_watched()
-    sweeper = companion.sweeper()
-    yield Watched(agents, companion, sweeper.context, sweeper)
-    companion.close()
+    reaper_process.sleep_rules(ash={"idle_after": IDLE_AFTER}, birch={"never": True})
+    reaper_process.has_watched()
+    sweeper = reaper_process.sweeper()
+    yield Watched(agents, reaper_process, sweeper.context, sweeper)
+    reaper_process.close()
 
 
 def test_every_signal_of_an_idle_agent_can_be_read(watched: Watched) -> None:
@@ -115,12 +115,12 @@ def test_every_signal_of_an_idle_agent_can_be_read(watched: Watched) -> None:
     assert dict(read.unread) == {}
     assert (read.human, read.cron_next) == (None, None)
     assert (read.children, read.active_agents, read.cron_running, read.inbound) == (0, 0, 0, 0)
-    assert "never" in watched.companion.why("birch")
+    assert "never" in watched.reaper_process.why("birch")
 
 
 def test_a_person_who_wrote_is_not_left(watched: Watched) -> None:
     """A message newer than idle_after keeps the agent awake, long after the connection is closed."""
-    watched.companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    watched.reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     began = time.time()
     watched.agents.chat("ash", "hello")
     read = watched.context.engine.activity(watched.agents.container("ash").id or "")
@@ -128,13 +128,13 @@ def test_a_person_who_wrote_is_not_left(watched: Watched) -> None:
     assert read.any is not None
     assert began - 1 <= read.human <= read.any <= time.time()
     until(lambda: watched.sweep()["ash"] == "human_message", 30, lambda: watched.why("ash"))
-    assert "human_message" in watched.companion.why("ash")
+    assert "human_message" in watched.reaper_process.why("ash")
     assert watched.agents.state("ash") == "running"
 
 
 def test_a_turn_on_a_chat_platform_counts_from_its_beginning(watched: Watched) -> None:
     """Hermes 0.15 keeps the message until its turn ends, and says of no agent that it is at work."""
-    watched.companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    watched.reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     began = time.time()
     watched.agents.llm.forget()
     with socket.socket(socket.AF_UNIX) as app:
@@ -153,7 +153,7 @@ def test_a_turn_on_a_chat_platform_counts_from_its_beginning(watched: Watched) -
 
 def test_a_run_that_nobody_waits_for_counts_from_its_beginning(watched: Watched) -> None:
     """A client that starts a run has its answer at once and goes; Hermes 0.15 writes nothing down until it ends."""
-    watched.companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    watched.reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     began = time.time()
     watched.agents.llm.forget()
     with watched.agents.llm.hold():
@@ -204,7 +204,7 @@ def test_the_idle_agent_sleeps_after_its_time_and_drains(watched: Watched) -> No
     assert (parse_time(state["FinishedAt"]) or 0.0) >= began + IDLE_AFTER
     assert state["ExitCode"] != 137, "Docker had to kill it"
     assert (watched.agents.data("ash") / ".clean_shutdown").exists(), "the agent did not drain"
-    told = json.loads(watched.companion.reaper("explain", "ash", "--json"))
+    told = json.loads(watched.reaper_process.reaper("explain", "ash", "--json"))
     assert (told["state"], told["ledger"][-1]["reason"]) == ("asleep", "idle")
     assert watched.agents.silent()
 
@@ -232,10 +232,10 @@ def test_requests_and_a_heartbeat_wake_the_agent_once(watched: Watched, unused_p
 
     A heartbeat is answered at once, and wakes it too.
     """
-    agents, companion = watched.agents, watched.companion
-    companion.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
+    agents, reaper_process = watched.agents, watched.reaper_process
+    reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     agents.container("ash").stop(timeout=30)
-    with daemon(companion, unused_port) as running:
+    with daemon(reaper_process, unused_port) as running:
 
         def call(_: int) -> str:
             status, answer = running.post("ensure", "ash")
@@ -246,7 +246,7 @@ def test_requests_and_a_heartbeat_wake_the_agent_once(watched: Watched, unused_p
         library = subprocess.Popen(
             [sys.executable, "-c", CALLERS],
             cwd=ROOT,
-            env=companion.environment(),
+            env=reaper_process.environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -277,7 +277,7 @@ def test_a_sleeping_agent_wakes_ahead_of_its_job_and_runs_it(watched: Watched) -
     """
     agents, ash = watched.agents, watched.agents.id("ash")
     agents.llm.forget()
-    due = datetime.now(UTC) + timedelta(seconds=watched.companion.limits.cron_lead + 30)
+    due = datetime.now(UTC) + timedelta(seconds=watched.reaper_process.limits.cron_lead + 30)
     job = {"name": "greet", "prompt": "say hello", "schedule": due.isoformat()}
     status, answer = agents.call("ash", "/api/jobs", body=job)
     assert status in {200, 201}, answer
@@ -286,7 +286,7 @@ def test_a_sleeping_agent_wakes_ahead_of_its_job_and_runs_it(watched: Watched) -
     planned = watched.context.store.row(ash).cron_next
     assert planned is not None
     assert abs(planned - due.timestamp()) < 61, "Hermes counts in minutes at most"
-    assert time.time() < planned - watched.companion.limits.cron_lead, "it fell asleep too late for this test"
+    assert time.time() < planned - watched.reaper_process.limits.cron_lead, "it fell asleep too late for this test"
     until(lambda: watched.sweep()["ash"] == "cron", 90)
     assert time.time() < planned, "it was not woken ahead of its job"
     assert agents.state("ash") == "running"
@@ -294,7 +294,7 @@ def test_a_sleeping_agent_wakes_ahead_of_its_job_and_runs_it(watched: Watched) -
 
     with agents.llm.hold():
         until(lambda: watched.sweep()["ash"] == "cron_due", 30, lambda: watched.why("ash"))
-        assert "cron_due" in watched.companion.why("ash")
+        assert "cron_due" in watched.reaper_process.why("ash")
         until(
             lambda: watched.sweep() and agents.llm.chats, 180, lambda: agents.container("ash").logs().decode()[-3000:]
         )

@@ -35,8 +35,8 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
         family("cedar"),
     ]
     reaper = make_reaper(tmp_path, entries, previous_key="0" * 64)
-    reaper.box("ash").port = 4711
-    del reaper.engine.boxes[reaper.box("cedar").name]
+    reaper.container("ash").port = 4711
+    del reaper.engine.containers[reaper.container("cedar").name]
     with serving(reaper) as found:
         yield found
 
@@ -135,7 +135,7 @@ def test_no_turn_to_boot_is_503(served: Served) -> None:
     soon_out_of_time(served)
     context = served.reaper.context
     settings = context.settings
-    served.reaper.box("ash").state = "exited"
+    served.reaper.container("ash").state = "exited"
     assert all(context.store.acquire(f"boot:{number}", "wake", 600) for number in range(settings.max_boots))
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
@@ -334,8 +334,8 @@ def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
 
 def test_many_callers_share_one_start(served: Served) -> None:
     """Fifty requests at a time for a family that sleeps: one start, fifty answers."""
-    box = served.reaper.box("ash")
-    box.state = "exited"
+    container = served.reaper.container("ash")
+    container.state = "exited"
     served.reaper.engine.before["start"] = lambda: time.sleep(0.3)
     found: list[int] = []
 
@@ -353,4 +353,4 @@ def test_many_callers_share_one_start(served: Served) -> None:
     for thread in threads:
         thread.join()
     assert found == [200] * 50
-    assert served.reaper.engine.did("start") == [box.name]
+    assert served.reaper.engine.did("start") == [container.name]

@@ -31,7 +31,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.01)
     monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 1.0)
     reaper = make_reaper(tmp_path, [family("ash")])
-    reaper.box("ash").port = 4711
+    reaper.container("ash").port = 4711
     with serving(reaper) as found:
         yield found
 

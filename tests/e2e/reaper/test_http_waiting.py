@@ -44,15 +44,15 @@ def test_families_that_do_not_come_up_keep_nobody_waiting(tmp_path: Path, monkey
     """While many are waited for in vain, one that runs is handed out and one that sleeps is woken."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda _, port: port == 4711)
     reaper = make_reaper(tmp_path, [*(family(f"waiting-{number}") for number in range(WAITING)), family("ash")])
-    for box in reaper.engine.boxes.values():
-        box.port = 1
-    reaper.box("ash").port = 4711
+    for container in reaper.engine.containers.values():
+        container.port = 1
+    reaper.container("ash").port = 4711
     with serving(reaper) as served, asking(served, "ensure") as asked:
         until(lambda: written_down(served, "touched") == WAITING, 60, lambda: written_down(served, "touched"))
         for woken in (False, True):
             answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
             assert (answer.status_code, answer.json()["woken"]) == (200, woken)
-            reaper.box("ash").state = "exited"
+            reaper.container("ash").state = "exited"
         assert not any(each.done() for each in asked)
 
 

@@ -23,7 +23,7 @@ from reaper.library import ensure_runtime
 from reaper.sweep.sweeper import Sweeper
 from tests.support.docker.own_docker import OwnDocker
 from tests.support.fleet import stub_agent
-from tests.support.reaper.race_fleet import NAMES, Street
+from tests.support.reaper.race_fleet import NAMES, RaceFleet
 from tests.support.reaper.reaper_process import Daemon, daemon
 from tests.support.waiting import until
 
@@ -35,9 +35,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:py
 
 @dataclass
 class Race:
-    """What happens on the street, by dice that a seed repeats."""
+    """What happens to the fleet, by dice that a seed repeats."""
 
-    street: Street
+    race_fleet: RaceFleet
     running: Daemon
     dice: random.Random
     pool: ThreadPoolExecutor
@@ -47,15 +47,15 @@ class Race:
 
     def __post_init__(self) -> None:
         """Look along with the reaper from this process, too."""
-        context = self.street.beside.context()
-        self.sweeper = Sweeper(context, self.street.beside.sweeper().waker)
+        context = self.race_fleet.beside.context()
+        self.sweeper = Sweeper(context, self.race_fleet.beside.sweeper().waker)
 
     def round(self, awake: list[str]) -> None:
         """Let one thing happen to somebody who is awake, and perhaps one to somebody who is about to be stopped."""
-        for name, until_then in list(self.street.talking.items()):
-            if time.monotonic() > until_then and self.street.locks[name].acquire(blocking=False):
-                self.street.end_chat(name)
-                self.street.locks[name].release()
+        for name, until_then in list(self.race_fleet.talking.items()):
+            if time.monotonic() > until_then and self.race_fleet.locks[name].acquire(blocking=False):
+                self.race_fleet.end_chat(name)
+                self.race_fleet.locks[name].release()
         what = self.dice.choices(("heartbeat", "chat", "ensure", "sweep", "roll"), (4, 4, 3, 2, 1))[0]
         self.do(what, self.dice.choice(awake))
         with contextlib.suppress(queue.Empty):
@@ -73,7 +73,7 @@ class Race:
             "chat": lambda: self.chat(name, seconds, through),
             "ensure": lambda: self.ensure(name, through),
             "sweep": lambda: (self.sweeper.sweep(), None)[1],
-            "roll": lambda: self.street.roll(name),
+            "roll": lambda: self.race_fleet.roll(name),
             "nothing": lambda: None,
         }[what]
         self.begun.append(self.pool.submit(work))
@@ -100,9 +100,9 @@ class Race:
         """Ask for an agent and talk with it at once; whoever dawdles comes too late."""
         self.ensure(name, through)
         got = time.monotonic()
-        with self.street.locks[name]:
+        with self.race_fleet.locks[name]:
             if time.monotonic() - got < 1:
-                self.street.begin_chat(name, seconds)
+                self.race_fleet.begin_chat(name, seconds)
                 self.did["talks"] += 1
 
     def settle(self) -> None:
@@ -110,11 +110,11 @@ class Race:
         for each in self.begun:
             each.result(timeout=120)
         for name in NAMES:
-            self.street.end_chat(name)
+            self.race_fleet.end_chat(name)
 
 
 @pytest.fixture
-def street() -> Iterator[Street]:
+def race_fleet() -> Iterator[RaceFleet]:
     """Yield the families, on a Docker daemon of their own."""
     missing = OwnDocker.missing() or (None if stub_agent.busybox() else "no busybox; apt-get install busybox-static")
     if missing:
@@ -125,7 +125,7 @@ def street() -> Iterator[Street]:
             own.start()
             with pytest.MonkeyPatch.context() as patched:
                 patched.setenv("DOCKER_HOST", own.host)
-                made = Street(own, Path(folder))
+                made = RaceFleet(own, Path(folder))
                 yield made
                 made.beside.close()
                 made.client.close()
@@ -135,8 +135,8 @@ def street() -> Iterator[Street]:
 
 
 @contextlib.contextmanager
-def race(street: Street, port: int, seed: int, *options: str) -> Iterator[Race]:
-    """Let the reaper run beside the street."""
+def race(race_fleet: RaceFleet, port: int, seed: int, *options: str) -> Iterator[Race]:
+    """Let the reaper run beside the fleet."""
     about_to_stop: queue.SimpleQueue[str] = queue.SimpleQueue()
     command = ("-m", "tests.support.reaper.slow_reaper", *options)
 
@@ -145,20 +145,20 @@ def race(street: Street, port: int, seed: int, *options: str) -> Iterator[Race]:
             about_to_stop.put(line)
 
     with (
-        daemon(street.beside, port, command, heard) as running,
+        daemon(race_fleet.beside, port, command, heard) as running,
         ThreadPoolExecutor(24) as pool,
     ):
-        yield Race(street, running, random.Random(seed), pool, about_to_stop)  # noqa: S311 - a test's dice
+        yield Race(race_fleet, running, random.Random(seed), pool, about_to_stop)  # noqa: S311 - a test's dice
 
 
-def test_no_busy_family_is_stopped_and_none_is_lost(street: Street, unused_port: int) -> None:
+def test_no_busy_family_is_stopped_and_none_is_lost(race_fleet: RaceFleet, unused_port: int) -> None:
     """Heartbeats, chats, requests, sweeps, rolls in mid-stop, a killed reaper, a restarted daemon, all at once.
 
     FLEET_RACE_SEED repeats the dice of a run.
     """
     seed = int(os.environ.get("FLEET_RACE_SEED") or random.SystemRandom().randrange(2**32))
     print(f"FLEET_RACE_SEED={seed}")  # noqa: T201 - to run it again
-    with race(street, unused_port, seed, "0.5") as going:
+    with race(race_fleet, unused_port, seed, "0.5") as going:
         kills = set(going.dice.sample(range(10, ROUNDS), 4))
         restarts = set(going.dice.sample(range(10, ROUNDS), 2))
         awake = list(NAMES)
@@ -169,30 +169,32 @@ def test_no_busy_family_is_stopped_and_none_is_lost(street: Street, unused_port:
                 going.running.program.kill()
                 going.running.program.start()
             if number in restarts:
-                street.restart_docker()
+                race_fleet.restart_docker()
             going.round(awake)
-            assert street.cut_off() == [], (seed, number)
+            assert race_fleet.cut_off() == [], (seed, number)
         going.settle()
-        assert street.cut_off() == [], seed
+        assert race_fleet.cut_off() == [], seed
         print(dict(going.did))  # noqa: T201 - what a run was made of
         assert going.did["candidates"] > 5, f"{seed}: this was no race: {going.did}"
         assert going.did["talks"] > 5, f"{seed}: this was no race: {going.did}"
 
         for name in NAMES:
             assert going.running.post("heartbeat", name)[0] == 200, seed
-        until(lambda: all(street.container(name).status == "running" for name in NAMES), 90, lambda: (seed, going.did))
+        until(
+            lambda: all(race_fleet.container(name).status == "running" for name in NAMES), 90, lambda: (seed, going.did)
+        )
         for name in NAMES:
-            assert street.container(name).labels["hermes.fleet/id"] == str(street.id(name))
+            assert race_fleet.container(name).labels["hermes.fleet/id"] == str(race_fleet.id(name))
             going.ensure(name, 1.0)
         until(lambda: going.sweeper.context.store.holders() == set(), 90, lambda: (seed, "a lease is stuck"))
 
 
-def test_without_the_second_reading_somebody_is_cut_off(street: Street, unused_port: int) -> None:
-    """The same street, with a reaper that acts on its first reading: it has to show, or the race proves nothing."""
-    with race(street, unused_port, 1, "2", "--one-reading") as going:
+def test_without_the_second_reading_somebody_is_cut_off(race_fleet: RaceFleet, unused_port: int) -> None:
+    """The same fleet, with a reaper that acts on its first reading: it has to show, or the race proves nothing."""
+    with race(race_fleet, unused_port, 1, "2", "--one-reading") as going:
         deadline = time.monotonic() + 60
-        while not street.cut_off() and time.monotonic() < deadline:
+        while not race_fleet.cut_off() and time.monotonic() < deadline:
             with contextlib.suppress(queue.Empty):
                 going.do("chat", going.about_to_stop.get(timeout=1))
         going.settle()
-        assert street.cut_off()
+        assert race_fleet.cut_off()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.support.fleet.fleet import FleetUnderTest
-from tests.support.reaper.reaper_process import Companion
+from tests.support.reaper.reaper_process import ReaperProcess
 
 NOTHING: Mapping[str, Any] = {
     **dict.fromkeys(("human", "any", "cron_next")),
@@ -18,12 +18,12 @@ AGENT = 10000
 class ActingFleet(FleetUnderTest):
     """Stand-ins whose activity a test writes down; `beside` is their reaper."""
 
-    beside: Companion
+    beside: ReaperProcess
 
     def __post_init__(self) -> None:
         """Create the stack, and put a reaper beside it."""
         super().__post_init__()
-        self.beside = Companion(self.stack.name, self, self.folder)
+        self.beside = ReaperProcess(self.stack.name, self, self.folder)
 
     def does(self, name: str, file: str = "activity", **signals: Any) -> None:
         """Let an agent do something. `activity.1` and `.2` are what it says first, once each."""

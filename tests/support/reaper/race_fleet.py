@@ -1,4 +1,4 @@
-"""A street of families for a race: stand-ins on a Docker daemon that a test may restart, replaced as a roll does it."""
+"""Families for a race: stand-ins on a Docker daemon that a test may restart, replaced as a roll does it."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from tests.support.docker.own_docker import OwnDocker
 from tests.support.fleet import stub_agent
 from tests.support.fleet.fleet import family
 from tests.support.reaper.acting import NOTHING
-from tests.support.reaper.reaper_process import Companion
+from tests.support.reaper.reaper_process import ReaperProcess
 from tests.support.waiting import until
 
 IDLE_AFTER = 3
@@ -36,7 +36,7 @@ wait
 
 
 @dataclass
-class Street:
+class RaceFleet:
     """Families whose containers are made and replaced as `pulumi up` does it, on a Docker daemon of their own."""
 
     own: OwnDocker
@@ -53,7 +53,7 @@ class Street:
         """Make everybody's container, awake."""
         self.client = self.own.client()
         self.image = stub_agent.build(self.client)
-        self.beside = Companion(STACK, self, self.folder, stop_grace=2, health_timeout=90)
+        self.beside = ReaperProcess(STACK, self, self.folder, stop_grace=2, health_timeout=90)
         self.beside.sleep_rules(**{name: {"idle_after": IDLE_AFTER} for name in NAMES})
         for name in NAMES:
             self.create(name).start()

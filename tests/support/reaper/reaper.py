@@ -27,7 +27,7 @@ ADMIN_TOKEN = "ad317" * 8
 
 
 @dataclass
-class Hands:
+class FakeClock:
     """Clocks that stand still until a test turns them."""
 
     wall: float = 1_800_000_000.0
@@ -38,13 +38,13 @@ class Hands:
         self.wall += seconds
         self.steady += seconds
 
-    def clock(self) -> Clock:
+    def as_clock(self) -> Clock:
         """Return the clocks; whoever sleeps makes time pass."""
         return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time)
 
 
 @dataclass
-class Box:
+class FakeContainer:
     """One container of the fake engine."""
 
     id: str
@@ -69,42 +69,42 @@ class Box:
 class FakeEngine:
     """Containers in memory. `fail` maps a call's name to what it raises; `calls` holds (call, container name)."""
 
-    def __init__(self, hands: Hands) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         """Begin with nothing."""
-        self.hands = hands
-        self.boxes: dict[str, Box] = {}
+        self.clock = clock
+        self.containers: dict[str, FakeContainer] = {}
         self.calls: list[tuple[str, str]] = []
         self.fail: dict[str, FleetError] = {}
         self.before: dict[str, Any] = {}
         self.lock = threading.Lock()
 
-    def add(self, family_id: UUID, **values: Any) -> Box:
+    def add(self, family_id: UUID, **values: Any) -> FakeContainer:
         """Add a family's container, up and healthy for a day, with an agent that does nothing."""
         labels = naming.family_labels(STACK, "any", family_id)
         name = naming.container_name(family_id)
-        started = self.hands.wall - 86_400
-        box = Box(f"{family_id.hex:0>64}", name, labels, created=started, started=started)
+        started = self.clock.wall - 86_400
+        container = FakeContainer(f"{family_id.hex:0>64}", name, labels, created=started, started=started)
         for key, value in values.items():
-            setattr(box, key, value)
-        self.boxes[box.name] = box
-        return box
+            setattr(container, key, value)
+        self.containers[container.name] = container
+        return container
 
     def did(self, call: str) -> list[str]:
         """Return the names of the containers that saw a call."""
         return [name for done, name in self.calls if done == call]
 
-    def _called(self, call: str, of: str) -> Box:
+    def _called(self, call: str, of: str) -> FakeContainer:
         hook = self.before.get(call)
         if hook:
             hook()
         with self.lock:
-            box = next((box for box in self.boxes.values() if of in {box.id, box.name}), None)
-            self.calls.append((call, box.name if box else of))
+            container = next((each for each in self.containers.values() if of in {each.id, each.name}), None)
+            self.calls.append((call, container.name if container else of))
         if call in self.fail:
             raise self.fail[call]
-        if box is None:
+        if container is None:
             raise GoneError(f"{of}: there is no such container")
-        return box
+        return container
 
     def list(self) -> dict[str, ContainerSummary]:
         """Answer like Docker's listing."""
@@ -112,21 +112,19 @@ class FakeEngine:
         if "list" in self.fail:
             raise self.fail["list"]
         return {
-            name: ContainerSummary(box.id, name, box.state, dict(box.labels), box.status, box.port)
-            for name, box in self.boxes.items()
+            name: ContainerSummary(each.id, name, each.state, dict(each.labels), each.status, each.port)
+            for name, each in self.containers.items()
         }
 
     def inspect(self, name_or_id: str) -> ContainerDetails:
         """Answer like Docker's inspect."""
-        box = self._called("inspect", name_or_id)
-        healthy = box.healthy and box.state == "running"
-        return ContainerDetails(
-            box.id, box.name, box.state, dict(box.labels), healthy, box.created, box.started, box.port
-        )
+        of = self._called("inspect", name_or_id)
+        healthy = of.healthy and of.state == "running"
+        return ContainerDetails(of.id, of.name, of.state, dict(of.labels), healthy, of.created, of.started, of.port)
 
     def activity(self, container_id: str) -> Activity:
         """Answer what the agent was told to be doing."""
-        return replace(self._called("activity", container_id).activity, read_at=self.hands.wall)
+        return replace(self._called("activity", container_id).activity, read_at=self.clock.wall)
 
     def next_run(self, container_id: str, after: float | None) -> CronReading:
         """Answer the schedule."""
@@ -136,8 +134,8 @@ class FakeEngine:
 
     def start(self, container_id: str) -> None:
         """Start a container."""
-        box = self._called("start", container_id)
-        box.state, box.started = "running", self.hands.wall
+        container = self._called("start", container_id)
+        container.state, container.started = "running", self.clock.wall
 
     def stop(self, container_id: str, grace: int) -> None:
         """Stop a container."""
@@ -146,9 +144,9 @@ class FakeEngine:
 
     def remove(self, container_id: str) -> None:
         """Remove a container."""
-        box = self._called("remove", container_id)
-        assert box.state != "running"
-        del self.boxes[box.name]
+        container = self._called("remove", container_id)
+        assert container.state != "running"
+        del self.containers[container.name]
 
     def logs(self, container_id: str, lines: int) -> str:
         """Answer a log with a secret in it."""
@@ -157,7 +155,7 @@ class FakeEngine:
 
     def volume_sizes(self) -> Mapping[str, int]:
         """Answer one size for each container."""
-        return {f"{name}-data": 1000 for name in self.boxes}
+        return {f"{name}-data": 1000 for name in self.containers}
 
     def close(self) -> None:
         """Have nothing to let go of."""
@@ -168,15 +166,15 @@ class ReaperUnderTest:
     """A reaper over the fake engine; `families` are registry entries."""
 
     folder: Path
-    hands: Hands
+    clock: FakeClock
     engine: FakeEngine
     context: Context
 
-    def box(self, name: str) -> Box:
+    def container(self, name: str) -> FakeContainer:
         """Return a family's container."""
         family = self.context.families.find(name)
         assert family
-        return self.engine.boxes[naming.container_name(family.id)]
+        return self.engine.containers[naming.container_name(family.id)]
 
 
 def write_registry(folder: Path, entries: list[dict[str, Any]]) -> Path:
@@ -188,8 +186,8 @@ def write_registry(folder: Path, entries: list[dict[str, Any]]) -> Path:
 
 def make_reaper(folder: Path, entries: list[dict[str, Any]], **settings: Any) -> ReaperUnderTest:
     """Return a reaper whose families all have a container that has been up and idle for a day."""
-    hands = Hands()
-    engine = FakeEngine(hands)
+    clock = FakeClock()
+    engine = FakeEngine(clock)
     values: dict[str, Any] = {
         "stack": STACK,
         "registry": write_registry(folder, entries),
@@ -199,8 +197,8 @@ def make_reaper(folder: Path, entries: list[dict[str, Any]], **settings: Any) ->
         **settings,
     }
     made = ReaperSettings(**values)
-    clock = hands.clock()
-    context = Context(made, Families(made.registry), Store(made.database, clock), engine, clock)
+    clocks = clock.as_clock()
+    context = Context(made, Families(made.registry), Store(made.database, clocks), engine, clocks)
     for family in context.families.current().families:
         engine.add(family.id)
-    return ReaperUnderTest(folder, hands, engine, context)
+    return ReaperUnderTest(folder, clock, engine, context)

@@ -42,7 +42,7 @@ class Declared(Protocol):
 
 
 @dataclass
-class Companion:
+class ReaperProcess:
     """A reaper with a store of its own in `folder`, for a fleet's containers of a stack."""
 
     stack: str
@@ -146,7 +146,7 @@ class Companion:
 class Daemon:
     """A reaper that runs as a program of its own, as the families' devices know it."""
 
-    companion: Companion
+    reaper_process: ReaperProcess
     program: Program
 
     def post(self, route: str, name: str, token: str | None = None) -> tuple[int, dict[str, Any]]:
@@ -163,21 +163,21 @@ class Daemon:
 
     def token(self, name: str) -> str:
         """Return the token of a family's devices."""
-        return keys.heartbeat_token_for(REAPER_KEY, self.companion.fleet.id(name))
+        return keys.heartbeat_token_for(REAPER_KEY, self.reaper_process.fleet.id(name))
 
 
 @contextlib.contextmanager
 def daemon(
-    companion: Companion,
+    reaper_process: ReaperProcess,
     port: int,
     command: Sequence[str] = RUN,
     said: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Daemon]:
     """Run the daemon inside the block; it sweeps every second."""
-    told = companion.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
+    told = reaper_process.environment(LISTEN=f"127.0.0.1:{port}", SWEEP_EVERY="1")
     program = Program(port, told, command, said)
     program.start()
     try:
-        yield Daemon(companion, program)
+        yield Daemon(reaper_process, program)
     finally:
         program.kill()

@@ -16,7 +16,7 @@ def settled(reaper: ReaperUnderTest) -> Sweeper:
     found = sweeper(reaper)
     found.sweep(resumed=False)
     for _ in range(4):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
     return found
 

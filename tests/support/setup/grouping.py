@@ -7,7 +7,7 @@ import pytest
 # Fixtures of a whole module or folder, and one that fills the machine. Below, what they are made anew for.
 SHARED = {
     *("agents", "changed", "image", "made", "name", "new_fleet", "pair", "plugins", "proxied", "settled", "shown"),
-    *("slept", "slow", "street", "trio"),
+    *("slept", "slow", "race_fleet", "trio"),
 }
 FOLDERS = {"agents"}
 PARAMS = ("provider", "agents")

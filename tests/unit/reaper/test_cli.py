@@ -24,7 +24,7 @@ def test_nothing_that_is_printed_moves_the_terminal(
     """Whatever an agent had a hand in is printed without its escapes, as text, as JSON and as an error."""
     ash = reaper.context.families.current().get("ash")
     evil = "\x1b]0;owned\x07\x9b2Jall is well"
-    reaper.context.store.append([Entry(reaper.hands.wall, ash.id, "keep", "unreadable", evil)])
+    reaper.context.store.append([Entry(reaper.clock.wall, ash.id, "keep", "unreadable", evil)])
     assert run(reaper, monkeypatch, "explain", "ash") == 0
     assert run(reaper, monkeypatch, "explain", "ash", "--json") == 0
     reaper.engine.fail["list"] = FleetError(evil)
@@ -51,11 +51,11 @@ def test_a_touch_says_what_is_true(
     said: str,
 ) -> None:
     """It keeps awake who is awake, and wakes nobody."""
-    box = reaper.box("ash")
+    container = reaper.container("ash")
     if state:
-        box.state = state
+        container.state = state
     else:
-        del reaper.engine.boxes[box.name]
+        del reaper.engine.containers[container.name]
     assert run(reaper, monkeypatch, "touch", "ash") == 0
     assert capsys.readouterr().out == f"{said}\n"
 
@@ -69,4 +69,4 @@ def test_a_touch_needs_no_daemon_and_says_that_a_suspended_family_is(
     for name, said in (("ash", "in a state that cannot be read (docker: away)"), ("birch", "suspended")):
         assert run(reaper, monkeypatch, "touch", name, "--json") == 0
         assert json.loads(capsys.readouterr().out)["state"] == said
-        assert reaper.context.store.row(reaper.context.families.current().get(name).id).touched == reaper.hands.wall
+        assert reaper.context.store.row(reaper.context.families.current().get(name).id).touched == reaper.clock.wall

@@ -20,7 +20,7 @@ LONG_AGO = datetime(2026, 11, 20, 20, 4, 12, tzinfo=UTC).timestamp()
 def sick(tmp_path: Path) -> ReaperUnderTest:
     """Return a reaper of the family ash in Berlin, stopped last evening and since then started in vain every minute."""
     reaper = make_reaper(tmp_path, [family("ash", timezone="Europe/Berlin")])
-    reaper.hands.wall = NOW
+    reaper.clock.wall = NOW
     ash = reaper.context.families.current().get("ash").id
     failed = [
         Entry(LONG_AGO + 60 * minute, ash, "start_failed", "heartbeat", f"did not answer\nlast log lines:\n{minute}")

@@ -46,8 +46,8 @@ assert evict_idle().problem is None
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeEngine]]:
     """Let the settings name a fleet whose families run; yield each engine that the library has made for itself."""
     reaper = make_reaper(tmp_path, [family("ash"), family("birch")])
-    for box in reaper.engine.boxes.values():
-        box.port = 4711
+    for container in reaper.engine.containers.values():
+        container.port = 4711
     engines: list[FakeEngine] = []
 
     def engine() -> FakeEngine:

@@ -37,9 +37,9 @@ class Elements(HTMLParser):
 def test_explain_answers_why_ours_was_stopped(reaper: ReaperUnderTest) -> None:
     """The ledger's lines are there with the facts that the decision was made from."""
     ash = reaper.context.families.current().get("ash")
-    entry = Entry(reaper.hands.wall - 60, ash.id, "stop", "idle", "no sign of life for 30 min", "c", {"heartbeat": 5.0})
+    entry = Entry(reaper.clock.wall - 60, ash.id, "stop", "idle", "no sign of life for 30 min", "c", {"heartbeat": 5.0})
     reaper.context.store.append([entry])
-    reaper.box("ash").state = "exited"
+    reaper.container("ash").state = "exited"
     told = views.explain(reaper.context, ash)
     assert told["ledger"][-1]["inputs"] == {"heartbeat": 5.0}
     assert (told["state"], told["decision"], told["reason"]) == ("asleep", "keep", "asleep")
@@ -48,16 +48,16 @@ def test_explain_answers_why_ours_was_stopped(reaper: ReaperUnderTest) -> None:
 def test_explain_gives_every_reason_of_a_running_family(reaper: ReaperUnderTest) -> None:
     """Not only the first one, and its agent is asked although a heartbeat is enough."""
     ash = reaper.context.families.current().get("ash")
-    reaper.context.store.record_activity(ash.id, "heartbeat", reaper.hands.wall)
+    reaper.context.store.record_activity(ash.id, "heartbeat", reaper.clock.wall)
     told = views.explain(reaper.context, ash)
     assert [reason["reason"] for reason in told["reasons"]] == ["heartbeat", "grace"]
-    assert reaper.engine.did("activity") == [reaper.box("ash").name]
+    assert reaper.engine.did("activity") == [reaper.container("ash").name]
 
 
 def test_a_strip_is_the_last_day(reaper: ReaperUnderTest) -> None:
     """Unknown before the first line, then what the lines say; a part of the day with any time awake is awake."""
     ash = reaper.context.families.current().get("ash").id
-    now = reaper.hands.wall
+    now = reaper.clock.wall
     lines = [(20, "seen", "awake"), (10, "stop", "idle"), (4.5, "start", "ensure"), (4.2, "stop", "idle")]
     lines[2:2] = [(9, "seen", "restarting"), (8, "keep", "awake")]  # neither says that it is up
     reaper.context.store.append([Entry(now - hours * HOUR, ash, action, reason, "") for hours, action, reason in lines])

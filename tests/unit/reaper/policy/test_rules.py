@@ -15,9 +15,11 @@ from tests.support.fleet.families import make_family
 NOW = datetime(2026, 11, 21, 20, 0, tzinfo=UTC).timestamp()
 HOUR = 3600.0
 POLICY = Policy(idle_after=1800)
+# Facts that each keep a family awake for its idle_after.
+SIGNS = ("last_heartbeat_at", "last_request_at", "last_wake_at", "last_human_message_at", "grace_since")
 IDLE = Facts(
     state="running",
-    healthy_once=True,
+    was_healthy=True,
     up_since=NOW - 24 * HOUR,
     grace_since=NOW - 24 * HOUR,
     activity=Activity(NOW, human=NOW - 5 * HOUR, any=NOW - HOUR),
@@ -45,13 +47,13 @@ def test_an_idle_family_is_stopped() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        (replace(IDLE, heartbeat=NOW - 1799), "heartbeat"),
-        (replace(IDLE, touched=NOW - 1799), "touched"),
-        (replace(IDLE, woken=NOW - 1799), "woken"),
-        (replace(IDLE, human=NOW - 1799), "human_message"),
+        (replace(IDLE, last_heartbeat_at=NOW - 1799), "heartbeat"),
+        (replace(IDLE, last_request_at=NOW - 1799), "touched"),
+        (replace(IDLE, last_wake_at=NOW - 1799), "woken"),
+        (replace(IDLE, last_human_message_at=NOW - 1799), "human_message"),
         (replace(IDLE, up_since=NOW - 299), "young"),
         (replace(IDLE, up_since=None), "young"),
-        (replace(IDLE, healthy_once=False), "never_healthy"),
+        (replace(IDLE, was_healthy=False), "never_healthy"),
         (replace(IDLE, grace_since=NOW - 1799), "grace"),
         (replace(IDLE, leased=True), "leased"),
         (doing(human=NOW - 1799), "human_message"),
@@ -72,7 +74,8 @@ def test_each_sign_of_life_keeps_it_awake(facts: Facts, reason: str) -> None:
 
 def test_signs_that_are_old_enough_do_not() -> None:
     """At the limit itself a sign no longer counts, and a job that is due later, or long ago, keeps nobody awake."""
-    old = replace(IDLE, heartbeat=NOW - 1800, touched=NOW - 1800, woken=NOW - 1800, up_since=NOW - 300)
+    at = NOW - 1800
+    old = replace(IDLE, last_heartbeat_at=at, last_request_at=at, last_wake_at=at, up_since=NOW - 300)
     assert why(old) == ("stop", "idle")
     assert why(doing(any=NOW - 120)) == ("stop", "idle")
     assert why(doing(cron_next=NOW + 61)) == ("stop", "idle")
@@ -101,7 +104,7 @@ def test_what_cannot_be_read_is_busy_for_six_hours() -> None:
 
 def test_suspended_families_that_run_are_stopped() -> None:
     """The registry's word counts for more than any sign of life, but not while a lease is held."""
-    busy = replace(IDLE, heartbeat=NOW, activity=None)
+    busy = replace(IDLE, last_heartbeat_at=NOW, activity=None)
     assert why(busy, replace(POLICY, suspended=True)) == ("stop", "suspended")
     assert why(replace(busy, leased=True), replace(POLICY, suspended=True)) == ("keep", "leased")
 
@@ -110,14 +113,14 @@ def test_suspended_families_that_run_are_stopped() -> None:
     ("facts", "policy", "expected"),
     [
         (Facts("exited"), POLICY, ("keep", "asleep")),
-        (Facts("missing", heartbeat=NOW), POLICY, ("keep", "not_provisioned")),
-        (Facts("stranger", heartbeat=NOW), POLICY, ("keep", "stranger")),
-        (Facts("paused", heartbeat=NOW), POLICY, ("keep", "paused")),
-        (Facts("exited", heartbeat=NOW), replace(POLICY, suspended=True), ("keep", "suspended")),
-        (Facts("exited", heartbeat=NOW, leased=True), POLICY, ("keep", "leased")),
-        (Facts("exited", heartbeat=NOW - 119), POLICY, ("start", "heartbeat")),
-        (Facts("created", heartbeat=NOW - 119), POLICY, ("start", "heartbeat")),
-        (Facts("exited", heartbeat=NOW - 121), POLICY, ("keep", "asleep")),
+        (Facts("missing", last_heartbeat_at=NOW), POLICY, ("keep", "not_provisioned")),
+        (Facts("stranger", last_heartbeat_at=NOW), POLICY, ("keep", "stranger")),
+        (Facts("paused", last_heartbeat_at=NOW), POLICY, ("keep", "paused")),
+        (Facts("exited", last_heartbeat_at=NOW), replace(POLICY, suspended=True), ("keep", "suspended")),
+        (Facts("exited", last_heartbeat_at=NOW, leased=True), POLICY, ("keep", "leased")),
+        (Facts("exited", last_heartbeat_at=NOW - 119), POLICY, ("start", "heartbeat")),
+        (Facts("created", last_heartbeat_at=NOW - 119), POLICY, ("start", "heartbeat")),
+        (Facts("exited", last_heartbeat_at=NOW - 121), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW + 60), POLICY, ("start", "cron")),
         (Facts("exited", cron_next=NOW + 61), POLICY, ("keep", "asleep")),
         (Facts("exited", cron_next=NOW - 9 * HOUR), POLICY, ("start", "cron")),
@@ -156,12 +159,12 @@ activities = st.builds(
 all_facts = st.builds(
     Facts,
     state=st.just("running"),
-    healthy_once=st.booleans(),
+    was_healthy=st.booleans(),
     up_since=times,
-    heartbeat=times,
-    touched=times,
-    woken=times,
-    human=times,
+    last_heartbeat_at=times,
+    last_request_at=times,
+    last_wake_at=times,
+    last_human_message_at=times,
     grace_since=st.floats(NOW - 10 * HOUR, NOW),
     activity=st.one_of(st.none(), activities),
     unread_since=times,
@@ -179,10 +182,10 @@ def test_a_stop_means_that_everything_is_idle(facts: Facts, policy: Policy) -> N
     assert seen
     assert not policy.never
     assert not facts.leased
-    assert facts.healthy_once
+    assert facts.was_healthy
     assert facts.up_since is not None
     assert NOW - facts.up_since >= limits.min_uptime
-    for moment in (facts.heartbeat, facts.touched, facts.woken, facts.human, seen.human, facts.grace_since):
+    for moment in (*(getattr(facts, name) for name in SIGNS), seen.human):
         assert moment is None or NOW - moment >= policy.idle_after
     assert seen.any is None or NOW - seen.any >= limits.quiet
     assert not any(getattr(seen, name) for name in COUNTS)
@@ -200,9 +203,7 @@ def test_more_idle_is_never_less_stopped(facts: Facts, policy: Policy, later: fl
         assert decide(NOW + later, facts, policy).action in {Action.STOP, Action.PROBE}
 
 
-@given(
-    all_facts, policies, st.sampled_from(["heartbeat", "touched", "woken", "human", "grace_since"]), st.floats(0, 0.99)
-)
+@given(all_facts, policies, st.sampled_from(SIGNS), st.floats(0, 0.99))
 def test_any_new_sign_of_life_prevents_a_stop(facts: Facts, policy: Policy, name: str, part: float) -> None:
     """Whatever came before: one sign within the family's limit is enough."""
     fresh = replace(facts)

@@ -13,15 +13,15 @@ import pytest
 from reaper.store import Entry, Row, Store
 from reaper.store.database import StoreError
 from tests.support.pulumi.pulumi_stack import ROOT
-from tests.support.reaper.reaper import Hands
+from tests.support.reaper.reaper import FakeClock
 
 FAMILY = UUID(int=7)
 
 
 @pytest.fixture
-def hands() -> Hands:
+def clock() -> FakeClock:
     """Return clocks that a test turns."""
-    return Hands()
+    return FakeClock()
 
 
 @pytest.fixture
@@ -31,9 +31,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path, hands: Hands) -> Store:
+def store(path: Path, clock: FakeClock) -> Store:
     """Return an empty store."""
-    return Store(path, hands.clock())
+    return Store(path, clock.as_clock())
 
 
 def test_only_the_owner_may_read_it(store: Store, path: Path) -> None:
@@ -53,14 +53,14 @@ def test_signs_of_life_only_move_forward(store: Store) -> None:
     assert store.rows() == {FAMILY: Row(heartbeat=50.0)}
 
 
-def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, hands: Hands) -> None:
+def test_a_lease_has_one_holder_and_an_end(store: Store, path: Path, clock: FakeClock) -> None:
     """Held by one, given back by its holder alone, and gone by itself."""
-    other = Store(path, hands.clock())
+    other = Store(path, clock.as_clock())
     lease = store.acquire(FAMILY, "stop", 60)
     assert lease
     assert other.acquire(FAMILY, "wake", 60) is None
     assert other.record_activity(FAMILY, "heartbeat", 1.0) == lease
-    hands.pass_time(61)
+    clock.pass_time(61)
     taken = other.acquire(FAMILY, "wake", 60)
     assert taken
     assert not store.renew(lease, 60)
@@ -95,14 +95,14 @@ def _in_another_process(path: Path, expression: str) -> str:
     return subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE).stdout.strip()
 
 
-def test_a_lease_survives_a_clock_that_is_set(store: Store, hands: Hands) -> None:
+def test_a_lease_survives_a_clock_that_is_set(store: Store, clock: FakeClock) -> None:
     """Leases end by the time since boot, which nobody can set."""
     assert store.acquire(FAMILY, "stop", 60)
-    hands.wall += 100_000
+    clock.wall += 100_000
     assert store.holders() == {str(FAMILY)}
 
 
-def test_a_lease_of_another_boot_is_over(store: Store, path: Path, hands: Hands) -> None:
+def test_a_lease_of_another_boot_is_over(store: Store, path: Path, clock: FakeClock) -> None:
     """After a reboot time begins anew; a lease from before holds nobody up."""
     assert store.acquire(FAMILY, "stop", 60)
     with sqlite3.connect(path) as database:
@@ -111,7 +111,7 @@ def test_a_lease_of_another_boot_is_over(store: Store, path: Path, hands: Hands)
     assert lease
     store.release(lease)
     assert store.acquire(FAMILY, "stop", 60)
-    hands.steady -= 900  # as far ahead as no lease can end
+    clock.steady -= 900  # as far ahead as no lease can end
     assert store.acquire(FAMILY, "wake", 60)
 
 

@@ -9,15 +9,15 @@ from fleet.host.activity import nothing_read
 from fleet.host.cron import CronReading
 from reaper.sweep.sweeper import Sweeper
 from tests.support.fleet.fleet import family
-from tests.support.reaper.reaper import Box, ReaperUnderTest, make_reaper, write_registry
+from tests.support.reaper.reaper import FakeContainer, ReaperUnderTest, make_reaper, write_registry
 from tests.support.reaper.sweeps import sweeper
 
 
 @pytest.fixture
-def box(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> Box:
+def container(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> FakeContainer:
     """Return the container of the family ash, which sleeps and answers as soon as it runs."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
-    found = reaper.box("ash")
+    found = reaper.container("ash")
     found.state, found.port = "exited", 1
     return found
 
@@ -36,35 +36,35 @@ def test_a_schedule_of_an_earlier_sleep_is_not_taken_for_this_ones(
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     entry = family("ash")
     reaper = make_reaper(tmp_path, [entry])
-    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
-    box.state, box.port = "exited", 1
-    box.next_run = CronReading(reaper.hands.wall + 100)
+    container, ash = reaper.container("ash"), reaper.context.families.current().get("ash")
+    container.state, container.port = "exited", 1
+    container.next_run = CronReading(reaper.clock.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(41)
+    reaper.clock.pass_time(41)
     sweep(found)
-    assert box.state == "running"
-    tomorrow = reaper.hands.wall + 86_400
-    box.next_run, box.activity = CronReading(tomorrow), nothing_read(0.0, "silent")
+    assert container.state == "running"
+    tomorrow = reaper.clock.wall + 86_400
+    container.next_run, container.activity = CronReading(tomorrow), nothing_read(0.0, "silent")
     if suspended:
         write_registry(tmp_path, [{**entry, "state": "suspended"}])
     for _ in range(41):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
-    assert box.state == "exited"
+    assert container.state == "exited"
     write_registry(tmp_path, [entry])
     found.sweep()
     assert reaper.context.store.row(ash.id).cron_next == tomorrow
-    reaper.hands.pass_time(tomorrow - reaper.hands.wall - 30)
+    reaper.clock.pass_time(tomorrow - reaper.clock.wall - 30)
     sweep(found, resumed=False)
-    assert reaper.engine.did("start") == [box.name] * 2
+    assert reaper.engine.did("start") == [container.name] * 2
 
 
 def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
-    reaper: ReaperUnderTest, box: Box, monkeypatch: pytest.MonkeyPatch
+    reaper: ReaperUnderTest, container: FakeContainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many wait their turn to boot; the next reaper begins with them anew."""
-    box.next_run = CronReading(reaper.hands.wall - 10)
+    container.next_run = CronReading(reaper.clock.wall - 10)
     killed = sweeper(reaper)
     monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
     killed.sweep(resumed=False)
@@ -72,13 +72,15 @@ def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
     assert reaper.engine.did("start") == []
     found = sweeper(reaper)
     sweep(found, resumed=False)
-    assert reaper.engine.did("start") == [box.name]
+    assert reaper.engine.did("start") == [container.name]
 
 
-def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(reaper: ReaperUnderTest, box: Box) -> None:
+def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(
+    reaper: ReaperUnderTest, container: FakeContainer
+) -> None:
     """Others booted all the while: it was not started, so it did not fail, and nobody is called for it."""
     store = reaper.context.store
-    box.next_run = CronReading(reaper.hands.wall - 10)
+    container.next_run = CronReading(reaper.clock.wall - 10)
     slots = [store.acquire(f"boot:{number}", "wake", 600) for number in range(reaper.context.settings.max_boots)]
     found = sweeper(reaper)
     sweep(found, resumed=False)
@@ -90,38 +92,40 @@ def test_a_family_that_waited_its_turn_in_vain_is_tried_at_the_next_sweep(reaper
         assert slot
         store.release(slot)
     sweep(found)
-    assert reaper.engine.did("start") == [box.name]
+    assert reaper.engine.did("start") == [container.name]
 
 
-def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(reaper: ReaperUnderTest, box: Box) -> None:
+def test_a_run_that_was_known_outlives_a_schedule_that_cannot_be_read(
+    reaper: ReaperUnderTest, container: FakeContainer
+) -> None:
     """A roll makes a new container, whose files are read anew: what they do not say is not forgotten."""
     ash = reaper.context.families.current().get("ash")
-    box.next_run = CronReading(reaper.hands.wall + 100)
+    container.next_run = CronReading(reaper.clock.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
     rolled = reaper.engine.add(ash.id, id="f" * 64, state="created", port=1)
     rolled.next_run = CronReading(unread="profiles are too large to look through")
-    reaper.hands.pass_time(41)
+    reaper.clock.pass_time(41)
     for _ in range(2):
         sweep(found)
         rolled.state = "exited"
     assert reaper.engine.did("start") == [rolled.name]
 
 
-def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, box: Box) -> None:
+def test_sleepers_are_woken_for_their_jobs_once(reaper: ReaperUnderTest, container: FakeContainer) -> None:
     """The schedule is read from a stopped container's files; the family is started ahead of it, once for each run."""
-    box.next_run = CronReading(reaper.hands.wall + 100)
+    container.next_run = CronReading(reaper.clock.wall + 100)
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    assert reaper.engine.did("next_run") == [box.name]
+    assert reaper.engine.did("next_run") == [container.name]
     assert reaper.engine.did("start") == []
-    reaper.hands.pass_time(41)
+    reaper.clock.pass_time(41)
     sweep(found)
-    assert reaper.engine.did("start") == [box.name]
-    box.state = "exited"
-    box.next_run = CronReading(box.next_run.next_run)
+    assert reaper.engine.did("start") == [container.name]
+    container.state = "exited"
+    container.next_run = CronReading(container.next_run.next_run)
     sweep(found)
-    assert reaper.engine.did("start") == [box.name]
+    assert reaper.engine.did("start") == [container.name]
     ash = reaper.context.families.current().get("ash")
     assert [e.reason for e in reaper.context.store.ledger(ash.id, 0.0) if e.action == "start"] == ["cron"]
 
@@ -133,29 +137,29 @@ def test_of_many_who_were_put_to_sleep_each_has_its_schedule_read(
     monkeypatch.setattr("reaper.sweep.cron._READS", 2)
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)])
-    boxes = list(reaper.engine.boxes.values())
-    now, store = reaper.hands.wall, reaper.context.store
-    ids = {naming.family_id_from_name(box.name): box for box in boxes}
-    for number, (id_, box) in enumerate(ids.items()):
+    containers = list(reaper.engine.containers.values())
+    now, store = reaper.clock.wall, reaper.context.store
+    ids = {naming.family_id_from_name(container.name): container for container in containers}
+    for number, (id_, container) in enumerate(ids.items()):
         assert id_
-        box.state, box.port = "exited", 5000 + number
-        box.next_run = CronReading(now + 400)
+        container.state, container.port = "exited", 5000 + number
+        container.next_run = CronReading(now + 400)
         # What was known while it was awake: a run that it has had since.
-        store.update(id_, state="awake", cron_next=now - 3600, cron_of=box.id)
+        store.update(id_, state="awake", cron_next=now - 3600, cron_of=container.id)
     found = sweeper(reaper)
     for _ in range(3):
         sweep(found)
-        reaper.hands.pass_time(30)
+        reaper.clock.pass_time(30)
     assert reaper.engine.did("start") == []
     assert {store.row(id_).cron_next for id_ in ids if id_} == {now + 400}
-    reaper.hands.pass_time(270)
+    reaper.clock.pass_time(270)
     sweep(found)
-    assert sorted(reaper.engine.did("start")) == sorted(box.name for box in boxes)
+    assert sorted(reaper.engine.did("start")) == sorted(container.name for container in containers)
 
 
-def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest, box: Box) -> None:
+def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest, container: FakeContainer) -> None:
     """Whoever is awake, or gone from the registry, needs no reading: the alert has to end."""
-    box.next_run = CronReading(None, "torn")
+    container.next_run = CronReading(None, "torn")
     found = sweeper(reaper)
     found.sweep(resumed=False)
 
@@ -163,34 +167,36 @@ def test_unread_schedules_are_counted_of_sleepers_alone(reaper: ReaperUnderTest,
         return next(iter(reaper.context.metrics.cron_unread.collect())).samples[0].value
 
     assert counted() == 1
-    box.state = "running"
-    reaper.hands.pass_time(30)
+    container.state = "running"
+    reaper.clock.pass_time(30)
     found.sweep()
     assert counted() == 0
-    box.state = "exited"
-    reaper.hands.pass_time(30)
+    container.state = "exited"
+    reaper.clock.pass_time(30)
     found.sweep()
     assert counted() == 1
     write_registry(reaper.folder, [family("other")])
-    reaper.hands.pass_time(30)
+    reaper.clock.pass_time(30)
     found.sweep()
     assert counted() == 0
 
 
-def test_a_run_is_not_lost_with_a_container_that_a_roll_replaces_before_it(reaper: ReaperUnderTest, box: Box) -> None:
+def test_a_run_is_not_lost_with_a_container_that_a_roll_replaces_before_it(
+    reaper: ReaperUnderTest, container: FakeContainer
+) -> None:
     """The family was woken for it, and is again as its new container sleeps; once the run is long past it is not."""
     ash = reaper.context.families.current().get("ash")
-    due = reaper.hands.wall + 100
-    box.next_run = CronReading(due)
+    due = reaper.clock.wall + 100
+    container.next_run = CronReading(due)
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(50)
+    reaper.clock.pass_time(50)
     sweep(found)
     for number, passed in ((1, 10), (2, 700)):
-        rolled = reaper.engine.add(ash.id, id=str(number) * 64, state="created", port=1, next_run=box.next_run)
-        reaper.hands.pass_time(passed)
+        rolled = reaper.engine.add(ash.id, id=str(number) * 64, state="created", port=1, next_run=container.next_run)
+        reaper.clock.pass_time(passed)
         sweep(found)
-        assert rolled.state == ("running" if reaper.hands.wall < due else "created")
+        assert rolled.state == ("running" if reaper.clock.wall < due else "created")
     assert len(reaper.engine.did("start")) == 2
 
 
@@ -198,8 +204,8 @@ def overdue(folder: Path, monkeypatch: pytest.MonkeyPatch, runs: list[float], **
     """Return a reaper of sleepers, each with one run that many seconds from now."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(folder, [family(f"f{at}") for at in range(len(runs))], **settings)
-    for box, run in zip(reaper.engine.boxes.values(), runs, strict=True):
-        box.state, box.port, box.next_run = "exited", 1, CronReading(reaper.hands.wall + run)
+    for container, run in zip(reaper.engine.containers.values(), runs, strict=True):
+        container.state, container.port, container.next_run = "exited", 1, CronReading(reaper.clock.wall + run)
     return reaper
 
 
@@ -208,18 +214,18 @@ def test_a_clock_that_is_set_ahead_wakes_no_crowd(tmp_path: Path, monkeypatch: p
     reaper = overdue(tmp_path, monkeypatch, [3600.0 * hour for hour in range(1, 21)])
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.wall += 86_400
+    reaper.clock.wall += 86_400
     for number in range(1, 21):
         sweep(found)
         assert len(reaper.engine.did("start")) == number
-        reaper.hands.pass_time(1)
-    assert reaper.engine.did("start") == list(reaper.engine.boxes)
+        reaper.clock.pass_time(1)
+    assert reaper.engine.did("start") == list(reaper.engine.containers)
 
 
 def test_never_more_than_max_cron_starts_in_a_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of many jobs at about the same time the earliest go first, a long overdue one beside them; the rest follow."""
     reaper = overdue(tmp_path, monkeypatch, [30.0, 20.0, 10.0, -5.0, -5000.0], max_cron_starts=2)
-    names = list(reaper.engine.boxes)
+    names = list(reaper.engine.containers)
     found = sweeper(reaper)
     sweep(found, resumed=False)
     assert set(reaper.engine.did("start")) == {names[2], names[3], names[4]}
@@ -239,41 +245,43 @@ def test_who_waited_for_a_start_since_the_job_was_due_is_not_overdue(
     for number in range(3):
         sweep(found, resumed=bool(number))
         started.append(len(reaper.engine.did("start")))
-        reaper.hands.pass_time(700)
+        reaper.clock.pass_time(700)
     assert started == [2, 4, 6]
 
 
-def test_files_that_cannot_be_read_are_left_alone_for_an_hour(reaper: ReaperUnderTest, box: Box) -> None:
+def test_files_that_cannot_be_read_are_left_alone_for_an_hour(
+    reaper: ReaperUnderTest, container: FakeContainer
+) -> None:
     """They stay as they are while nobody runs; once the agent ran, or in a new container, they are read at once."""
     ash = reaper.context.families.current().get("ash")
-    box.next_run = CronReading(unread="profiles are too large to look through")
+    container.next_run = CronReading(unread="profiles are too large to look through")
     found = sweeper(reaper)
     found.sweep(resumed=False)
 
     def reads_after(seconds: float) -> int:
         reaper.engine.calls.clear()
-        reaper.hands.pass_time(seconds)
+        reaper.clock.pass_time(seconds)
         found.sweep()
         return len(reaper.engine.did("next_run"))
 
     assert [reads_after(30) for _ in range(10)] == [0] * 10
     assert reads_after(3600) == 1
     assert [reads_after(3600), reads_after(3600)] == [0, 1]
-    box.state = "running"
+    container.state = "running"
     found.sweep()
-    box.state = "exited"
+    container.state = "exited"
     assert [reads_after(30), reads_after(30)] == [1, 0]
-    reaper.engine.add(ash.id, id="f" * 64, state="created", next_run=box.next_run)
+    reaper.engine.add(ash.id, id="f" * 64, state="created", next_run=container.next_run)
     assert [reads_after(30), reads_after(30)] == [1, 0]
 
 
 def test_reading_schedules_does_not_hold_a_sweep_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However slow the files of many are: after ten seconds the rest are left for the next sweeps."""
     reaper = overdue(tmp_path, monkeypatch, [86_400.0] * 9)
-    reaper.engine.before["next_run"] = lambda: reaper.hands.pass_time(4)
+    reaper.engine.before["next_run"] = lambda: reaper.clock.pass_time(4)
     found = sweeper(reaper)
     found.sweep(resumed=False)
     assert len(reaper.engine.did("next_run")) == 3
     found.sweep()
     found.sweep()
-    assert sorted(reaper.engine.did("next_run")) == sorted(reaper.engine.boxes)
+    assert sorted(reaper.engine.did("next_run")) == sorted(reaper.engine.containers)

@@ -30,7 +30,7 @@ EVENTFUL = 1
 
 
 @dataclass
-class World:
+class Simulation:
     """What happens to the fleet in between the reaper's own steps, by chance but repeatably."""
 
     reaper: ReaperUnderTest
@@ -45,13 +45,13 @@ class World:
 
     def chat(self, name: str, *, going: bool) -> None:
         """Begin or end a chat; one can only begin with an agent that runs."""
-        box = self.reaper.box(name)
-        self.chatting[name] = going and box.state == "running"
-        box.activity = Activity(0.0, inbound=int(self.chatting[name]))
+        container = self.reaper.container(name)
+        self.chatting[name] = going and container.state == "running"
+        container.activity = Activity(0.0, inbound=int(self.chatting[name]))
 
     def replace(self, name: str) -> None:
         """Roll one family: a new container, with nobody in a chat; asleep if it was asleep."""
-        old = self.reaper.box(name)
+        old = self.reaper.container(name)
         self.replaced += 1
         self.chatting[name] = False
         self.reaper.engine.add(
@@ -65,7 +65,7 @@ class World:
         if event < 0.10:
             self.chat(name, going=True)
         elif event < 0.12:
-            self.reaper.context.store.record_activity(self.id(name), "heartbeat", self.reaper.hands.wall)
+            self.reaper.context.store.record_activity(self.id(name), "heartbeat", self.reaper.clock.wall)
         elif event < 0.14:
             self.replace(name)
         elif event < 0.15:
@@ -77,11 +77,13 @@ class World:
         """Note who is cut off: called as Docker gets the order to stop."""
         for name in filter(self._is_target, FAMILIES):
             beat = self.reaper.context.store.row(self.id(name)).heartbeat
-            if self.chatting[name] or (beat is not None and self.reaper.hands.wall - beat < IDLE_AFTER):
-                self.cut_off.append(f"{name} at {self.reaper.hands.wall}")
+            if self.chatting[name] or (beat is not None and self.reaper.clock.wall - beat < IDLE_AFTER):
+                self.cut_off.append(f"{name} at {self.reaper.clock.wall}")
 
     def _is_target(self, name: str) -> bool:
-        return str(self.id(name)) in self.reaper.context.store.holders() and self.reaper.box(name).state == "running"
+        return (
+            str(self.id(name)) in self.reaper.context.store.holders() and self.reaper.container(name).state == "running"
+        )
 
 
 class WakerAtOnce(Waker):
@@ -93,19 +95,19 @@ class WakerAtOnce(Waker):
         self.wait()
 
 
-def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
+def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
     """Run the rounds and return what came of them."""
     reaper = make_reaper(
         tmp_path, [family(name, sleep={"idle_after": IDLE_AFTER}) for name in FAMILIES], sweep_every=10
     )
-    world = World(reaper, random.Random(seed))  # noqa: S311 - a test's dice
-    for at, box in enumerate(reaper.engine.boxes.values()):
-        box.port, box.next_run = 4000 + at, CronReading()
+    simulation = Simulation(reaper, random.Random(seed))  # noqa: S311 - a test's dice
+    for at, container in enumerate(reaper.engine.containers.values()):
+        container.port, container.next_run = 4000 + at, CronReading()
     stop_family = stop.stop_family
 
     def later(context: Context, of: Family, seen: ContainerSummary) -> tuple[stop.Stopped, Reading | None]:
         for _ in range(3):
-            world.happen()
+            simulation.happen()
         return stop_family(context, of, seen)
 
     patched.setattr("reaper.wake.operation.healthy", lambda *_: True)
@@ -113,44 +115,44 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> World:
     patched.setattr("reaper.sweep.candidates.stop_family", later)
     waker = WakerAtOnce(reaper.context)
     sweeper = Sweeper(reaper.context, waker)
-    reaper.engine.before |= {"inspect": world.happen, "activity": world.happen, "stop": world.stopping}
+    reaper.engine.before |= {"inspect": simulation.happen, "activity": simulation.happen, "stop": simulation.stopping}
     for number in range(ROUNDS):
-        reaper.hands.pass_time(world.dice.choice((5, 20, 70)))
-        if world.dice.random() < 0.02:
-            reaper.hands.wall += world.dice.choice((-4000, 4000))  # somebody sets the clock
-        if world.dice.random() < 0.05:
+        reaper.clock.pass_time(simulation.dice.choice((5, 20, 70)))
+        if simulation.dice.random() < 0.02:
+            reaper.clock.wall += simulation.dice.choice((-4000, 4000))  # somebody sets the clock
+        if simulation.dice.random() < 0.05:
             sweeper = Sweeper(reaper.context, waker)  # the reaper was killed and is back
             sweeper.sweep(resumed=False)
         sweeper.sweep()
-        name = world.dice.choice(FAMILIES)
-        if world.dice.random() < 0.3:
-            world.chat(name, going=False)
-        if world.dice.random() < 0.3:
+        name = simulation.dice.choice(FAMILIES)
+        if simulation.dice.random() < 0.3:
+            simulation.chat(name, going=False)
+        if simulation.dice.random() < 0.3:
             try:
                 runtime = waker.ensure(reaper.context.families.current().get(name))
             except WakeError as error:
                 pytest.fail(f"round {number}: {error}")
             assert runtime.url, number
-            assert reaper.box(name).state == "running", f"round {number}: handed out while it is stopped"
-    return world
+            assert reaper.container(name).state == "running", f"round {number}: handed out while it is stopped"
+    return simulation
 
 
 @pytest.mark.parametrize("seed", [EVENTFUL, random.SystemRandom().randrange(2**32)], ids=["eventful", "any"])
 def test_no_busy_family_is_stopped_and_none_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int) -> None:
     """Chats, heartbeats, requests, rolls in mid-stop, failing stops, clocks that are set, restarts of the reaper."""
-    world = run(tmp_path, monkeypatch, seed)
-    assert world.cut_off == [], f"seed {seed}"
-    store, engine = world.reaper.context.store, world.reaper.engine
+    simulation = run(tmp_path, monkeypatch, seed)
+    assert simulation.cut_off == [], f"seed {seed}"
+    store, engine = simulation.reaper.context.store, simulation.reaper.engine
     assert store.holders() == set(), f"seed {seed}"
     assert seed != EVENTFUL or len(engine.did("stop")) > 5, "this was no race"
     engine.before.clear()
     engine.fail.clear()
     for name in FAMILIES:
-        store.record_activity(world.id(name), "heartbeat", world.reaper.hands.wall)
-    sweeper = Sweeper(world.reaper.context, Waker(world.reaper.context))
+        store.record_activity(simulation.id(name), "heartbeat", simulation.reaper.clock.wall)
+    sweeper = Sweeper(simulation.reaper.context, Waker(simulation.reaper.context))
     sweeper.sweep()
     sweeper.waker.wait()
-    assert {box.state for box in engine.boxes.values()} == {"running"}, f"seed {seed}"
+    assert {container.state for container in engine.containers.values()} == {"running"}, f"seed {seed}"
 
 
 def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,5 +166,5 @@ def test_without_the_second_reading_somebody_is_cut_off(tmp_path: Path, monkeypa
 
     monkeypatch.setattr("reaper.sweep.candidates.read_candidate", remembered)
     monkeypatch.setattr(stop, "second_reading", lambda _, of, __: firsts[of.id])
-    world = run(tmp_path, monkeypatch, EVENTFUL)
-    assert world.cut_off
+    simulation = run(tmp_path, monkeypatch, EVENTFUL)
+    assert simulation.cut_off

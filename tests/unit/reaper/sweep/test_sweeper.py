@@ -22,28 +22,28 @@ def test_the_first_sweep_stops_nobody_and_idle_ones_are_stopped_in_time(reaper: 
     """A reaper that just began gives everyone a full grace, then stops who stays idle; by then they are asleep."""
     found = sweeper(reaper)
     assert set(reasons(found.sweep(resumed=False)).values()) == {"grace"}
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     found.sweep()
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     assert set(reasons(found.sweep()).values()) == {"grace"}
     assert reaper.engine.did("stop") == []
-    reaper.hands.pass_time(60)
+    reaper.clock.pass_time(60)
     found.sweep()
-    assert {box.state for box in reaper.engine.boxes.values()} == {"exited"}
+    assert {container.state for container in reaper.engine.containers.values()} == {"exited"}
     assert set(reasons(found.sweep()).values()) == {"asleep"}
 
 
 def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnderTest) -> None:
     """Later sweeps find nothing new to say; once others woke and stopped it, nobody asks for it."""
     found = settled(reaper)
-    assert reaper.box("ash").state == "exited"
+    assert reaper.container("ash").state == "exited"
     found.sweep()
     ash = reaper.context.families.current().get("ash")
     assert views.view(reaper.context, ash).text.startswith("no sign of life for")
-    reaper.box("ash").state = "running"
-    reaper.context.store.record_activity(ash.id, "touched", reaper.hands.wall)
+    reaper.container("ash").state = "running"
+    reaper.context.store.record_activity(ash.id, "touched", reaper.clock.wall)
     found.sweep()
-    reaper.box("ash").state = "exited"
+    reaper.container("ash").state = "exited"
     found.sweep()
     assert views.view(reaper.context, ash).text == "nobody asks for it"
 
@@ -51,23 +51,23 @@ def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnd
 def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> None:
     """A sweep lists once, and inspects and asks nobody whom a heartbeat keeps awake anyway."""
     found = settled(reaper)
-    for box in reaper.engine.boxes.values():
-        box.state = "running"
+    for container in reaper.engine.containers.values():
+        container.state = "running"
     reaper.context.store.record_activity(
-        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.clock.wall
     )
     reaper.engine.calls.clear()
     found.sweep()
     assert reaper.engine.did("list") == [""]
-    assert set(reaper.engine.did("activity")) == {reaper.box("birch").name}
+    assert set(reaper.engine.did("activity")) == {reaper.container("birch").name}
 
 
 def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderTest) -> None:
     """An open connection keeps a family awake; the reason is written down once, with its sentence and the facts."""
-    reaper.box("ash").activity = Activity(0.0, inbound=1)
+    reaper.container("ash").activity = Activity(0.0, inbound=1)
     settled(reaper).sweep()
-    assert reaper.box("ash").state == "running"
-    assert reaper.box("birch").state == "exited"
+    assert reaper.container("ash").state == "running"
+    assert reaper.container("birch").state == "exited"
     ash = reaper.context.families.current().get("ash")
     lines = [entry for entry in reaper.context.store.ledger(ash.id, 0.0) if entry.reason == "inbound"]
     assert [(line.action, line.text) for line in lines] == [("keep", "1 open connection(s) to its API")]
@@ -77,17 +77,17 @@ def test_a_busy_agent_is_left_alone_and_the_ledger_says_why(reaper: ReaperUnderT
 
 def test_what_a_listing_decides_is_written_down_with_its_facts(reaper: ReaperUnderTest) -> None:
     """Who is not even asked, as a heartbeat keeps it awake, and who is started for one."""
-    reaper.box("birch").state = "exited"
+    reaper.container("birch").state = "exited"
     expected = {"ash": "keep", "birch": "starting"}
     families = {name: reaper.context.families.current().get(name).id for name in expected}
     for id_ in families.values():
-        reaper.context.store.record_activity(id_, "heartbeat", reaper.hands.wall)
+        reaper.context.store.record_activity(id_, "heartbeat", reaper.clock.wall)
     found = sweeper(reaper)
     found.sweep(resumed=False)
     found.waker.wait()
     for name, action in expected.items():
         (line,) = (each for each in reaper.context.store.ledger(families[name], 0.0) if each.action == action)
-        assert (line.inputs or {})["heartbeat"] == line.at
+        assert (line.inputs or {})["last_heartbeat_at"] == line.at
 
 
 def test_somebody_who_comes_between_the_readings_keeps_their_agent(
@@ -99,16 +99,16 @@ def test_somebody_who_comes_between_the_readings_keeps_their_agent(
     def chat_begins() -> None:
         readings.append("")
         if len(readings) == 2:
-            reaper.box("ash").activity = Activity(0.0, inbound=1)
+            reaper.container("ash").activity = Activity(0.0, inbound=1)
 
-    reaper.box("birch").state = "exited"
+    reaper.container("birch").state = "exited"
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(850)
+    reaper.clock.pass_time(850)
     found.sweep()
-    reaper.hands.pass_time(850)
+    reaper.clock.pass_time(850)
     found.sweep()
-    reaper.hands.pass_time(200)
+    reaper.clock.pass_time(200)
     reaper.engine.before["inspect"] = chat_begins
     found.sweep()
     assert reaper.engine.did("stop") == []
@@ -117,13 +117,13 @@ def test_somebody_who_comes_between_the_readings_keeps_their_agent(
     assert [(lines[action].inputs or {})["activity"]["inbound"] for action in ("abort", "keep")] == [1, 1]
 
     readings.clear()
-    reaper.box("ash").activity = Activity(0.0)
+    reaper.container("ash").activity = Activity(0.0)
     first = read_candidate
     ash = reaper.context.families.current().get("ash")
-    seen = reaper.context.engine.list()[reaper.box("ash").name]
+    seen = reaper.context.engine.list()[reaper.container("ash").name]
     idle = first(reaper.context, ash, seen, 0.0)
     monkeypatch.setattr(stop, "second_reading", lambda *_: idle)
-    reaper.box("ash").activity = Activity(0.0, inbound=1)
+    reaper.container("ash").activity = Activity(0.0, inbound=1)
     assert stop.stop_family(reaper.context, ash, seen)[0] is Stopped.DONE  # this is what the second reading prevents
 
 
@@ -131,11 +131,11 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
     """Signs of life are read again after the agent was asked for the second time."""
     found = settled(reaper)
     ash = reaper.context.families.current().get("ash")
-    box = reaper.box("ash")
-    box.state, box.started = "running", reaper.hands.wall - 4000
-    seen = reaper.context.engine.list()[box.name]
+    container = reaper.container("ash")
+    container.state, container.started = "running", reaper.clock.wall - 4000
+    seen = reaper.context.engine.list()[container.name]
     reaper.engine.before["activity"] = lambda: reaper.context.store.record_activity(
-        ash.id, "heartbeat", reaper.hands.wall
+        ash.id, "heartbeat", reaper.clock.wall
     )
     ended, second = stop.stop_family(reaper.context, ash, seen)
     assert ended is Stopped.BUSY
@@ -147,19 +147,19 @@ def test_a_heartbeat_between_the_readings_is_seen(reaper: ReaperUnderTest) -> No
 @pytest.mark.parametrize("jump", [-3600.0, 3600.0, 40_000.0])
 def test_a_clock_that_jumps_gives_everyone_a_full_grace(reaper: ReaperUnderTest, jump: float) -> None:
     """A clock that was set, or a host that slept, stops nobody for the family's whole idle_after."""
-    reaper.box("ash").activity = reaper.box("birch").activity = Activity(0.0, children=1)
+    reaper.container("ash").activity = reaper.container("birch").activity = Activity(0.0, children=1)
     found = settled(reaper)
-    reaper.box("ash").activity = reaper.box("birch").activity = Activity(0.0)
-    reaper.hands.wall += jump
+    reaper.container("ash").activity = reaper.container("birch").activity = Activity(0.0)
+    reaper.clock.wall += jump
     report = found.sweep()
     assert report.grace
     assert reaper.engine.did("stop") == []
-    reaper.hands.pass_time(800)
+    reaper.clock.pass_time(800)
     found.sweep()
-    reaper.hands.pass_time(800)
+    reaper.clock.pass_time(800)
     found.sweep()
     assert reaper.engine.did("stop") == []
-    reaper.hands.pass_time(300)
+    reaper.clock.pass_time(300)
     found.sweep()
     assert len(reaper.engine.did("stop")) == 2
 
@@ -167,10 +167,10 @@ def test_a_clock_that_jumps_gives_everyone_a_full_grace(reaper: ReaperUnderTest,
 def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnderTest) -> None:
     """The second reading looks at the clocks again."""
     settled(reaper)
-    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
-    box.state = "running"
-    seen = reaper.context.engine.list()[box.name]
-    reaper.hands.wall += 7200
+    container, ash = reaper.container("ash"), reaper.context.families.current().get("ash")
+    container.state = "running"
+    seen = reaper.context.engine.list()[container.name]
+    reaper.clock.wall += 7200
     ended, second = stop.stop_family(reaper.context, ash, seen)
     assert ended is Stopped.BUSY
     assert second
@@ -180,8 +180,8 @@ def test_a_host_that_sleeps_between_the_readings_stops_nobody(reaper: ReaperUnde
 def test_a_restarted_reaper_gives_a_full_grace(reaper: ReaperUnderTest) -> None:
     """Heartbeats may have been missed while it was away."""
     settled(reaper)
-    for box in reaper.engine.boxes.values():
-        box.state = "running"
+    for container in reaper.engine.containers.values():
+        container.state = "running"
     assert set(reasons(sweeper(reaper).sweep(resumed=False)).values()) == {"grace"}
 
 
@@ -196,14 +196,14 @@ def test_a_failed_stop_is_no_stop_and_is_tried_again(reaper: ReaperUnderTest) ->
     assert reaper.context.metrics.failed_stops._value.get() >= 2
     reaper.engine.fail.clear()
     found.sweep()
-    assert reaper.box("ash").state == "exited"
+    assert reaper.container("ash").state == "exited"
 
 
 def test_a_container_replaced_between_the_readings_is_no_error(reaper: ReaperUnderTest) -> None:
     """A roll that comes in between wins; its new container is not stopped."""
     settled(reaper)
     ash = reaper.context.families.current().get("ash")
-    seen = reaper.context.engine.list()[reaper.box("ash").name]
+    seen = reaper.context.engine.list()[reaper.container("ash").name]
     fresh = reaper.engine.add(ash.id, id="f" * 64)
     assert stop.stop_family(reaper.context, ash, seen)[0] is Stopped.REPLACED
     assert fresh.state == "running"
@@ -215,7 +215,7 @@ def test_never_more_than_max_stops_in_a_sweep(tmp_path: Path) -> None:
     found = sweeper(reaper)
     found.sweep(resumed=False)
     for _ in range(3):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
     assert len(reaper.engine.did("stop")) == 2
     found.sweep()
@@ -225,13 +225,13 @@ def test_never_more_than_max_stops_in_a_sweep(tmp_path: Path) -> None:
 
 def test_strangers_and_other_stacks_are_never_touched(reaper: ReaperUnderTest) -> None:
     """A container under a family's name without this stack's labels is neither stopped nor started."""
-    reaper.box("ash").labels["hermes.fleet/stack"] = "another"
+    reaper.container("ash").labels["hermes.fleet/stack"] = "another"
     found = settled(reaper)
     assert reasons(found.last)["ash"] == "stranger"
-    assert reaper.box("ash").name not in reaper.engine.did("stop")
-    reaper.box("ash").state = "exited"
+    assert reaper.container("ash").name not in reaper.engine.did("stop")
+    reaper.container("ash").state = "exited"
     reaper.context.store.record_activity(
-        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.clock.wall
     )
     found.sweep()
     assert reaper.engine.did("start") == []
@@ -241,15 +241,15 @@ def test_a_store_that_fails_stops_nobody_and_recovers_with_a_grace(reaper: Reape
     """A corrupt file: awake-safe and said so; a new file is begun, and everyone gets a full grace."""
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     found.sweep()
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     found.sweep()
     reaper.context.store.close()
     for name in ("reaper.db-wal", "reaper.db-shm"):
         (reaper.folder / name).unlink(missing_ok=True)
     (reaper.folder / "reaper.db").write_bytes(b"not a database, far from it" * 400)
-    reaper.hands.pass_time(60)
+    reaper.clock.pass_time(60)
     report = found.sweep()
     assert report.problem
     assert "nobody is stopped" in report.problem
@@ -271,15 +271,17 @@ def test_a_daemon_that_is_away_for_long_gives_everyone_a_full_grace(reaper: Reap
     """Nobody could be looked at, as if the reaper had not run; a short failure is no reason to wait."""
     found = settled(reaper)
     for seconds, grace in ((100, False), (300, True)):
-        for box in reaper.engine.boxes.values():
-            box.state, box.started = "running", 0.0
+        for container in reaper.engine.containers.values():
+            container.state, container.started = "running", 0.0
         reaper.engine.fail["list"] = FleetError("docker: no daemon answers")
         for _ in range(4):
-            reaper.hands.pass_time(seconds)
+            reaper.clock.pass_time(seconds)
             assert found.sweep().problem
         reaper.engine.fail.clear()
         assert bool(found.sweep().grace) is grace
-        assert {box.state for box in reaper.engine.boxes.values()} == {"running" if grace else "exited"}
+        assert {container.state for container in reaper.engine.containers.values()} == {
+            "running" if grace else "exited"
+        }
 
 
 def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,31 +293,31 @@ def test_a_thread_that_cannot_be_had_costs_one_sweep(reaper: ReaperUnderTest, mo
 
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     found.sweep()
-    reaper.hands.pass_time(890)
+    reaper.clock.pass_time(890)
     found.sweep()
     monkeypatch.setattr(threading.Thread, "start", none_left)
-    reaper.hands.pass_time(60)
+    reaper.clock.pass_time(60)
     found.sweep()
     assert reaper.engine.did("stop") == []
     monkeypatch.setattr(threading.Thread, "start", start)
     found.sweep()
-    assert {box.state for box in reaper.engine.boxes.values()} == {"exited"}
+    assert {container.state for container in reaper.engine.containers.values()} == {"exited"}
 
 
 def test_a_family_with_fresh_heartbeats_comes_back(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A roll that put a family to sleep in the moment it woke is made good at the next sweep."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
-    box = reaper.box("ash")
-    box.state, box.port = "created", 1
+    container = reaper.container("ash")
+    container.state, container.port = "created", 1
     found = sweeper(reaper)
     reaper.context.store.record_activity(
-        reaper.context.families.current().get("ash").id, "heartbeat", reaper.hands.wall
+        reaper.context.families.current().get("ash").id, "heartbeat", reaper.clock.wall
     )
     found.sweep(resumed=False)
     found.waker.wait()
-    assert box.state == "running"
+    assert container.state == "running"
     assert reaper.context.store.holders() == set()
 
 
@@ -323,11 +325,11 @@ def test_a_dry_run_writes_starts_and_stops_nothing(reaper: ReaperUnderTest) -> N
     """The decision is the real one; nothing follows from it."""
     found = sweeper(reaper)
     found.sweep(resumed=False)
-    reaper.hands.pass_time(899)
+    reaper.clock.pass_time(899)
     found.sweep()
-    reaper.hands.pass_time(899)
+    reaper.clock.pass_time(899)
     found.sweep()
-    reaper.hands.pass_time(10)
+    reaper.clock.pass_time(10)
     before = [*reaper.context.store.ledger(None, 0.0), *reaper.context.store.rows().items()]
     report = sweeper(reaper, dry_run=True).sweep()
     assert {outcome.done for outcome in report.outcomes.values()} == {"would stop"}
@@ -338,8 +340,8 @@ def test_a_dry_run_writes_starts_and_stops_nothing(reaper: ReaperUnderTest) -> N
 def test_old_lines_leave_the_ledger(reaper: ReaperUnderTest) -> None:
     """Lines older than the limit are dropped at a sweep."""
     ash = reaper.context.families.current().get("ash")
-    old = Entry(reaper.hands.wall - 31 * 86_400, ash.id, "stop", "idle", "long ago")
-    reaper.context.store.append([old, replace(old, at=reaper.hands.wall - 86_400, text="yesterday")])
+    old = Entry(reaper.clock.wall - 31 * 86_400, ash.id, "stop", "idle", "long ago")
+    reaper.context.store.append([old, replace(old, at=reaper.clock.wall - 86_400, text="yesterday")])
     sweeper(reaper).sweep(resumed=False)
     texts = [entry.text for entry in reaper.context.store.ledger(ash.id, 0.0)]
     assert "long ago" not in texts

@@ -12,50 +12,50 @@ from tests.support.reaper.sweeps import reasons, settled
 
 def test_unread_signals_count_from_the_first_time(reaper: ReaperUnderTest) -> None:
     """A silent agent is left running for six hours, then stopped; the time is kept in the store."""
-    reaper.box("ash").activity = nothing_read(0.0, "silent")
+    reaper.container("ash").activity = nothing_read(0.0, "silent")
     found = settled(reaper)
     assert reasons(found.last)["ash"] == "unreadable"
     for _ in range(30):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
-    assert reaper.box("ash").state == "running"
+    assert reaper.container("ash").state == "running"
     for _ in range(8):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
-    assert reaper.box("ash").state == "exited"
+    assert reaper.container("ash").state == "exited"
 
 
 def test_what_could_not_be_read_once_does_not_count_while_others_speak_for_the_family(reaper: ReaperUnderTest) -> None:
     """Six hours of heartbeats lie between two readings that failed: the second is the first of its own."""
-    box, ash = reaper.box("ash"), reaper.context.families.current().get("ash")
-    box.activity = nothing_read(0.0, "silent")
+    container, ash = reaper.container("ash"), reaper.context.families.current().get("ash")
+    container.activity = nothing_read(0.0, "silent")
     found = settled(reaper)
     assert reasons(found.last)["ash"] == "unreadable"
     for _ in range(37):
-        reaper.hands.pass_time(600)
-        reaper.context.store.record_activity(ash.id, "heartbeat", reaper.hands.wall)
+        reaper.clock.pass_time(600)
+        reaper.context.store.record_activity(ash.id, "heartbeat", reaper.clock.wall)
         found.sweep()
     for _ in range(4):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
     assert reasons(found.last)["ash"] == "unreadable"
-    assert reaper.engine.did("stop") == [reaper.box("birch").name]
+    assert reaper.engine.did("stop") == [reaper.container("birch").name]
 
 
 def test_what_could_not_be_read_in_an_earlier_life_does_not_count(reaper: ReaperUnderTest) -> None:
     """A family that was stopped unread, and woken, has its six hours anew."""
-    box = reaper.box("ash")
-    box.activity = nothing_read(0.0, "silent")
+    container = reaper.container("ash")
+    container.activity = nothing_read(0.0, "silent")
     found = settled(reaper)
     for _ in range(40):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
-    assert box.state == "exited"
-    box.state, box.started = "running", reaper.hands.wall
+    assert container.state == "exited"
+    container.state, container.started = "running", reaper.clock.wall
     for _ in range(10):
-        reaper.hands.pass_time(600)
+        reaper.clock.pass_time(600)
         found.sweep()
-    assert (box.state, reasons(found.last)["ash"]) == ("running", "unreadable")
+    assert (container.state, reasons(found.last)["ash"]) == ("running", "unreadable")
 
 
 def test_one_reading_that_breaks_does_not_end_the_others(
@@ -70,4 +70,4 @@ def test_one_reading_that_breaks_does_not_end_the_others(
 
     monkeypatch.setattr("reaper.sweep.candidates.read_candidate", broken)
     settled(reaper)
-    assert reaper.engine.did("stop") == [reaper.box("birch").name]
+    assert reaper.engine.did("stop") == [reaper.container("birch").name]

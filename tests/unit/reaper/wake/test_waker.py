@@ -27,14 +27,14 @@ from reaper.wake.runtime import (
 )
 from reaper.wake.waker import Waker
 from tests.support.fleet.fleet import family
-from tests.support.reaper.reaper import Box, ReaperUnderTest, make_reaper, write_registry
+from tests.support.reaper.reaper import FakeContainer, ReaperUnderTest, make_reaper, write_registry
 
 
 @pytest.fixture
 def asleep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUnderTest:
     """Let the family ash sleep, and answer as soon as it runs."""
-    box = reaper.box("ash")
-    box.state, box.port = "exited", 4711
+    container = reaper.container("ash")
+    container.state, container.port = "exited", 4711
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda _, port: port == 4711)
     monkeypatch.setattr("reaper.restart.healthy", lambda _, port: port == 4711)
     return reaper
@@ -44,10 +44,10 @@ def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
     """The answer says where it is, that it was woken, and how long that took; the lease is given back."""
     runtime = ensure_runtime("ash", context=asleep.context)
     assert (runtime.name, runtime.state, runtime.url, runtime.woken) == ("ash", "awake", "http://127.0.0.1:4711", True)
-    assert asleep.engine.did("start") == [asleep.box("ash").name]
+    assert asleep.engine.did("start") == [asleep.container("ash").name]
     assert asleep.context.store.holders() == set()
     again = ensure_runtime("ash", context=asleep.context)
-    assert (again.woken, asleep.engine.did("start")) == (False, [asleep.box("ash").name])
+    assert (again.woken, asleep.engine.did("start")) == (False, [asleep.container("ash").name])
 
 
 def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> None:
@@ -57,10 +57,10 @@ def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> N
     lease = asleep.context.store.acquire(str(ash.id), WAKING, 600)
     assert lease
     assert attempts[0].step() is None
-    asleep.box("ash").state, asleep.box("ash").port = "running", None
+    asleep.container("ash").state, asleep.container("ash").port = "running", None
     assert attempts[1].step() is None
     assert [attempt.pause() for attempt in attempts] == [0.25, 0.05]
-    asleep.hands.pass_time(10)
+    asleep.clock.pass_time(10)
     assert [attempt.pause() for attempt in attempts] == [1.0, 0.25]
     for attempt in attempts:
         attempt.close()
@@ -95,7 +95,7 @@ def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ensure_runtime("oak", context=reaper.context)
     with pytest.raises(SuspendedError, match="state: active"):
         ensure_runtime("birch", context=reaper.context)
-    del reaper.engine.boxes[reaper.box("cedar").name]
+    del reaper.engine.containers[reaper.container("cedar").name]
     with pytest.raises(NotProvisionedError, match="pulumi up"):
         ensure_runtime("cedar", context=reaper.context)
     with pytest.raises(TimedOutError) as caught:
@@ -107,16 +107,16 @@ def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_stop_under_way_is_waited_for(asleep: ReaperUnderTest) -> None:
     """A family that somebody is stopping is not handed out; it is started again once the stop is through."""
-    box, ash = asleep.box("ash"), asleep.context.families.current().get("ash")
-    box.state = "running"
+    container, ash = asleep.container("ash"), asleep.context.families.current().get("ash")
+    container.state = "running"
     lease = asleep.context.store.acquire(ash.id, "stop", 60)
     assert lease
     looks: list[str] = []
 
     def stopping() -> None:
-        looks.append(box.state)
+        looks.append(container.state)
         if len(looks) == 5:
-            box.state = "exited"
+            container.state = "exited"
             asleep.context.store.release(lease)
 
     asleep.engine.before["inspect"] = stopping
@@ -130,19 +130,19 @@ def test_a_lease_that_nobody_gave_back_expires(asleep: ReaperUnderTest) -> None:
     ash = asleep.context.families.current().get("ash")
     assert asleep.context.store.acquire(ash.id, "stop", 60)
     assert ensure_runtime("ash", context=asleep.context).woken
-    assert 59 <= asleep.hands.steady - 1000 < 70
+    assert 59 <= asleep.clock.steady - 1000 < 70
 
 
 def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnderTest) -> None:
     """The name outlives the container: the caller gets the new one."""
     ash = asleep.context.families.current().get("ash")
-    old = asleep.box("ash")
+    old = asleep.container("ash")
     old.port = 1
 
     def roll() -> None:
-        if asleep.hands.steady > 1002 and asleep.engine.boxes.get(old.name) is old:
-            del asleep.engine.boxes[old.name]
-        elif asleep.hands.steady > 1008 and old.name not in asleep.engine.boxes:
+        if asleep.clock.steady > 1002 and asleep.engine.containers.get(old.name) is old:
+            del asleep.engine.containers[old.name]
+        elif asleep.clock.steady > 1008 and old.name not in asleep.engine.containers:
             asleep.engine.add(ash.id, id="e" * 64, port=4711)
 
     asleep.engine.before["inspect"] = roll
@@ -160,36 +160,38 @@ def beat(reaper: ReaperUnderTest, waker: Waker) -> Runtime:
 def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> None:
     """Between the old container and the new one the family is waking; one that never had any is not provisioned."""
     ash = asleep.context.families.current().get("ash")
-    box = asleep.engine.boxes.pop(asleep.box("ash").name)
+    container = asleep.engine.containers.pop(asleep.container("ash").name)
     waker = Waker(asleep.context)
     with pytest.raises(NotProvisionedError):
         beat(asleep, waker)
-    asleep.context.store.update(ash.id, state="missing", state_since=asleep.hands.wall - 3600, healthy_id=box.id)
+    asleep.context.store.update(ash.id, state="missing", state_since=asleep.clock.wall - 3600, healthy_id=container.id)
     with pytest.raises(NotProvisionedError):
         beat(asleep, waker)
-    asleep.context.store.update(ash.id, state="missing", state_since=asleep.hands.wall)
-    asleep.engine.before["inspect"] = lambda: asleep.hands.steady > 1001 and asleep.engine.boxes.update({box.name: box})
+    asleep.context.store.update(ash.id, state="missing", state_since=asleep.clock.wall)
+    asleep.engine.before["inspect"] = lambda: (
+        asleep.clock.steady > 1001 and asleep.engine.containers.update({container.name: container})
+    )
     assert beat(asleep, waker).state == "waking"
     waker.wait()
-    assert box.state == "running"
+    assert container.state == "running"
 
 
 def test_whoever_waited_long_asked_when_they_got_it(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A boot may take longer than idle_after: the wait for an agent that somebody else started counts, too."""
-    box, ash = asleep.box("ash"), asleep.context.families.current().get("ash")
-    box.state = "running"
-    ready = asleep.hands.steady + 100
-    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: asleep.hands.steady > ready)
+    container, ash = asleep.container("ash"), asleep.context.families.current().get("ash")
+    container.state = "running"
+    ready = asleep.clock.steady + 100
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: asleep.clock.steady > ready)
     assert not ensure_runtime("ash", context=asleep.context).woken
-    assert asleep.context.store.row(ash.id).touched == asleep.hands.wall
+    assert asleep.context.store.row(ash.id).touched == asleep.clock.wall
 
 
 def test_a_container_in_the_making_is_not_started(asleep: ReaperUnderTest) -> None:
     """Its files may not be written yet; whoever creates it starts it, or it is started a moment later."""
-    box = asleep.box("ash")
-    box.state, box.created = "created", asleep.hands.wall
+    container = asleep.container("ash")
+    container.state, container.created = "created", asleep.clock.wall
     ensure_runtime("ash", context=asleep.context)
-    assert asleep.hands.steady - 1000 >= 5
+    assert asleep.clock.steady - 1000 >= 5
 
 
 def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, caplog: pytest.LogCaptureFixture) -> None:
@@ -208,7 +210,7 @@ def test_a_heartbeat_never_waits(asleep: ReaperUnderTest) -> None:
     assert beat(asleep, waker).state == "waking"
     waker.wait()
     assert beat(asleep, waker).state == "awake"
-    assert asleep.context.store.row(ash.id).heartbeat == asleep.hands.wall
+    assert asleep.context.store.row(ash.id).heartbeat == asleep.clock.wall
 
 
 @pytest.mark.parametrize("wakers", [3, 1], ids=["as in three processes", "without a store"])
@@ -218,8 +220,8 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     booting: set[str] = set()
     most: list[int] = []
 
-    def boot(box: Box) -> None:
-        booting.add(box.name)
+    def boot(container: FakeContainer) -> None:
+        booting.add(container.name)
         most.append(len(booting))
 
     start = reaper.engine.start
@@ -231,13 +233,13 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(reaper.engine, "start", start_and_boot)
 
     def health(_: str, port: int) -> bool:
-        name = next(box.name for box in reaper.engine.boxes.values() if box.port == port)
+        name = next(container.name for container in reaper.engine.containers.values() if container.port == port)
         booting.discard(name)
         return True
 
     monkeypatch.setattr("reaper.wake.operation.healthy", health)
-    for at, box in enumerate(reaper.engine.boxes.values()):
-        box.state, box.port = "exited", 5000 + at
+    for at, container in enumerate(reaper.engine.containers.values()):
+        container.state, container.port = "exited", 5000 + at
     # Clocks that stand still: eighteen who wait would turn them faster than leases are renewed.
     reaper.context.clock = replace(reaper.context.clock, sleep=lambda _: time.sleep(0.001))
     if wakers == 1:
@@ -257,7 +259,7 @@ def test_who_does_not_come_up_keeps_nobody_else_waiting(tmp_path: Path, monkeypa
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
     waiting, go = threading.Semaphore(0), threading.Event()
-    last = reaper.box("f5")
+    last = reaper.container("f5")
 
     def look(name_or_id: str, inspect: Any = reaper.engine.inspect) -> Any:
         if name_or_id not in {last.name, last.id}:
@@ -304,17 +306,17 @@ def _refuse(*_: object) -> None:
     raise StoreError("database or disk is full")
 
 
-def _by_id(reaper: ReaperUnderTest, id_: str) -> Box:
-    return next(box for box in reaper.engine.boxes.values() if box.id == id_)
+def _by_id(reaper: ReaperUnderTest, id_: str) -> FakeContainer:
+    return next(container for container in reaper.engine.containers.values() if container.id == id_)
 
 
 def test_restart_goes_in_waves_and_halts(asleep: ReaperUnderTest) -> None:
     """Awake families are stopped and started; a family that does not come back ends it."""
-    asleep.box("birch").port = 4711
+    asleep.container("birch").port = 4711
     results = restart_all_runtimes(context=asleep.context)
     assert [(result.name, result.problem) for result in results] == [("birch", None)]
-    assert asleep.engine.did("stop") == asleep.engine.did("start") == [asleep.box("birch").name]
-    asleep.box("birch").port = 1
+    assert asleep.engine.did("stop") == asleep.engine.did("start") == [asleep.container("birch").name]
+    asleep.container("birch").port = 1
     (result,) = restart_all_runtimes(context=asleep.context)
     assert result.problem
     assert "did not answer /health" in result.problem
@@ -326,23 +328,23 @@ def test_restart_leaves_alone_who_is_no_longer_awake(tmp_path: Path, how: str, m
     monkeypatch.setattr("reaper.restart.healthy", lambda *_: True)
     entries = [family(name) for name in ("ash", "birch", "cedar")]
     reaper = make_reaper(tmp_path, entries, wave_size=1)
-    for number, box in enumerate(reaper.engine.boxes.values()):
-        box.port = 5000 + number
+    for number, container in enumerate(reaper.engine.containers.values()):
+        container.port = 5000 + number
 
     def meanwhile() -> None:
         if how == "asleep":
-            reaper.box("birch").state = "exited"
+            reaper.container("birch").state = "exited"
         elif how == "suspended":
             write_registry(tmp_path, [entries[0], {**entries[1], "state": "suspended"}, entries[2]])
         else:
-            reaper.box("birch").id = "another"
+            reaper.container("birch").id = "another"
 
     reaper.engine.before["start"] = meanwhile
     results = restart_all_runtimes(context=reaper.context)
     assert [(each.name, each.problem, bool(each.skipped)) for each in results] == [
         ("ash", None, False), ("birch", None, True), ("cedar", None, False),
     ]  # fmt: skip
-    assert reaper.engine.did("start") == [reaper.box(name).name for name in ("ash", "cedar")]
+    assert reaper.engine.did("start") == [reaper.container(name).name for name in ("ash", "cedar")]
 
 
 def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
@@ -368,14 +370,14 @@ def test_who_waits_for_a_start_that_fails_is_told_so(asleep: ReaperUnderTest) ->
 def test_orphans_are_listed_and_removed_only_when_told_to(reaper: ReaperUnderTest) -> None:
     """Dry unless told otherwise; a zero time is left alone, and one failure does not stop the rest."""
     for name, created in (("usr_1", 5.0), ("usr_2", None), ("usr_3", 7.0)):
-        box = Box(id=name, name=f"hermes-user-{name}", labels={}, created=created or 0.0)
-        reaper.engine.boxes[box.name] = box
+        container = FakeContainer(id=name, name=f"hermes-user-{name}", labels={}, created=created or 0.0)
+        reaper.engine.containers[container.name] = container
         if created is None:
-            object.__setattr__(box, "created", None)
+            object.__setattr__(container, "created", None)
     assert [orphan.done[:5] for orphan in orphans(reaper.context, remove=False)] == ["would", "left ", "would"]
     assert reaper.engine.did("stop") == []
     reaper.engine.fail["stop"] = FleetError("no")
     assert [orphan.failed for orphan in orphans(reaper.context, remove=True)] == [True, False, True]
     reaper.engine.fail.clear()
     list(orphans(reaper.context, remove=True))
-    assert [name for name in reaper.engine.boxes if "usr_" in name] == ["hermes-user-usr_2"]
+    assert [name for name in reaper.engine.containers if "usr_" in name] == ["hermes-user-usr_2"]
