@@ -12,7 +12,7 @@ from fleet import keys
 from fleet.errors import FleetError
 from fleet.redaction import printable
 from fleet.registry import Family
-from reaper import history, orphans, restart, views
+from reaper import orphans, restart, views
 from reaper.context import Context, make_context
 from reaper.policy.rules import Action
 from reaper.store.database import StoreError
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     explainer.add_argument(
         "--since", metavar="WHEN", help="what was done since 21:04, 2026-11-20T21:04, 90m, 12h or 2d"
     )
-    explainer.add_argument("--lines", metavar="N", help=f"how many lines of that (default {history.LINES})")
+    explainer.add_argument("--lines", metavar="N", help=f"how many lines of that (default {views.LINES})")
     remover = add("orphans", _orphans, "list what an old deployment left, hermes-user-usr_*")
     remover.add_argument("--yes", action="store_true", help="remove them; their volumes are kept")
     add("restart", _restart, "restart every awake family in waves")
@@ -116,7 +116,7 @@ def _sweep(context: Context, args: argparse.Namespace) -> int:
 def _ensure(context: Context, args: argparse.Namespace) -> int:
     family = _family(context, args.family)
     if args.dry_run:
-        view = views.view(context, family)
+        view = views.status(context, family)
         would = "is awake" if view.state == "awake" else f"is {view.state}: would be woken"
         _say(args, {**view.as_dict(), "would": would}, f"{family.name} {would}")
         return 0
@@ -146,7 +146,7 @@ def _state(context: Context, family: Family) -> str:
     if family.state == "suspended":
         return "suspended"
     try:
-        return views.view(context, family).state
+        return views.status(context, family).state
     except FleetError as error:
         return f"in a state that cannot be read ({error})"
 
@@ -177,7 +177,7 @@ def _status(context: Context, args: argparse.Namespace) -> int:
 def _explain(context: Context, args: argparse.Namespace) -> int:
     family = _family(context, args.family)
     now = context.clock.now()
-    asked = history.asked(args.since, args.lines, family, now)
+    asked = views.ledger_query(args.since, args.lines, family, now)
     told = views.explain(context, family, asked)
     if args.json:
         _print_json(told)
@@ -191,7 +191,7 @@ def _explain(context: Context, args: argparse.Namespace) -> int:
         _print(f"  {name}: {json.dumps(value)}")
     _print("ledger:")
     for line in told["ledger"]:
-        _print(f"  {history.line_of(history.Line(**line))}")
+        _print(f"  {views.format_line(views.LedgerLine(**line))}")
     return 0
 
 

@@ -1,6 +1,8 @@
 """The few things the reaper does with containers, behind a small protocol, and how plain Docker does them."""
 
 import re
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,9 @@ from fleet.redaction import printable
 
 _CALL_SECONDS = 20
 _PROBE_SECONDS = activity.PROBE_SECONDS + 1
+# For the whole answer to `GET /health`, and more bytes than any status line has.
+_HEALTH_SECONDS = 2.0
+_LINE_BYTES = 8192
 
 
 class GoneError(FleetError):
@@ -210,3 +215,34 @@ def _client(seconds: int) -> docker.APIClient:
         return docker.from_env(timeout=seconds).api
     except DockerException as error:
         raise FleetError(f"docker: no daemon answers ({error})") from error
+
+
+def healthy(host: str, port: int) -> bool:
+    """Tell whether the agent behind a published port answers `GET /health` with 200 within 2 s.
+
+    Plain sockets: urllib3 has timeouts for each socket operation, and none for an answer that comes byte by byte.
+    """
+    deadline = time.monotonic() + _HEALTH_SECONDS
+    request = f"GET /health HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection((host, port), timeout=_HEALTH_SECONDS) as connection:
+            connection.sendall(request.encode())
+            version, status, *_ = _first_line(connection, deadline).split()
+    except (OSError, ValueError):  # ValueError: no status line, or an invalid host name
+        return False
+    return version.startswith(b"HTTP/") and status == b"200"
+
+
+def _first_line(connection: socket.socket, deadline: float) -> bytes:
+    """Return what comes before the first line break. Raises TimeoutError at the deadline."""
+    received = b""
+    while b"\n" not in received and len(received) < _LINE_BYTES:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection.settimeout(left)
+        chunk = connection.recv(_LINE_BYTES)
+        if not chunk:
+            break
+        received += chunk
+    return received.partition(b"\n")[0]

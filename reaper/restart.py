@@ -14,8 +14,7 @@ from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context, state_of
-from reaper.engine import GoneError
-from reaper.health import healthy
+from reaper.engine import GoneError, healthy
 from reaper.policy.rules import RUNNING
 from reaper.store import Entry
 from reaper.store.database import StoreError

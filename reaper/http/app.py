@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from fleet.errors import FleetError
 from fleet.registry import Family
-from reaper import history, metrics, views
+from reaper import metrics, views
 from reaper.context import Context
 from reaper.http import auth, status_page
 from reaper.http.requests import Requests
@@ -91,7 +91,7 @@ class Api:
             raise HTTPException(404, "there is no such family in the registry")
         query = request.query_params
         try:
-            asked = history.asked(query.get("since"), query.get("lines"), family, self._context.clock.now())
+            asked = views.ledger_query(query.get("since"), query.get("lines"), family, self._context.clock.now())
         except FleetError as error:
             raise HTTPException(400, str(error)) from error
         return JSONResponse(await anyio.to_thread.run_sync(views.explain, self._context, family, asked))

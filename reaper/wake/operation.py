@@ -7,8 +7,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.engine import ContainerDetails, GoneError, owned
-from reaper.health import healthy
+from reaper.engine import ContainerDetails, GoneError, healthy, owned
 from reaper.policy.rules import RUNNING
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError

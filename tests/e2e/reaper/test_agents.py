@@ -16,8 +16,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reaper.context import Context
-from reaper.engine import parse_time
-from reaper.health import healthy
+from reaper.engine import healthy, parse_time
 from reaper.policy.rules import Limits
 from reaper.sweep.sweeper import Sweeper
 from reaper.views import explain
@@ -215,7 +214,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from reaper import ensure_runtime
 from reaper.context import make_context
-from reaper.health import healthy
+from reaper.engine import healthy
 def call(_):
     found = ensure_runtime("ash", context=make_context(Path.cwd()))
     host, _, port = found.url.removeprefix("http://").partition(":")

@@ -159,7 +159,7 @@ def test_a_familys_past_is_asked_for_by_query(served: Served) -> None:
     assert [line["reason"] for line in answer.json()["ledger"]] == ["r2"]
     answer = served.ask("GET", "/v1/families/ash?since=lately", ADMIN_TOKEN)
     assert answer.status_code == 400
-    assert "since: 'lately' is no time" in answer.json()["error"]
+    assert "since: 'lately' is not a time" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/v1/families", "/v1/families/ash", "/metrics", "/"])

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper.library import ensure_runtime
+from reaper import ensure_runtime
 from reaper.sweep.sweeper import Sweeper
 from tests.support.docker.own_docker import OwnDocker
 from tests.support.fleet import stub_agent

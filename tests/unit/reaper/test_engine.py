@@ -1,16 +1,20 @@
 """What plain Docker's answers are made of, and what happens as Docker itself changes."""
 
+import contextlib
+import itertools
 import json
 import re
+import socket
 import socketserver
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from fleet.errors import FleetError
+from reaper import engine
 from reaper.engine import DockerEngine, parse_time
 
 
@@ -66,20 +70,20 @@ def daemon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Daemon]:
 
 def test_a_docker_that_was_upgraded_is_talked_to_in_its_own_version(daemon: Daemon) -> None:
     """The first call says what Docker said, not that it is away; the next one gets through, whichever it is."""
-    engine = DockerEngine()
+    docker = DockerEngine()
     try:
-        assert engine.list() == {}
+        assert docker.list() == {}
         daemon.newest, daemon.oldest = "1.52", "1.44"
         with pytest.raises(FleetError, match=r"^docker: the daemon answers with an error .*client version 1.41 is too"):
-            engine.list()
-        assert engine.list() == {}
+            docker.list()
+        assert docker.list() == {}
         daemon.newest, daemon.oldest = "1.60", "1.55"
         with pytest.raises(FleetError, match="too old"):
-            engine.inspect("any")
+            docker.inspect("any")
         with pytest.raises(FleetError, match="there is no such container"):
-            engine.inspect("any")
+            docker.inspect("any")
     finally:
-        engine.close()
+        docker.close()
 
 
 @pytest.mark.parametrize(
@@ -102,6 +106,73 @@ class Loud:
 
 def test_log_lines_cannot_move_the_operators_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are shown as lines, without what does not print."""
-    engine = DockerEngine()
-    monkeypatch.setattr(engine, "_api", Loud())
-    assert engine.logs("c", 30) == " ]0;owned one\n [2Jtwo\ufffd "
+    docker = DockerEngine()
+    monkeypatch.setattr(docker, "_api", Loud())
+    assert docker.logs("c", 30) == " ]0;owned one\n [2Jtwo\ufffd "
+
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+
+
+@contextlib.contextmanager
+def agent(chunks: Iterable[bytes], pause: float = 0.0) -> Iterator[int]:
+    """Answer one request with these bytes, a pause before each, and close; yield the port."""
+    hung_up = threading.Event()
+
+    def answer() -> None:
+        with contextlib.suppress(OSError), listener.accept()[0] as connection:
+            connection.recv(4096)
+            for chunk in chunks:
+                hung_up.wait(pause)
+                connection.sendall(chunk)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            hung_up.set()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [
+        ((_OK,), True),
+        ((_OK[:3], _OK[3:11], _OK[11:]), True),
+        ((b"HTTP/1.0 200\r\n\r\n",), True),
+        ((b"HTTP/1.1 503 Service Unavailable\r\n\r\n",), False),
+        ((b"HTTP/1.1 2000 OK\r\n\r\n",), False),
+        ((b"HTTP/1.1 204 No Content, not 200\r\n\r\n",), False),
+        ((b"SSH-2.0-x 200 OK\r\n",), False),
+        ((b"\xff\xfe\x00\r\n",), False),
+        ((b"\r\n",), False),
+        ((), False),
+    ],
+)
+def test_only_200_is_healthy(chunks: tuple[bytes, ...], *, expected: bool) -> None:
+    """In however many pieces it comes; another status, what is no HTTP, and no answer at all are not."""
+    with agent(chunks) as port:
+        assert engine.healthy("127.0.0.1", port) is expected
+
+
+def test_a_line_without_an_end_is_not_listened_to_for_ever() -> None:
+    """The reaper hangs up on an agent that floods it."""
+    with agent(itertools.repeat(b"x" * 4096)) as port:
+        assert not engine.healthy("127.0.0.1", port)
+
+
+def test_the_limit_is_for_the_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent that drips its answer is not healthy, though no byte is late by itself."""
+    monkeypatch.setattr(engine, "_HEALTH_SECONDS", 0.5)
+    with agent([bytes([byte]) for byte in _OK], pause=0.1) as port:
+        assert not engine.healthy("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "a..b"])
+def test_nobody_there_is_not_healthy(host: str) -> None:
+    """A port that nobody listens on and a host that cannot be are answers, too."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    assert not engine.healthy(host, port)

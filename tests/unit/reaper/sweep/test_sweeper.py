@@ -39,13 +39,13 @@ def test_a_family_asleep_is_shown_with_what_it_was_stopped_for(reaper: ReaperUnd
     assert reaper.container("ash").state == "exited"
     found.sweep()
     ash = reaper.context.families.current().get("ash")
-    assert views.view(reaper.context, ash).text.startswith("no sign of life for")
+    assert views.status(reaper.context, ash).text.startswith("no sign of life for")
     reaper.container("ash").state = "running"
     reaper.context.store.record_activity(ash.id, "touched", reaper.clock.wall)
     found.sweep()
     reaper.container("ash").state = "exited"
     found.sweep()
-    assert views.view(reaper.context, ash).text == "nobody asks for it"
+    assert views.status(reaper.context, ash).text == "nobody asks for it"
 
 
 def test_one_listing_and_only_candidates_are_asked(reaper: ReaperUnderTest) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from fleet.errors import FleetError
+from reaper import ensure_runtime, restart_all_runtimes
 from reaper.clock import Clock
 from reaper.http.heartbeat import Heartbeat
-from reaper.library import ensure_runtime, restart_all_runtimes
 from reaper.orphans import orphans
 from reaper.store import Store
 from reaper.store.database import StoreError

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reaper import ensure_runtime, evict_idle, library
+import reaper as library
+from reaper import ensure_runtime, evict_idle
 from tests.support.docker.recorded_docker import Recording, playing
 from tests.support.fleet.fleet import family
 from tests.support.pulumi.pulumi_stack import ROOT
@@ -18,7 +19,8 @@ from tests.support.reaper.reaper_program import environment
 STACK = "test-unit"
 FORKS = """
 import os, signal
-from reaper import evict_idle, library
+import reaper as library
+from reaper import evict_idle
 def open_files():
     found = []
     for number in sorted(os.listdir("/proc/self/fd"), key=int)[3:]:

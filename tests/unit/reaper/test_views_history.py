@@ -7,8 +7,8 @@ import pytest
 
 from fleet.errors import FleetError
 from reaper import views
-from reaper.history import Asked, asked, history, line_of
 from reaper.store import Entry
+from reaper.views import LedgerQuery, format_line, history, ledger_query
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ReaperUnderTest, make_reaper
 
@@ -35,13 +35,13 @@ def sick(tmp_path: Path) -> ReaperUnderTest:
 def test_why_ours_was_stopped_last_evening(sick: ReaperUnderTest) -> None:
     """What failed again and again is one line, and the stop before it is seen, in the time of the family's clocks."""
     ash = sick.context.families.current().get("ash")
-    lines = history(sick.context.store, ash, Asked())
+    lines = history(sick.context.store, ash, LedgerQuery())
     assert len(lines) == 20
-    assert line_of(lines[-2]) == (
+    assert format_line(lines[-2]) == (
         "2026-11-20 21:04:12 CET (20:04:12 UTC)  stop          idle            no sign of life for 30 min"
     )
     assert (lines[-1].more, lines[-1].until) == (99, "2026-11-20 22:44:12 CET")
-    told = line_of(lines[-1]).splitlines()
+    told = format_line(lines[-1]).splitlines()
     assert told[0].endswith("did not answer … 99 more until 2026-11-20 22:44:12 CET")
     assert told[1:] == ["last log lines:", "100"]
 
@@ -49,12 +49,12 @@ def test_why_ours_was_stopped_last_evening(sick: ReaperUnderTest) -> None:
 def test_lines_since_a_time_are_the_first_ones(sick: ReaperUnderTest) -> None:
     """However much happened since, and as many as are asked for; with their facts in JSON."""
     ash = sick.context.families.current().get("ash")
-    which = asked("2026-11-20T21:00", "5", ash, NOW)
+    which = ledger_query("2026-11-20T21:00", "5", ash, NOW)
     told = views.explain(sick.context, ash, which)["ledger"]
     assert [line["action"] for line in told] == ["keep"] * 4 + ["stop"]
     assert (told[-1]["at"], told[-1]["local"]) == (LONG_AGO, "2026-11-20 21:04:12 CET")
     assert told[-1]["inputs"] == {"heartbeat": 5.0}
-    assert len(history(sick.context.store, ash, asked(None, "3", ash, NOW))) == 3
+    assert len(history(sick.context.store, ash, ledger_query(None, "3", ash, NOW))) == 3
 
 
 @pytest.mark.parametrize(
@@ -72,15 +72,15 @@ def test_lines_since_a_time_are_the_first_ones(sick: ReaperUnderTest) -> None:
 )
 def test_times_are_the_familys(sick: ReaperUnderTest, text: str, at: float) -> None:
     """How long ago, a time of today, a date, or both; another zone where it is said."""
-    assert asked(text, None, sick.context.families.current().get("ash"), NOW).since == at
+    assert ledger_query(text, None, sick.context.families.current().get("ash"), NOW).since == at
 
 
 @pytest.mark.parametrize(
     ("since", "lines", "what"),
     [
-        ("yesterday", None, r"since: 'yesterday' is no time; write how long ago, such as 90m.*Europe/Berlin"),
-        ("25:00", None, "is no time"),
-        (None, "0", "lines: '0' is not a whole number from 1 to 9999"),
+        ("yesterday", None, r"since: 'yesterday' is not a time; write a duration such as 90m.*Europe/Berlin"),
+        ("25:00", None, "is not a time"),
+        (None, "0", "lines: '0' is not an integer from 1 to 9999"),
         (None, "many", "lines: 'many'"),
         (None, "-5", "lines"),
     ],
@@ -91,4 +91,4 @@ def test_what_cannot_be_understood_says_so(
     """With what was given, and what would be right."""
     ash = sick.context.families.current().get("ash")
     with pytest.raises(FleetError, match=what):
-        asked(since, lines, ash, NOW)
+        ledger_query(since, lines, ash, NOW)
