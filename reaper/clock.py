@@ -1,5 +1,6 @@
 """The clocks of the reaper, injected everywhere, and the watch that notices when time itself was interrupted."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,6 +34,7 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
     boot: Callable[[], float] = boot_seconds
     sleep: Callable[[float], None] = field(default=time.sleep)
+    wait: Callable[[threading.Condition, float | None], object] = field(default=threading.Condition.wait)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from fleet.registry import Family
 from reaper.context import Context, life, state_of, was_healthy
 from reaper.policy.rules import had_its_chance_until
 from reaper.store import Row
-from reaper.wake.background import Backoff
+from reaper.sweep.backoff import Backoff
 
 log = logging.getLogger("reaper")
 

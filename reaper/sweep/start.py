@@ -9,8 +9,8 @@ from fleet.errors import FleetError
 from reaper.context import Context
 from reaper.policy.rules import Action
 from reaper.store.database import StoreError
+from reaper.sweep.backoff import Backoff
 from reaper.sweep.report import Outcome, Report
-from reaper.wake.background import Backoff
 from reaper.wake.runtime import NoBootSlotError
 from reaper.wake.waker import Waker
 

@@ -39,8 +39,12 @@ class FakeClock:
         self.steady += seconds
 
     def as_clock(self) -> Clock:
-        """Return the clocks; whoever sleeps makes time pass."""
-        return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time)
+        """Return the clocks; a sleep or a wait with a timeout makes time pass."""
+
+        def wait(condition: threading.Condition, seconds: float | None) -> None:
+            condition.wait() if seconds is None else self.pass_time(seconds)
+
+        return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time, wait)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """How sleepers are woken for their own jobs, whatever comes in between."""
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_job_is_not_lost_with_a_reaper_that_dies_before_it_woke_anybody(
     """Many wait their turn to boot; the next reaper begins with them anew."""
     container.next_run = CronReading(reaper.clock.wall - 10)
     killed = sweeper(reaper)
-    monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
+    monkeypatch.setattr(killed.waker.workers, "submit", lambda *_, **__: Future())
     killed.sweep(resumed=False)
     assert killed.last.outcomes[reaper.context.families.current().get("ash").id].done == "starting"
     assert reaper.engine.did("start") == []

@@ -1,7 +1,6 @@
 """How a family is woken: once, and with errors that say what is the matter."""
 
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +10,12 @@ import pytest
 from fleet.errors import FleetError
 from reaper import ensure_runtime, restart_all_runtimes
 from reaper.clock import Clock
-from reaper.http.heartbeat import Heartbeat
+from reaper.http.requests import Heartbeat
 from reaper.orphans import orphans
 from reaper.store import Store
 from reaper.store.database import StoreError
 from reaper.wake.boot_slot import WAKING
-from reaper.wake.operation import WakeOperation
+from reaper.wake.operation import State, WakeOperation
 from reaper.wake.runtime import (
     NoBootSlotError,
     NotProvisionedError,
@@ -56,14 +55,13 @@ def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> N
     attempts = [WakeOperation(asleep.context, ash, "touched", "ensure") for _ in range(2)]
     lease = asleep.context.store.acquire(str(ash.id), WAKING, 600)
     assert lease
-    assert attempts[0].step() is None
+    assert [attempts[0].step(), attempts[0].step()] == [None, None]
     asleep.container("ash").state, asleep.container("ash").port = "running", None
-    assert attempts[1].step() is None
+    assert [attempts[1].step(), attempts[1].step()] == [None, None]
+    assert [attempt.state for attempt in attempts] == [State.QUEUED, State.BOOTING]
     assert [attempt.pause() for attempt in attempts] == [0.25, 0.05]
     asleep.clock.pass_time(10)
     assert [attempt.pause() for attempt in attempts] == [1.0, 0.25]
-    for attempt in attempts:
-        attempt.close()
 
 
 def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
@@ -153,8 +151,10 @@ def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnder
 def beat(reaper: ReaperUnderTest, waker: Waker) -> Runtime:
     """Take a heartbeat of the family ash."""
     heartbeat = Heartbeat(reaper.context, waker, reaper.context.families.current().get("ash"))
-    heartbeat.record()
-    return heartbeat.answer()
+    assert heartbeat.step() is None
+    answer = heartbeat.step()
+    assert answer
+    return answer
 
 
 def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> None:
@@ -240,8 +240,8 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("reaper.wake.operation.healthy", health)
     for at, container in enumerate(reaper.engine.containers.values()):
         container.state, container.port = "exited", 5000 + at
-    # Clocks that stand still: eighteen who wait would turn them faster than leases are renewed.
-    reaper.context.clock = replace(reaper.context.clock, sleep=lambda _: time.sleep(0.001))
+    # Of clocks that stand still, eighteen who wait would turn them faster than leases are renewed.
+    reaper.context.clock = Clock()
     if wakers == 1:
         monkeypatch.setattr(reaper.context.store, "acquire", _refuse)
     callers = [Waker(reaper.context) for _ in range(wakers)]
@@ -287,7 +287,7 @@ def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
     asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the registry says when it comes to a family counts."""
-    monkeypatch.setattr("reaper.wake.waker._AT_ONCE", 1)
+    monkeypatch.setattr("reaper.wake.workers._BACKGROUND", 1)
     waker, go = Waker(asleep.context), threading.Event()
     ash, birch = (asleep.context.families.current().get(name) for name in ("ash", "birch"))
     asleep.engine.before["inspect"] = lambda: go.wait(20)
