@@ -16,7 +16,7 @@ import pytest
 
 from fleet import keys
 from fleet.errors import FleetError
-from reaper.http import server, slow_clients
+from reaper.http import server
 from reaper.store import Entry
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
@@ -234,8 +234,8 @@ def test_malformed_requests_are_answered(served: Served) -> None:
 
 def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Headers and bodies that drip are cut off; a request that takes the server long is not."""
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
     token = served.token("ash").encode()
     body = b"POST /v1/families/ash/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
     for raw in (b"GET / HTTP/1.1\r\nX-Slow: ", b"", body + b"\r\nContent-Length: 100\r\n\r\nx"):
@@ -249,8 +249,8 @@ def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPat
 
 def test_who_does_not_take_their_answers_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else a thousand such connections would shut everybody out; /healthz wants no token."""
-    monkeypatch.setattr(slow_clients, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
 
     page = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n".encode()
 
@@ -269,8 +269,8 @@ def test_who_does_not_take_their_answers_is_dropped(served: Served, monkeypatch:
 
 def test_a_connection_that_is_used_again_and_again_stays(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each request has its time: a bridge that keeps its connection open is not cut off in one of many."""
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 2.0)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     with contextlib.closing(connection):
         connection.connect()
@@ -296,7 +296,10 @@ def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Pa
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         reaper = make_reaper(tmp_path, [family("ash")], port=port)
-        with pytest.raises(FleetError, match=f"LISTEN: 127.0.0.1:{port} .*Address already in use.*; end the other"):
+        with pytest.raises(
+            FleetError,
+            match=f"LISTEN: cannot listen on 127.0.0.1:{port}: .*Address already in use.*; fix: end the other",
+        ):
             server.run(reaper.context, behind_tls=False)
     assert not reaper.engine.calls
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper.http import slow_clients
+from reaper.http import server
 from tests.support.docker.recorded_docker import Recording, playing
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper, write_registry
@@ -29,7 +29,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     monkeypatch.setattr("reaper.http.app._BURST", 30.0)
     monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.01)
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 1.0)
     reaper = make_reaper(tmp_path, [family("ash")])
     reaper.container("ash").port = 4711
     with serving(reaper) as found:

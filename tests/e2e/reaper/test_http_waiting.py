@@ -14,8 +14,8 @@ from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper
 from tests.support.reaper.reaper_http import Served, serving
 from tests.support.waiting import until
 
-# More than any of the server's pools has threads.
-WAITING = 60
+# More than the server has threads.
+WAITING = 120
 
 
 def ask(port: int, name: str, route: str) -> int:

@@ -14,8 +14,8 @@ import uvicorn
 
 from fleet import keys
 from reaper.clock import Clock
-from reaper.http import slow_clients
 from reaper.http.app import Api
+from reaper.http.server import client_limits
 from reaper.wake.waker import Waker
 from tests.support.reaper.reaper import REAPER_KEY, ReaperUnderTest
 
@@ -47,7 +47,7 @@ def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         app = Api(reaper.context, Waker(reaper.context)).app()
-        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **slow_clients.limits())
+        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **client_limits())
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
         thread.start()
