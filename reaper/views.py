@@ -8,6 +8,8 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from pydantic_core import to_jsonable_python
+
 from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
@@ -136,8 +138,8 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
         "reason": decision.reason.code,
         "text": decision.reason.text,
         "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
-        "facts": as_json(facts),
-        "ledger": [as_json(line) for line in history(context.store, family, query or LedgerQuery())],
+        "facts": to_jsonable_python(facts),
+        "ledger": to_jsonable_python(history(context.store, family, query or LedgerQuery())),
     }
 
 
@@ -221,13 +223,6 @@ def _strip(changes: list[tuple[float, bool]], edges: list[float]) -> list[bool |
             at += 1
         strip.append(None if state is None else awake)
     return strip
-
-
-def as_json(value: Any) -> Any:  # noqa: ANN401 - any field of a dataclass
-    """Convert a dataclass to plain values, and a UUID to a string."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}
-    return str(value) if isinstance(value, UUID) else value
 
 
 def moment(at: float | None) -> str:

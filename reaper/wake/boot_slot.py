@@ -39,10 +39,10 @@ class BootSlot:
             if self._lease is None:
                 self._lease = store.acquire(self._family.id, WAKING, _LEASE_SECONDS)
                 self._renewed = self._context.clock.monotonic()
-            for number in range(self._context.settings.max_boots) if self._lease and not self._slot else ():
-                self._slot = store.acquire(_slot(number), WAKING, _LEASE_SECONDS)
-                if self._slot:
-                    break
+            if self._lease and not self._slot:
+                numbers = range(self._context.settings.max_boots)
+                leases = (store.acquire(_slot(number), WAKING, _LEASE_SECONDS) for number in numbers)
+                self._slot = next(filter(None, leases), None)
         except StoreError as error:
             # A second start is harmless. Without leases, this process limits its own boots.
             self._without_store = self._without_store or self._context.boots.acquire(blocking=False)

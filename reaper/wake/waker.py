@@ -62,11 +62,7 @@ class Waker:
                 log.error("%s: not woken: %s", family.name, error, exc_info=not isinstance(error, FleetError))
 
         operation = WakeOperation(self._context, family, signal, reason)
-        try:
-            self.workers.submit(operation, background=True).add_done_callback(ended)
-        except FleetError as error:
-            self._under_way.discard(family.id)
-            log.error("%s: not woken: %s", family.name, error)  # noqa: TRY400 - the message is enough
+        self.workers.submit(operation, background=True).add_done_callback(ended)
 
     def wait(self) -> None:
         """Wait until no family is being woken in the background."""

@@ -5,12 +5,12 @@ client bounds to 20 s. Threads that are blocked in such calls are why one queue 
 threads to the more urgent ones.
 """
 
+import contextlib
 import heapq
 import itertools
 import logging
 import threading
-from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -25,16 +25,14 @@ log = logging.getLogger("reaper")
 class Urgency(IntEnum):
     """What a step does, most urgent first."""
 
-    RECORD = 0
-    """Record activity: needs the store alone."""
-    FIRST_LOOK = 1
-    """Look at a family for a caller who waits: all it takes if its agent is up."""
-    POLL = 2
-    """Look again, or look for a wake in the background."""
+    RECORD = 0  # record activity, which needs the store alone
+    FIRST_LOOK = 1  # look at a family for a caller who waits: all it takes if its agent is up
+    POLL = 2  # look again, or look for a wake in the background
+    BEGIN = 3  # the first step of a wake in the background
 
 
 # How many threads the steps of an urgency and of all less urgent ones may hold together.
-_THREADS = {Urgency.RECORD: 105, Urgency.FIRST_LOOK: 104, Urgency.POLL: 64}
+_THREADS = {Urgency.RECORD: 105, Urgency.FIRST_LOOK: 104, Urgency.POLL: 64, Urgency.BEGIN: 64}
 # Threads that wait for the next step; any more end.
 _SPARE_THREADS = 4
 # Wakes in the background at once; the others begin, and their time with them, as these end.
@@ -60,9 +58,9 @@ class _Task:
 
     @property
     def urgency(self) -> Urgency:
-        if self.steps == 0:
-            return Urgency.RECORD
-        return Urgency.FIRST_LOOK if self.steps == 1 and not self.background else Urgency.POLL
+        if self.background:
+            return Urgency.POLL if self.steps else Urgency.BEGIN
+        return Urgency(min(self.steps, Urgency.POLL))
 
 
 class Workers:
@@ -76,36 +74,27 @@ class Workers:
         self._queues: dict[Urgency, list[tuple[float, int, _Task]]] = {urgency: [] for urgency in Urgency}
         self._running = dict.fromkeys(Urgency, 0)
         self._threads = self._spare = self._tasks = self._background = 0
-        self._postponed: deque[_Task] = deque()
         self._numbers = itertools.count()
 
     def submit(self, operation: Operation, *, background: bool = False) -> "Future[Runtime]":
         """Take an operation's steps until it has a result, which the future gets.
 
-        Cancelling the future ends the operation after its first step. Raises FleetError if no thread can be started.
+        It gets a FleetError if no thread can be started. Cancelling it ends the operation after its first step.
         """
         task = _Task(operation, background)
         with self._queued:
             if not self._spare and not self._start_thread() and not self._threads:
-                raise FleetError("no thread can be started")
-            self._tasks += 1
-            if background:
-                self._postponed.append(task)
-                self._begin_postponed()
+                task.result.set_exception(FleetError("no thread can be started"))
             else:
+                self._tasks += 1
                 self._queue(task, 0.0)
-            self._queued.notify()
+                self._queued.notify()
         return task.result
 
     def wait(self) -> None:
         """Wait until every operation has ended and the callbacks of its future have run."""
         with self._ended:
             self._ended.wait_for(lambda: not self._tasks)
-
-    def _begin_postponed(self) -> None:
-        while self._postponed and self._background < _BACKGROUND:
-            self._background += 1
-            self._queue(self._postponed.popleft(), 0.0)
 
     def _queue(self, task: _Task, delay: float) -> None:
         entry = (self._clock.monotonic() + delay, next(self._numbers), task)
@@ -131,14 +120,10 @@ class Workers:
         with self._queued:
             while True:
                 now = self._clock.monotonic()
-                open_queues = [self._queues[each] for each in Urgency if self._queues[each] and self._has_thread(each)]
+                open_queues = [queue for urgency, queue in self._queues.items() if queue and self._may_take(urgency)]
                 due = next((queue for queue in open_queues if queue[0][0] <= now), None)
                 if due:
-                    task = heapq.heappop(due)[2]
-                    self._running[task.urgency] += 1
-                    if any(self._queues.values()) and not self._spare:
-                        self._start_thread()  # or this step would delay the others
-                    return task
+                    return self._take(heapq.heappop(due)[2])
                 if self._spare >= _SPARE_THREADS or not any(self._queues.values()):
                     self._threads -= 1
                     return None
@@ -146,36 +131,39 @@ class Workers:
                 self._clock.wait(self._queued, min((queue[0][0] - now for queue in open_queues), default=None))
                 self._spare -= 1
 
-    def _has_thread(self, urgency: Urgency) -> bool:
-        return sum(self._running[each] for each in Urgency if each >= urgency) < _THREADS[urgency]
+    def _may_take(self, urgency: Urgency) -> bool:
+        threads = sum(self._running[each] for each in Urgency if each >= urgency)
+        return threads < _THREADS[urgency] and (urgency is not Urgency.BEGIN or self._background < _BACKGROUND)
+
+    def _take(self, task: _Task) -> _Task:
+        self._running[task.urgency] += 1
+        self._background += task.urgency is Urgency.BEGIN
+        if any(self._queues.values()) and not self._spare:
+            self._start_thread()  # or this step would delay the others
+        return task
 
     def _step(self, task: _Task) -> None:
-        runtime, error, urgency = None, None, task.urgency
-        # An unheard answer is not looked for; activity is recorded all the same.
-        over = task.steps > 0 and task.result.cancelled()
-        try:
-            runtime = None if over else task.operation.step()
-        except BaseException as raised:  # noqa: BLE001 - the future raises it
-            error = raised
-        over = over or runtime is not None or error is not None
-        if over and task.result.set_running_or_notify_cancel():
-            if runtime:
-                task.result.set_result(runtime)
-            else:
+        urgency = task.urgency
+        with contextlib.suppress(InvalidStateError):  # cancelled meanwhile
+            try:
+                # A heartbeat is recorded although its sender is gone; nothing more is done for it.
+                runtime = None if task.steps and task.result.cancelled() else task.operation.step()
+            except BaseException as error:  # noqa: BLE001 - the future raises it
                 task.result.set_exception(error)
+            else:
+                if runtime:
+                    task.result.set_result(runtime)
         with self._queued:
             self._running[urgency] -= 1
-            if over:
+            task.steps += 1
+            if task.result.done():
                 self._end(task)
             else:
-                task.steps += 1
                 self._queue(task, task.operation.pause() if task.steps > 1 else 0.0)
 
     def _end(self, task: _Task) -> None:
         self._tasks -= 1
-        if task.background:
-            self._background -= 1
-            self._begin_postponed()
+        self._background -= task.background
         if not self._tasks:
             self._queued.notify_all()  # the spare threads end
             self._ended.notify_all()

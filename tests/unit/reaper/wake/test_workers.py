@@ -168,7 +168,7 @@ def test_a_machine_without_a_thread_to_spare_is_asked_again(pool: Workers, monke
 
     monkeypatch.setattr(threading.Thread, "start", none_left)
     with pytest.raises(FleetError, match="no thread can be started"):
-        pool.submit(Steps())
+        pool.submit(Steps()).result(0)
     pool.wait()
     monkeypatch.setattr(threading.Thread, "start", start)
     blocked = threading.Event()
