@@ -34,10 +34,10 @@ _sharing = threading.Lock()
 
 
 def ensure_runtime(family: str, *, context: Context | None = None) -> Runtime:
-    """Return the agent of a family (name or UUID) once it answers `/health`, started if it sleeps.
+    """Return the agent of a family (name or UUID) once it answers `/health`; start it if it sleeps.
 
-    Safe to call from many threads and processes at a time: the agent is started once. Raises UnknownError,
-    SuspendedError, NotProvisionedError, TimedOutError, and FleetError where the Docker daemon does not answer.
+    Safe to call from many threads and processes at once: the agent is started once. Raises UnknownError,
+    SuspendedError, NotProvisionedError, TimedOutError, and FleetError if the Docker daemon does not answer.
     """
     context = context or _context()
     found = context.families.find(family)
@@ -47,10 +47,10 @@ def ensure_runtime(family: str, *, context: Context | None = None) -> Runtime:
 
 
 def evict_idle(*, dry_run: bool = False, context: Context | None = None) -> Report:
-    """Look at every family once; stop those that nobody uses, start those that are asked for.
+    """Sweep once: stop idle families, start families with fresh heartbeats or a job that is due.
 
-    A family is stopped only if the reaper has looked without a break for the family's `idle_after`: call this at least
-    every 15 minutes, or let `python -m reaper run` do it.
+    A family is stopped only after sweeps without a break for its `idle_after`: call this at least every 15 minutes, or
+    run `hermes-fleet reaper run`.
     """
     context = context or _context(dry_run=dry_run)
     waker = Waker(context)
@@ -60,12 +60,12 @@ def evict_idle(*, dry_run: bool = False, context: Context | None = None) -> Repo
 
 
 def restart_all_runtimes(*, context: Context | None = None) -> list[Restarted]:
-    """Restart every awake family in waves with a health probe. New credentials need `pulumi up` instead."""
+    """Restart every awake family in waves, each gated by health. New credentials need `pulumi up` instead."""
     return restart_waves(context or _context())
 
 
 def _context(*, dry_run: bool = False) -> Context:
-    """Return the context of the settings as they are now; made once, as that takes longer than a call may."""
+    """Return the context of the current settings, made once per process."""
     settings = load_settings(Path.cwd())
     with _sharing:
         if (settings, dry_run) not in _shared:
@@ -79,12 +79,12 @@ def _close_all() -> None:
 
 
 def _in_child() -> None:
-    """Begin anew: a lock that another thread held at the fork would never be given back."""
-    global _sharing  # noqa: PLW0603 - this process's own from now on
+    """Start over: a lock that another thread held at the fork is never released."""
+    global _sharing  # noqa: PLW0603 - the child's own
     _sharing = threading.Lock()
     _shared.clear()
 
 
-# A child must not inherit an open SQLite file; what was closed is opened again when it is needed.
+# A child must not inherit an open SQLite file; both processes open it again when they need it.
 # See https://www.sqlite.org/howtocorrupt.html, section 2.6.
 os.register_at_fork(before=_close_all, after_in_child=_in_child)

@@ -89,7 +89,7 @@ def test_the_page_shows_two_hundred_families_escaped() -> None:
         )
         for at in range(200)
     ]
-    text = status_page.render_views(
+    text = status_page.render_families(
         found, {"1": [True, False] * 24}, now=99.0, stack="s<b>", problem="families.yaml:1:1: <i>"
     )
     elements = Elements()
@@ -106,7 +106,7 @@ def test_a_strip_is_known_from_when_the_state_is() -> None:
     day = 86400.0
     steady = FamilyStatus("ash", "Ash", "1", "awake", 2 * day, None, "", None, 1536, None, "never", "it never sleeps")
     late = replace(steady, name="birch", id="2", state="asleep", since=10.75 * day, memory=1000)
-    text = status_page.render_views([steady, late], {}, now=11 * day, stack="s", problem=None)
+    text = status_page.render_families([steady, late], {}, now=11 * day, stack="s", problem=None)
     assert "awake for 24 of the 24 hours known" in text
     assert "awake for 0 of the 6 hours known" in text
     assert '<td class="fact" data-label="memory">1.5 GiB</td>' in text
