@@ -15,7 +15,7 @@ from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context, first_facts, last_life, life
-from reaper.policy.rules import RUNNING, Action, Facts, decide, policy_of, reasons, span
+from reaper.policy.rules import RUNNING, Action, Decision, Facts, Reason, decide, policy_of, reasons, span
 from reaper.store import Entry, Row, Store
 from reaper.sweep.probe import read_facts
 
@@ -68,34 +68,59 @@ class LedgerLine(Entry):
     until: str | None = None
 
 
-def grace_since(context: Context) -> float:
-    """Return since when the reaper has swept without a break, in epoch seconds."""
-    beat = context.store.beat()
-    return beat.grace_since if beat else context.clock.now()
+_Observed = tuple[Family, ContainerSummary | None, Row, Facts]
 
 
 def statuses(context: Context) -> list[FamilyStatus]:
     """Return the status of every family, in the registry's order. Raises FleetError and StoreError."""
-    return list(_statuses(context, context.families.current().families))
+    return [_status(context, *observed) for observed in _observe(context, context.families.current().families)]
 
 
 def status(context: Context, family: Family) -> FamilyStatus:
     """Return the status of one family. Raises FleetError and StoreError."""
-    return next(_statuses(context, [family]))
+    (observed,) = _observe(context, [family])
+    return _status(context, *observed)
 
 
-def _statuses(context: Context, families: Iterable[Family]) -> Iterator[FamilyStatus]:
-    rows, holders, since = context.store.rows(), context.store.holders(), grace_since(context)
+def explain(context: Context, family: Family, query: LedgerQuery | None = None) -> dict[str, Any]:
+    """Explain a family's state: every reason that holds now, every signal, and its history, as plain JSON values.
+
+    Always probes the agent of a running family. Raises FleetError and StoreError.
+    """
+    (observed,) = _observe(context, [family])
+    _, seen, _, facts = observed
+    decision, holding = _decide(context, family, facts), list[Reason]()
+    if seen and facts.state == RUNNING:
+        facts, decision = read_facts(context, family, seen, facts.grace_since)
+        holding = list(reasons(context.clock.now(), facts, policy_of(family), context.settings.limits))
+    return {
+        **_status(context, *observed).as_dict(),
+        "decision": decision.action.value,
+        "reason": decision.reason.code,
+        "text": decision.reason.text,
+        "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
+        "facts": to_jsonable_python(facts),
+        "ledger": to_jsonable_python(history(context.store, family, query or LedgerQuery())),
+    }
+
+
+def _observe(context: Context, families: Iterable[Family]) -> Iterator[_Observed]:
+    """Yield what one listing and the store tell about each family."""
+    rows, holders, beat = context.store.rows(), context.store.holders(), context.store.beat()
+    grace_since = beat.grace_since if beat else context.clock.now()
     listed = context.engine.list()
     for family in families:
         seen = listed.get(naming.container_name(family.id))
         row, leased = rows.get(family.id, Row()), str(family.id) in holders
-        facts = first_facts(seen, row, context.settings.stack, since, leased=leased)
-        yield _status(context, family, seen, row, facts)
+        yield family, seen, row, first_facts(seen, row, context.settings.stack, grace_since, leased=leased)
+
+
+def _decide(context: Context, family: Family, facts: Facts) -> Decision:
+    return decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
 
 
 def _status(context: Context, family: Family, seen: ContainerSummary | None, row: Row, facts: Facts) -> FamilyStatus:
-    decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
+    decision = _decide(context, family, facts)
     reason, text = decision.reason.code, decision.reason.text
     recorded = row.reason and row.text
     if recorded and (decision.action is Action.PROBE or (facts.state != RUNNING and reason == "asleep")):
@@ -116,31 +141,6 @@ def _status(context: Context, family: Family, seen: ContainerSummary | None, row
         reason=reason,
         text=text,
     )
-
-
-def explain(context: Context, family: Family, query: LedgerQuery | None = None) -> dict[str, Any]:
-    """Explain a family's state: every reason that holds now, every signal, and its history, as plain JSON values.
-
-    Always probes the agent of a running family. Raises FleetError and StoreError.
-    """
-    now, since = context.clock.now(), grace_since(context)
-    seen = context.engine.list().get(naming.container_name(family.id))
-    if seen and seen.state == RUNNING:
-        facts, decision = read_facts(context, family, seen, since)
-    else:
-        leased = str(family.id) in context.store.holders()
-        facts = first_facts(seen, context.store.row(family.id), context.settings.stack, since, leased=leased)
-        decision = decide(now, facts, policy_of(family), context.settings.limits)
-    holding = list(reasons(now, facts, policy_of(family), context.settings.limits)) if facts.state == RUNNING else []
-    return {
-        **status(context, family).as_dict(),
-        "decision": decision.action.value,
-        "reason": decision.reason.code,
-        "text": decision.reason.text,
-        "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
-        "facts": to_jsonable_python(facts),
-        "ledger": to_jsonable_python(history(context.store, family, query or LedgerQuery())),
-    }
 
 
 def ledger_query(since: str | None, lines: str | None, family: Family, now: float) -> LedgerQuery:
