@@ -1,4 +1,4 @@
-"""What `explain` tells of the past, and how one asks for it."""
+"""A family's history in `explain`, and the query for it."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ LONG_AGO = datetime(2026, 11, 20, 20, 4, 12, tzinfo=UTC).timestamp()
 
 @pytest.fixture
 def sick(tmp_path: Path) -> ReaperUnderTest:
-    """Return a reaper of the family ash in Berlin, stopped last evening and since then started in vain every minute."""
+    """Return a reaper of the family ash in Berlin, stopped last evening, with a failed start every minute since."""
     reaper = make_reaper(tmp_path, [family("ash", timezone="Europe/Berlin")])
     reaper.clock.wall = NOW
     ash = reaper.context.families.current().get("ash").id
@@ -32,8 +32,8 @@ def sick(tmp_path: Path) -> ReaperUnderTest:
     return reaper
 
 
-def test_why_ours_was_stopped_last_evening(sick: ReaperUnderTest) -> None:
-    """What failed again and again is one line, and the stop before it is seen, in the time of the family's clocks."""
+def test_repeated_failures_do_not_hide_the_stop(sick: ReaperUnderTest) -> None:
+    """They are one line after the stop, in the family's time zone."""
     ash = sick.context.families.current().get("ash")
     lines = history(sick.context.store, ash, LedgerQuery())
     assert len(lines) == 20
@@ -47,7 +47,7 @@ def test_why_ours_was_stopped_last_evening(sick: ReaperUnderTest) -> None:
 
 
 def test_lines_since_a_time_are_the_first_ones(sick: ReaperUnderTest) -> None:
-    """However much happened since, and as many as are asked for; with their facts in JSON."""
+    """However much happened since, as many as requested, with their facts in JSON."""
     ash = sick.context.families.current().get("ash")
     which = ledger_query("2026-11-20T21:00", "5", ash, NOW)
     told = views.explain(sick.context, ash, which)["ledger"]
@@ -70,8 +70,8 @@ def test_lines_since_a_time_are_the_first_ones(sick: ReaperUnderTest) -> None:
         ("2026-11-21T08:00:00+00:00", NOW),
     ],
 )
-def test_times_are_the_familys(sick: ReaperUnderTest, text: str, at: float) -> None:
-    """How long ago, a time of today, a date, or both; another zone where it is said."""
+def test_times_are_in_the_familys_time_zone(sick: ReaperUnderTest, text: str, at: float) -> None:
+    """A duration, a time of today, a date, or both; another zone if it is given."""
     assert ledger_query(text, None, sick.context.families.current().get("ash"), NOW).since == at
 
 
@@ -85,10 +85,8 @@ def test_times_are_the_familys(sick: ReaperUnderTest, text: str, at: float) -> N
         (None, "-5", "lines"),
     ],
 )
-def test_what_cannot_be_understood_says_so(
-    sick: ReaperUnderTest, since: str | None, lines: str | None, what: str
-) -> None:
-    """With what was given, and what would be right."""
+def test_an_invalid_query_is_reported(sick: ReaperUnderTest, since: str | None, lines: str | None, what: str) -> None:
+    """With the value, and what is valid."""
     ash = sick.context.families.current().get("ash")
     with pytest.raises(FleetError, match=what):
         ledger_query(since, lines, ash, NOW)

@@ -71,7 +71,7 @@ def test_operations_in_the_background_are_bounded(pool: Workers, monkeypatch: py
 
 
 def test_sixty_four_wakes_in_the_background_at_once(pool: Workers) -> None:
-    """So many families may be looked at in the same moment, and the next one waits for its turn."""
+    """So many families may be looked at in the same moment; the next one waits."""
     everyone, go = threading.Semaphore(0), threading.Event()
 
     def look() -> bool:
