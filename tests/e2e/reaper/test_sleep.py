@@ -1,4 +1,4 @@
-"""Who is idle is stopped on real Docker, who is busy or cannot be read is not, and everything has its reason."""
+"""Idle families are stopped on real Docker, busy and unreadable ones are not, each with its reason."""
 
 import json
 import time
@@ -9,7 +9,7 @@ import pytest
 
 from fleet import naming
 from fleet.host import ContainerSummary
-from reaper.policy.rules import Limits
+from reaper.policy.rules import UNMANAGED, Limits
 from reaper.sweep import stop
 from reaper.sweep.probe import read_candidate
 from reaper.sweep.stop import Stopped
@@ -121,7 +121,7 @@ def test_a_silent_or_lying_probe_is_busy(awake: ActingFleet) -> None:
     assert awake.state("ash") == "running"
 
 
-def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> None:
+def test_the_second_reading_sees_a_chat_in_between(awake: ActingFleet) -> None:
     """A chat that begins between the readings is not cut off; acting on the first reading would do so."""
     awake.beside.has_watched()
     context = awake.beside.context()
@@ -143,7 +143,7 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
 
 
 def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
-    """A stop goes to the container that was read, not to whoever bears its name by then."""
+    """A stop goes to the container that was read, not to the one that has its name by then."""
     awake.beside.has_watched()
     context = awake.beside.context()
     family = context.families.current().get("ash")
@@ -154,18 +154,18 @@ def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
     assert awake.state("ash") == "running"
 
 
-def test_strangers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
+def test_unmanaged_containers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
     """A container under a family's name that this stack did not make is neither stopped nor started."""
-    awake.declare("stranger")
-    name = naming.container_name(awake.id("stranger"))
+    awake.declare("unmanaged")
+    name = naming.container_name(awake.id("unmanaged"))
     container = awake.client.containers.run(
         stub_image, ["sleep", "60"], name=name, entrypoint=["/bin/busybox"], detach=True
     )
     try:
         awake.beside.has_watched()
-        assert awake.beside.swept()["stranger"]["reason"] == "stranger"
-        assert container.status == "created" or awake.state("stranger") == "running"
-        refused = awake.beside.command("ensure", "stranger")
+        assert awake.beside.swept()["unmanaged"]["reason"] == UNMANAGED
+        assert container.status == "created" or awake.state("unmanaged") == "running"
+        refused = awake.beside.command("ensure", "unmanaged")
         assert refused.returncode == 1
         assert "was not made by this stack" in refused.stderr
     finally:

@@ -33,7 +33,7 @@ class Served:
         return keys.heartbeat_token_for(key, self.reaper.context.families.current().get(name).id)
 
     def ask(self, method: str, path: str, token: str | None = None, **values: Any) -> httpx.Response:
-        """Ask once."""
+        """Send one request."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= values.pop("headers", {})
         return self.client.request(method, path, headers=headers, **values)
@@ -41,7 +41,7 @@ class Served:
 
 @contextlib.contextmanager
 def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
-    """Serve a reaper as the daemon does. Time passes by itself, as whoever waits does so on the server's event loop."""
+    """Serve a reaper as the daemon does, on real clocks."""
     reaper.context.clock = Clock()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

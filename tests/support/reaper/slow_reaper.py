@@ -1,4 +1,4 @@
-"""`python -m reaper run` on a machine that is slow between two readings: it says whom it means to stop, and pauses.
+"""The daemon on a machine that is slow between two readings: it prints each family to stop, and pauses.
 
 usage: python -m tests.support.reaper.slow_reaper SECONDS [--one-reading]
 
@@ -24,7 +24,7 @@ _FIRST: dict[UUID, Reading] = {}
 
 
 def _slowly(context: Context, family: Family, seen: ContainerSummary) -> tuple[Stopped, Reading | None]:
-    os.write(1, f"{family.name}\n".encode())  # a test reads along; threads that print share lines
+    os.write(1, f"{family.name}\n".encode())  # one write: lines that threads print may mix
     time.sleep(float(sys.argv[1]))
     return stop_family(context, family, seen)
 
