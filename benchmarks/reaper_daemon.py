@@ -20,8 +20,7 @@ from benchmarks.reaper_figures import BY_CPU, BY_WALL, UNJUDGED, Figure, p95
 from fleet import naming
 from fleet.registry import Family, load_registry
 from reaper.context import Context, make_context
-from reaper.engine import container_details
-from reaper.health import healthy
+from reaper.engine import container_details, healthy
 from reaper.settings import ReaperSettings
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.waker import Waker

@@ -1,7 +1,8 @@
 """The reaper's clocks, injected everywhere, and the check that notices a clock that was set or a host that slept."""
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ class Clock:
     monotonic: Callable[[], float] = time.monotonic
     boot: Callable[[], float] = boot_seconds
     sleep: Callable[[float], None] = field(default=time.sleep)
+    pause: Callable[[float], Awaitable[None]] = field(default=asyncio.sleep)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Finds what an old deployment left on the host, `hermes-user-usr_*`, and removes it when told to. Volumes stay."""
+"""Lists the containers of an old deployment, `hermes-user-usr_*`, and removes them on request. Volumes are kept."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from reaper.engine import ContainerDetails, GoneError
 from reaper.policy.facts import RUNNING
 from reaper.policy.rules import span
 
-# Docker does not remove these without force, which would leave no time to drain.
+# Docker removes these only by force, which leaves them no time to drain.
 _TO_STOP = frozenset({RUNNING, "restarting", "paused"})
 
 
 @dataclass(frozen=True)
 class Orphan:
-    """One container of the old deployment, and what was or would be done with it."""
+    """One container of the old deployment, and what was or would be done."""
 
     name: str
     id: str
@@ -27,15 +27,15 @@ class Orphan:
     failed: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return it as JSON values."""
         return dict(vars(self))
 
 
 def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:
-    """Yield every orphan; with `remove` each is stopped with grace and removed by ID, its volumes kept.
+    """Yield every orphan; with `remove`, stop each with grace and remove it by ID, without its volumes.
 
-    One without a time of creation that can be read is left alone, and one that fails does not stop the rest. Raises
-    FleetError where the daemon does not answer at all.
+    Skips those whose time of creation cannot be read. One failure does not stop the rest. Raises FleetError if the
+    daemon does not answer the listing.
     """
     for name, seen in sorted(context.engine.list().items()):
         if not naming.is_orphan(name):
@@ -43,14 +43,14 @@ def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:
         try:
             yield _orphan(context, context.engine.inspect(seen.id), remove=remove)
         except GoneError:
-            yield Orphan(name, seen.id, "gone", "", "gone already")
+            yield Orphan(name, seen.id, "gone", "", "already gone")
         except FleetError as error:
             yield Orphan(name, seen.id, seen.state, "", f"failed: {error}", failed=True)
 
 
 def _orphan(context: Context, info: ContainerDetails, *, remove: bool) -> Orphan:
     if not naming.is_orphan(info.name) or naming.LABEL_STACK in info.labels:
-        return Orphan(info.name, info.id, info.state, "", "left alone: it carries a stack's label or another name now")
+        return Orphan(info.name, info.id, info.state, "", "left alone: it has a stack's label or another name now")
     now = context.clock.now()
     if not info.created or info.created > now:
         return Orphan(info.name, info.id, info.state, "", "left alone: its time of creation cannot be read")

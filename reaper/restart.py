@@ -1,9 +1,9 @@
-"""Restarts every awake family, in waves, each wave only once the one before it is healthy.
+"""Restarts every awake family in waves, each after the one before is healthy.
 
-A restart keeps the container, and with it the credentials it was created with. New ones need `pulumi up`.
+A restart keeps the container with the credentials it was created with. New credentials need `pulumi up`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,21 +14,21 @@ from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.engine import GoneError
-from reaper.health import healthy
+from reaper.engine import GoneError, healthy
 from reaper.policy.facts import RUNNING, state_of
 from reaper.store import Entry
 from reaper.store.database import StoreError
 
-NEW_CREDENTIALS = "a restart keeps the credentials that containers were created with; new ones need: pulumi up"
+NEW_CREDENTIALS = "a restart keeps the credentials of the containers; new credentials need: pulumi up"
 
-_PATIENCE = 30
+# Docker answers a stop after the grace; a call takes no longer than this beyond it.
+_CALL_SECONDS = 30
 _POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Restarted:
-    """One family's restart; `problem` says why it failed, `skipped` why there was nothing to restart any more."""
+    """One family's restart. `problem` says why it failed, `skipped` why it was no longer needed."""
 
     name: str
     wave: int
@@ -37,12 +37,12 @@ class Restarted:
     skipped: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return it as JSON values."""
         return dict(vars(self))
 
 
 def plan_waves(context: Context) -> list[list[tuple[Family, ContainerSummary]]]:
-    """Return the awake families in the waves they would be restarted in, canaries first."""
+    """Return the awake families by wave, canaries first. Raises FleetError if the daemon does not answer."""
     listed = context.engine.list()
     awake = []
     for family in context.families.current().families:
@@ -55,14 +55,17 @@ def plan_waves(context: Context) -> list[list[tuple[Family, ContainerSummary]]]:
     return [wave for wave in (canaries, *(rest[at : at + size] for at in range(0, len(rest), size))) if wave]
 
 
-def restart_waves(context: Context, say: Callable[[Restarted], None] = lambda _: None) -> list[Restarted]:
-    """Restart all awake families and return how each went; a family that fails ends it with its wave."""
+def restart_waves(context: Context, log: Callable[[Restarted], None] = lambda _: None) -> list[Restarted]:
+    """Restart all awake families and return the results; stop after a wave in which one failed.
+
+    `log` gets each result at once. Raises FleetError if the daemon does not answer the listing.
+    """
     results: list[Restarted] = []
     for number, wave in enumerate(plan_waves(context)):
         with ThreadPoolExecutor(len(wave), "restart") as pool:
             for result in pool.map(partial(_restart, context, number), wave):
                 results.append(result)
-                say(result)
+                log(result)
         if any(result.problem for result in results):
             break
     return results
@@ -72,11 +75,11 @@ def _restart(context: Context, wave: int, entry: tuple[Family, ContainerSummary]
     family, seen = entry
     settings, clock = context.settings, context.clock
     began = clock.monotonic()
-    held = settings.stop_grace + _PATIENCE + settings.health_timeout
+    held = settings.stop_grace + _CALL_SECONDS + settings.health_timeout
     try:
         lease = context.store.acquire(family.id, "restart", held)
         if lease is None:
-            return Restarted(family.name, wave, problem="somebody is starting or stopping it; run this again")
+            return Restarted(family.name, wave, problem="it is being started or stopped; fix: run this again")
         try:
             skipped = _no_longer_awake(context, family, seen)
             if skipped:
@@ -91,34 +94,30 @@ def _restart(context: Context, wave: int, entry: tuple[Family, ContainerSummary]
         context.store.record_activity(family.id, "woken", clock.now())
         context.store.append([Entry(clock.now(), family.id, "restart", "restart", text, seen.id)])
     except GoneError:
-        return Restarted(family.name, wave, skipped="its container was replaced meanwhile, which restarted it too")
+        return Restarted(family.name, wave, skipped="its container was replaced meanwhile")
     except (FleetError, StoreError) as error:
         return Restarted(family.name, wave, problem=context.redact(str(error)))
     return Restarted(family.name, wave, ms)
 
 
 def _no_longer_awake(context: Context, family: Family, seen: ContainerSummary) -> str | None:
-    """Return why a family that was awake when the waves were planned is left alone now. Raises GoneError."""
+    """Return why a family of the plan no longer needs a restart, or None. Raises GoneError."""
     current = context.families.find(str(family.id))
     if current is None or current.state == "suspended":
         return "it was suspended or removed meanwhile"
     if context.engine.inspect(seen.id).state != RUNNING:
-        return "it fell asleep meanwhile, and starts anew when it wakes"
+        return "it fell asleep meanwhile"
     return None
 
 
 def _wait_healthy(context: Context, family: Family, container_id: str) -> None:
     deadline = context.clock.monotonic() + context.settings.health_timeout
-    for port in _ports(context, container_id):
+    while True:
+        # The published port changes with every start.
+        port = context.engine.inspect(container_id).port
         if port and healthy(context.settings.url_host, port):
             return
         if context.clock.monotonic() > deadline:
             seconds = context.settings.health_timeout
             raise FleetError(f"{family.name} did not answer /health within {seconds} s after its restart")
         context.clock.sleep(_POLL_SECONDS)
-
-
-def _ports(context: Context, container_id: str) -> Iterator[int | None]:
-    """Yield the published port again and again: it changes with every start."""
-    while True:
-        yield context.engine.inspect(container_id).port

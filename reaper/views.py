@@ -1,27 +1,35 @@
-"""The families as people and programs see them: one line each, and the long answer to `why`."""
+"""What the reaper shows of families: their status, the explanation of it, and their history from the ledger."""
 
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from pydantic_core import to_jsonable_python
 
 from fleet import naming
+from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.history import Asked, history
 from reaper.policy.facts import RUNNING, Facts, family_state, known_facts, last_activity, policy_of
-from reaper.policy.rules import Action, decide, reasons, span
-from reaper.store import Row
+from reaper.policy.rules import Action, Decision, Reason, decide, reasons, span
+from reaper.store import Entry, Row, Store
 from reaper.sweep.probe import read_family
 
 DAY_SECONDS = 86400
+LINES = 20
+_MOST = 10_000
+_AGO = re.compile(r"(\d{1,6})([mhd])", re.ASCII)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True)
 class FamilyStatus:
-    """One family now. Times are epoch seconds; `memory` is its limit in MiB."""
+    """The status of one family. Times are epoch seconds; `memory` is the container's limit in MiB."""
 
     name: str
     display_name: str
@@ -41,34 +49,80 @@ class FamilyStatus:
         return dict(vars(self))
 
 
-def grace_since(context: Context) -> float:
-    """Return since when the reaper has looked without a break."""
-    beat = context.store.beat()
-    return beat.grace_since if beat else context.clock.now()
+@dataclass(frozen=True)
+class LedgerQuery:
+    """Selects the first `lines` since a time (epoch seconds), or the newest `lines` without one."""
+
+    since: float | None = None
+    lines: int = LINES
+
+
+@dataclass(frozen=True)
+class LedgerLine(Entry):
+    """One line of the ledger; `local` is its time in the family's time zone.
+
+    It stands for `more` equal lines that followed, the last at `until`; text and inputs are the last one's.
+    """
+
+    local: str = ""
+    more: int = 0
+    until: str | None = None
+
+
+_Observed = tuple[Family, ContainerSummary | None, Row, Facts]
 
 
 def statuses(context: Context) -> list[FamilyStatus]:
-    """Return every family of the registry, in its order, from one listing and the store."""
-    return list(_views(context, context.families.current().families))
+    """Return the status of every family, in the registry's order. Raises FleetError and StoreError."""
+    return [_status(context, *observed) for observed in _observe(context, context.families.current().families)]
 
 
-def view(context: Context, family: Family) -> FamilyStatus:
-    """Return one family."""
-    return next(_views(context, [family]))
+def status(context: Context, family: Family) -> FamilyStatus:
+    """Return the status of one family. Raises FleetError and StoreError."""
+    (observed,) = _observe(context, [family])
+    return _status(context, *observed)
 
 
-def _views(context: Context, families: Iterable[Family]) -> Iterator[FamilyStatus]:
-    rows, holders, since = context.store.rows(), context.store.holders(), grace_since(context)
+def explain(context: Context, family: Family, query: LedgerQuery | None = None) -> dict[str, Any]:
+    """Explain a family's state: every reason that holds now, every signal, and its history, as plain JSON values.
+
+    Always probes the agent of a running family. Raises FleetError and StoreError.
+    """
+    (observed,) = _observe(context, [family])
+    _, seen, _, facts = observed
+    decision, holding = _decide(context, family, facts), list[Reason]()
+    if seen and facts.state == RUNNING:
+        decided = read_family(context, family, seen.id, facts.grace_since)
+        facts, decision = decided.facts, decided.decision
+        holding = list(reasons(context.clock.now(), facts, policy_of(family), context.settings.limits))
+    return {
+        **_status(context, *observed).as_dict(),
+        "decision": decision.action.value,
+        "reason": decision.reason.code,
+        "text": decision.reason.text,
+        "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
+        "facts": to_jsonable_python(facts),
+        "ledger": to_jsonable_python(history(context.store, family, query or LedgerQuery())),
+    }
+
+
+def _observe(context: Context, families: Iterable[Family]) -> Iterator[_Observed]:
+    """Yield what one listing and the store tell about each family."""
+    rows, holders, beat = context.store.rows(), context.store.holders(), context.store.beat()
+    grace_since = beat.grace_since if beat else context.clock.now()
     listed = context.engine.list()
     for family in families:
         seen = listed.get(naming.container_name(family.id))
         row, leased = rows.get(family.id, Row()), str(family.id) in holders
-        facts = known_facts(seen, row, context.settings.stack, since, leased=leased)
-        yield _view(context, family, seen, row, facts)
+        yield family, seen, row, known_facts(seen, row, context.settings.stack, grace_since, leased=leased)
 
 
-def _view(context: Context, family: Family, seen: ContainerSummary | None, row: Row, facts: Facts) -> FamilyStatus:
-    decision = decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
+def _decide(context: Context, family: Family, facts: Facts) -> Decision:
+    return decide(context.clock.now(), facts, policy_of(family), context.settings.limits)
+
+
+def _status(context: Context, family: Family, seen: ContainerSummary | None, row: Row, facts: Facts) -> FamilyStatus:
+    decision = _decide(context, family, facts)
     reason, text = decision.reason.code, decision.reason.text
     recorded = row.reason and row.text
     if recorded and (decision.action is Action.PROBE or (facts.state != RUNNING and reason == "asleep")):
@@ -91,34 +145,69 @@ def _view(context: Context, family: Family, seen: ContainerSummary | None, row: 
     )
 
 
-def explain(context: Context, family: Family, asked: Asked | None = None) -> dict[str, Any]:
-    """Return why a family is as it is: every reason that holds now, every signal, and lines of the ledger.
+def ledger_query(since: str | None, lines: str | None, family: Family, now: float) -> LedgerQuery:
+    """Parse a user's query. Raises FleetError if a value is invalid.
 
-    A running family's agent is asked, whatever else is known.
+    `since` is a duration (`90m`, `12h`, `2d`) before `now`, or a date, a time of today or both in the family's time
+    zone; `lines` is an integer.
     """
-    now, since = context.clock.now(), grace_since(context)
-    seen = context.engine.list().get(naming.container_name(family.id))
-    if seen and seen.state == RUNNING:
-        probed = read_family(context, family, seen.id, since)
-        facts, decision = probed.facts, probed.decision
-    else:
-        leased = str(family.id) in context.store.holders()
-        facts = known_facts(seen, context.store.row(family.id), context.settings.stack, since, leased=leased)
-        decision = decide(now, facts, policy_of(family), context.settings.limits)
-    holding = list(reasons(now, facts, policy_of(family), context.settings.limits)) if facts.state == RUNNING else []
-    return {
-        **view(context, family).as_dict(),
-        "decision": decision.action.value,
-        "reason": decision.reason.code,
-        "text": decision.reason.text,
-        "reasons": [{"reason": reason.code, "text": reason.text} for reason in holding],
-        "facts": as_json(facts),
-        "ledger": [as_json(line) for line in history(context.store, family, asked or Asked())],
-    }
+    number = LINES
+    if lines is not None:
+        number = int(lines) if lines.isascii() and lines.isdecimal() and len(lines) < len(str(_MOST)) else 0
+        if number == 0:
+            raise FleetError(f"lines: {lines!r} is not an integer from 1 to {_MOST - 1}")
+    return LedgerQuery(None if since is None else _moment(since, ZoneInfo(family.timezone), now), number)
+
+
+def _moment(text: str, zone: ZoneInfo, now: float) -> float:
+    ago = _AGO.fullmatch(text)
+    if ago:
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])}).total_seconds()
+    try:
+        today = datetime.fromtimestamp(now, zone).date()
+        given = datetime.combine(today, time.fromisoformat(text)) if text[2:3] == ":" else datetime.fromisoformat(text)
+        return (given if given.tzinfo else given.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError) as error:
+        raise FleetError(
+            f"since: {text!r} is not a time; write a duration such as 90m, 12h or 2d, or a time in {zone.key} such as "
+            "21:04, 2026-11-20 or 2026-11-20T21:04"
+        ) from error
+
+
+def history(store: Store, family: Family, query: LedgerQuery) -> list[LedgerLine]:
+    """Return the selected lines of a family's ledger, oldest first. Raises StoreError."""
+    found = _folded(store.ledger(family.id, query.since or 0.0, _MOST), ZoneInfo(family.timezone))
+    return found[-query.lines :] if query.since is None else found[: query.lines]
+
+
+def format_line(line: LedgerLine) -> str:
+    """Format a line for the terminal, with its time in the family's time zone and in UTC."""
+    utc = "" if line.local.endswith("UTC") else f" ({datetime.fromtimestamp(line.at, UTC):%H:%M:%S} UTC)"
+    said, end, below = line.text.partition("\n")
+    more = f" … {line.more} more until {line.until}" if line.more else ""
+    return f"{line.local}{utc}  {line.action:<12}  {line.reason:<14}  {said}{more}{end}{below}"
+
+
+def _folded(entries: Iterable[Entry], zone: ZoneInfo) -> list[LedgerLine]:
+    """Fold equal lines that follow each other into one, so that a repeated failure does not hide the rest."""
+    lines: list[LedgerLine] = []
+    for entry in entries:
+        local = f"{datetime.fromtimestamp(entry.at, zone):%Y-%m-%d %H:%M:%S %Z}"
+        if lines and _message(lines[-1]) == _message(entry):
+            first = lines[-1]
+            lines[-1] = replace(first, text=entry.text, inputs=entry.inputs, more=first.more + 1, until=local)
+        else:
+            lines.append(LedgerLine(**vars(entry), local=local))
+    return lines
+
+
+def _message(entry: Entry) -> tuple[str, str, str]:
+    """Return what makes two lines equal: action, reason, and the text without the log lines below it."""
+    return entry.action, entry.reason, entry.text.partition("\n")[0]
 
 
 def strips(context: Context, segments: int) -> dict[UUID, list[bool | None]]:
-    """Return each family's last day in equal parts: awake, asleep, or None where nothing is known."""
+    """Return each family's last day in equal parts: awake (True), asleep (False), or None where unknown."""
     now = context.clock.now()
     begin = now - DAY_SECONDS
     edges = [begin + DAY_SECONDS * (at + 1) / segments for at in range(segments)]
@@ -138,20 +227,13 @@ def _strip(changes: list[tuple[float, bool]], edges: list[float]) -> list[bool |
     return strip
 
 
-def as_json(value: Any) -> Any:  # noqa: ANN401 - whatever a dataclass holds
-    """Return a dataclass as plain values; UUIDs as text."""
-    if hasattr(value, "__dataclass_fields__"):
-        return {name: as_json(getattr(value, name)) for name in value.__dataclass_fields__}
-    return str(value) if isinstance(value, UUID) else value
-
-
 def moment(at: float | None) -> str:
-    """Return a time for people, in UTC."""
+    """Format an epoch time in UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if at else "-"
 
 
 def ago(now: float, at: float | None) -> str:
-    """Return how long ago a time was, or how far ahead it lies."""
+    """Format an epoch time as a duration before or after `now`."""
     if at is None:
         return "-"
     return f"{span(now - at)} ago" if at <= now else f"in {span(at - now)}"

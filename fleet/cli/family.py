@@ -12,7 +12,7 @@ from fleet.cli.reaper import OnlyStack, reaper_context
 from fleet.cli.registry import find_family
 from fleet.errors import FleetError
 from fleet.registry import Family
-from reaper import history, views
+from reaper import views
 from reaper.context import Context
 
 
@@ -44,7 +44,7 @@ def explain(
     since: Annotated[
         str | None, typer.Option(metavar="WHEN", help="Start of the history: 21:04, 2026-11-20T21:04, 90m, 12h or 2d.")
     ] = None,
-    lines: Annotated[str | None, typer.Option(metavar="N", help=f"Lines of history (default {history.LINES}).")] = None,
+    lines: Annotated[str | None, typer.Option(metavar="N", help=f"Lines of history (default {views.LINES}).")] = None,
     stack: OnlyStack = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -55,7 +55,7 @@ def explain(
     """
     with reaper_context(stack, dry_run=dry_run) as context:
         found, now = find_family(context.families.current(), family), context.clock.now()
-        told = views.explain(context, found, history.asked(since, lines, found, now))
+        told = views.explain(context, found, views.ledger_query(since, lines, found, now))
     text = [
         f"{found.name} is {told['state']}, since {views.ago(now, told['since'])}",
         f"now: {told['decision']} ({told['reason']}): {told['text']}",
@@ -63,7 +63,7 @@ def explain(
         "facts:",
         *(f"  {name}: {json.dumps(value)}" for name, value in told["facts"].items()),
         "ledger:",
-        *(f"  {history.line_of(history.Line(**line))}" for line in told["ledger"]),
+        *(f"  {views.format_line(views.LedgerLine(**line))}" for line in told["ledger"]),
     ]
     show(told, "\n".join(text), as_json=as_json)
 
@@ -76,7 +76,7 @@ def ensure(family: FamilyName, stack: OnlyStack = None, dry_run: DryRun = False,
     with reaper_context(stack, dry_run=dry_run) as context:
         found = find_family(context.families.current(), family)
         if dry_run:
-            view = views.view(context, found)
+            view = views.status(context, found)
             would = "is awake" if view.state == "awake" else f"is {view.state}: would be woken"
             show({**view.as_dict(), "would": would}, f"{found.name} {would}", as_json=as_json)
             return
@@ -108,7 +108,7 @@ def _state(context: Context, family: Family) -> str:
     if family.state == "suspended":
         return "suspended"
     try:
-        return views.view(context, family).state
+        return views.status(context, family).state
     except FleetError as error:
         return f"in a state that cannot be read ({error})"
 

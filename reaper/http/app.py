@@ -1,4 +1,4 @@
-"""The reaper's HTTP API. It never hands out a key, and an unknown family looks like a wrong token."""
+"""The routes of the reaper's HTTP API. No answer holds a key, and an unknown family looks like a wrong token."""
 
 import logging
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from fleet.errors import FleetError
 from fleet.registry import Family
-from reaper import history, metrics, views
+from reaper import metrics, views
 from reaper.context import Context
 from reaper.http import auth, status_page
 from reaper.http.requests import Requests
@@ -32,21 +32,21 @@ _STATUS = {SuspendedError: 409, NotProvisionedError: 404, TimedOutError: 503}
 
 
 class Api:
-    """The routes, over one reaper's parts."""
+    """The routes of one reaper."""
 
     def __init__(self, context: Context, waker: Waker) -> None:
         """Serve this reaper."""
         self._context = context
         self._rates = auth.Rates(_BURST, _PER_SECOND)
-        self._flights = Requests(context, waker)
+        self._requests = Requests(context, waker)
 
     def app(self) -> Starlette:
         """Return the ASGI application."""
         family = "/v1/families/{name}"
         return Starlette(
             routes=[
-                Route(f"{family}/heartbeat", self._guarded(self._flights.heartbeat), methods=["POST"]),
-                Route(f"{family}/ensure", self._guarded(self._flights.ensure), methods=["POST"]),
+                Route(f"{family}/heartbeat", self._guarded(self._requests.heartbeat), methods=["POST"]),
+                Route(f"{family}/ensure", self._guarded(self._requests.ensure), methods=["POST"]),
                 Route("/v1/families", self._for_admin(self._families), methods=["GET"]),
                 Route(family, self._for_admin(self._family), methods=["GET"]),
                 Route("/metrics", self._for_admin(self._metrics), methods=["GET"]),
@@ -74,7 +74,7 @@ class Api:
                 status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
                 raise HTTPException(status, str(error)) from error
             except FleetError as error:
-                log.error("%s: %s", family.name, error)  # noqa: TRY400 - said in full
+                log.error("%s: %s", family.name, error)  # noqa: TRY400 - the message is enough
                 raise HTTPException(503, "the Docker daemon does not answer") from error
 
         return endpoint
@@ -91,7 +91,7 @@ class Api:
             raise HTTPException(404, "there is no such family in the registry")
         query = request.query_params
         try:
-            asked = history.asked(query.get("since"), query.get("lines"), family, self._context.clock.now())
+            asked = views.ledger_query(query.get("since"), query.get("lines"), family, self._context.clock.now())
         except FleetError as error:
             raise HTTPException(400, str(error)) from error
         return JSONResponse(await anyio.to_thread.run_sync(views.explain, self._context, family, asked))
@@ -116,15 +116,15 @@ class Api:
             try:
                 return await answer(request)
             except (FleetError, StoreError) as error:
-                log.error("%s", error)  # noqa: TRY400 - said in full
+                log.error("%s", error)  # noqa: TRY400 - the message is enough
                 raise HTTPException(503, "the Docker daemon or the store does not answer") from error
 
         return endpoint
 
     def _open_to(self, request: Request) -> bool:
-        """Tell whether the operator opened the status to this machine, and the request comes from it alone.
+        """Tell whether `open_status` admits the request: it comes from this machine.
 
-        What a proxy passed on comes from elsewhere, and what names another host is a browser led astray.
+        Reject foreign Host headers (DNS rebinding) and proxied requests.
         """
         if not self._context.settings.open_status or "authorization" in request.headers:
             return False
@@ -144,21 +144,20 @@ class Api:
             raise HTTPException(429, "too many requests", headers={"Retry-After": "5"})
 
     async def _refused(self, _: Request, error: Exception) -> Response:
-        status = error.status_code if isinstance(error, HTTPException) else 500
-        text = error.detail if isinstance(error, HTTPException) else ""
-        self._context.metrics.refused.labels(str(status)).inc()
-        headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-        if status == 401:  # noqa: PLR2004 - unauthorized
-            headers["WWW-Authenticate"] = "Bearer"
-        return JSONResponse({"error": text}, status_code=status, headers=headers)
+        assert isinstance(error, HTTPException)  # noqa: S101 - Starlette types every handler alike
+        self._context.metrics.refused.labels(str(error.status_code)).inc()
+        headers = {"WWW-Authenticate": "Bearer"} if error.status_code == 401 else {}  # noqa: PLR2004 - unauthorized
+        return JSONResponse(
+            {"error": error.detail}, status_code=error.status_code, headers={**headers, **(error.headers or {})}
+        )
 
     async def _broken(self, _: Request, error: Exception) -> Response:
         log.error("a request failed", exc_info=error)
-        return JSONResponse({"error": "this is a bug of the reaper; its log says more"}, status_code=500)
+        return JSONResponse({"error": "this is a bug in the reaper; see its log"}, status_code=500)
 
 
 async def _drain(request: Request) -> None:
-    """Read a request's body away, which says nothing; one that is too large is refused."""
+    """Read and ignore a request's body. Raises HTTPException 413 if it is too large."""
     length = request.headers.get("content-length", "0")
     if not length.isdecimal() or int(length) > _BODY_BYTES:
         raise HTTPException(413)
@@ -177,7 +176,7 @@ def _address(request: Request) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host name or address is this machine's own."""
+    """Tell whether a host name or address is a loopback one."""
     if host == "localhost":
         return True
     try:

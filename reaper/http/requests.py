@@ -1,80 +1,110 @@
-"""What callers by HTTP wait for, on three kinds of threads, so that nobody waits for what somebody else needs.
-
-Signs of life are written down on a thread that never asks Docker. The first look at a family, which is all that it
-takes where its agent is up, stands behind no family that boots; those are looked at again and again in turns, on
-threads of their own.
-"""
+"""The requests of devices and services that may take a while: heartbeats, and single-flight `ensure`."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.http.heartbeat import Heartbeat
-from reaper.wake.operation import WakeOperation
-from reaper.wake.runtime import Runtime
+from reaper.policy.facts import MISSING, RUNNING
+from reaper.store.database import StoreError
+from reaper.wake.operation import (
+    GAP_SECONDS,
+    WakeOperation,
+    check_active,
+    look,
+    milliseconds,
+    not_provisioned,
+    record_activity,
+    url_of,
+)
+from reaper.wake.runtime import NotProvisionedError, Runtime
 from reaper.wake.waker import Waker
 
 if TYPE_CHECKING:
     from uuid import UUID
 
-_Result = TypeVar("_Result")
-
-_FIRST_LOOKS, _NEXT_LOOKS = 40, 32
-# A heartbeat is written down by then; its sender is not kept waiting for a daemon that hangs.
+# The sender of a heartbeat does not wait longer for a daemon that hangs.
 _HEARTBEAT_SECONDS = 5.0
 
 
 class Requests:
-    """Everything that is under way for HTTP's callers. To be used on one event loop."""
+    """All requests under way. Use it on one event loop."""
 
     def __init__(self, context: Context, waker: Waker) -> None:
-        """Begin with nothing under way."""
+        """Start without a request; the waker's workers do the work."""
         self._context, self._waker = context, waker
-        self._notes = ThreadPoolExecutor(1, "note")
-        self._first_looks = ThreadPoolExecutor(_FIRST_LOOKS, "look")
-        self._next_looks = ThreadPoolExecutor(_NEXT_LOOKS, "wait")
-        self._under_way: dict[UUID, asyncio.Task[Runtime]] = {}
+        self._under_way: dict[UUID, asyncio.Future[Runtime]] = {}
 
     async def heartbeat(self, family: Family) -> Runtime:
-        """Take a heartbeat. Raises what `Heartbeat` does, and FleetError where the daemon takes too long."""
-        beat = Heartbeat(self._context, self._waker, family)
-        await _on(self._notes, beat.record)
+        """Record a heartbeat and answer how the family is.
+
+        Raises what `Heartbeat` does, and FleetError if Docker does not answer in time.
+        """
+        result = self._waker.workers.submit(Heartbeat(self._context, self._waker, family))
         try:
-            return await asyncio.wait_for(_on(self._first_looks, beat.answer), _HEARTBEAT_SECONDS)
+            return await asyncio.wait_for(asyncio.wrap_future(result), _HEARTBEAT_SECONDS)
         except TimeoutError as error:
             raise FleetError(f"docker: no answer for a heartbeat within {_HEARTBEAT_SECONDS:.0f} s") from error
 
     async def ensure(self, family: Family) -> Runtime:
-        """Return the family's agent once it answers; all who ask at a time wait for the same attempt.
+        """Return the family's agent once it answers; concurrent callers share one operation.
 
         Raises what `Waker.ensure` does.
         """
-        flight = self._under_way.get(family.id)
-        if flight is None:
-            flight = asyncio.create_task(self._fly(family))
-            self._under_way[family.id] = flight
-            flight.add_done_callback(lambda _: self._under_way.pop(family.id, None))
-        # A caller that hangs up must not end the others' attempt.
-        return await asyncio.shield(flight)
-
-    async def _fly(self, family: Family) -> Runtime:
-        with self._waker.counting():
-            attempt = WakeOperation(self._context, family, "touched", "ensure")
-            try:
-                await _on(self._notes, attempt.record)
-                runtime = await _on(self._first_looks, attempt.step)
-                while runtime is None:
-                    await asyncio.sleep(attempt.pause())
-                    runtime = await _on(self._next_looks, attempt.step)
-                return runtime
-            finally:
-                if attempt.holds:
-                    await _on(self._notes, attempt.close)
+        shared = self._under_way.get(family.id)
+        if shared is None:
+            operation = WakeOperation(self._context, family, "touched", "ensure")
+            shared = asyncio.wrap_future(self._waker.workers.submit(operation))
+            self._under_way[family.id] = shared
+            shared.add_done_callback(lambda _: self._under_way.pop(family.id, None))
+        # A caller that hangs up must not cancel the operation for the others.
+        return await asyncio.shield(shared)
 
 
-def _on(threads: Executor, work: Callable[[], _Result]) -> "asyncio.Future[_Result]":
-    return asyncio.get_running_loop().run_in_executor(threads, work)
+class Heartbeat:
+    """A device's heartbeat, an operation of two steps: the first records it, whatever Docker does; the second looks."""
+
+    def __init__(self, context: Context, waker: Waker, family: Family) -> None:
+        """Start the time of the answer's `ms`. Raises SuspendedError."""
+        check_active(family)
+        self._context, self._waker, self._family = context, waker, family
+        self._began = context.clock.monotonic()
+        self._recorded = self._stopping = False
+
+    def step(self) -> Runtime | None:
+        """Record the heartbeat, or answer it. Raises NotProvisionedError, and FleetError if Docker does not answer."""
+        if self._recorded:
+            return self._answer()
+        self._context.metrics.heartbeats.inc()
+        self._stopping = record_activity(self._context, self._family, "heartbeat")
+        self._recorded = True
+        return None
+
+    def pause(self) -> float:
+        """Return 0: there are two steps."""
+        return 0.0
+
+    def _answer(self) -> Runtime:
+        """Say how the family is, and wake it in the background if it does not run."""
+        context, family = self._context, self._family
+        seen = look(context, family)
+        if seen is None and not self._had_a_container():
+            raise NotProvisionedError(not_provisioned(family))
+        state, url = "waking", None
+        if seen and seen.state == RUNNING and not self._stopping:
+            state, url = "awake" if seen.healthy else "starting", url_of(context, seen)
+        else:
+            self._waker.ensure_later(family, signal="heartbeat", reason="heartbeat")
+        return Runtime(family.name, state, url, False, milliseconds(context, self._began))
+
+    def _had_a_container(self) -> bool:
+        """Tell whether the family had a container a moment ago: a roll deletes one before it creates the next."""
+        try:
+            row = self._context.store.row(self._family.id)
+        except StoreError:
+            return False
+        if row.state == MISSING:
+            missing_for = self._context.clock.now() - (row.state_since or 0.0)
+            return row.healthy_id is not None and missing_for < GAP_SECONDS
+        return row.state in {"awake", "asleep"}

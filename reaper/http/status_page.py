@@ -1,4 +1,4 @@
-"""The status page: rendered here, readable on a phone, without a line of script. Everything in it is escaped."""
+"""The status page: without scripts, readable on a phone, with every value escaped."""
 
 from collections import Counter
 from functools import cache
@@ -9,13 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from reaper import views
 from reaper.context import Context
+from reaper.policy.facts import MISSING, UNMANAGED
 from reaper.policy.rules import span
 from reaper.views import DAY_SECONDS, FamilyStatus
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 SEGMENTS = 48
-# In the order in which the page counts them.
-STATES = ("awake", "asleep", "suspended", "missing", "stranger", "restarting", "paused")
+# In the order of the page's counts.
+STATES = ("awake", "asleep", "suspended", MISSING, UNMANAGED, "restarting", "paused")
 
 Strip = list[bool | None]
 
@@ -36,8 +37,8 @@ def _template() -> Any:  # noqa: ANN401 - a Jinja template
 
 
 def render(context: Context) -> str:
-    """Return the page as HTML. Raises FleetError and StoreError."""
-    return render_views(
+    """Return the page of this reaper's families as HTML. Raises FleetError and StoreError."""
+    return render_families(
         views.statuses(context),
         {str(family): strip for family, strip in views.strips(context, SEGMENTS).items()},
         now=context.clock.now(),
@@ -46,10 +47,10 @@ def render(context: Context) -> str:
     )
 
 
-def render_views(
+def render_families(
     families: list[FamilyStatus], strips: dict[str, Strip], *, now: float, stack: str, problem: str | None
 ) -> str:
-    """Return the page for these families."""
+    """Return the page of these families; `strips` is their last day by UUID, `problem` the registry's error."""
     found = Counter(family.state for family in families)
     text: str = _template().render(
         rows=[_row(family, strips.get(family.id, [None] * SEGMENTS), now) for family in families],
@@ -68,7 +69,7 @@ def _row(family: FamilyStatus, strip: Strip, now: float) -> dict[str, Any]:
     strip = _completed(strip, family, now)
     known = sum(state is not None for state in strip) * 24 / SEGMENTS
     return {
-        "view": family,
+        "family": family,
         "since": span(max(0.0, now - family.since)) if family.since else "",
         "last": views.ago(now, family.last),
         "cron": views.ago(now, family.cron_next),
@@ -79,7 +80,7 @@ def _row(family: FamilyStatus, strip: Strip, now: float) -> dict[str, Any]:
 
 
 def _completed(strip: Strip, family: FamilyStatus, now: float) -> Strip:
-    """Return a strip with what its family's state tells: one that has not changed for days has no line to show."""
+    """Fill in what the family's state tells: the ledger has no line of the last day for a state that lasted longer."""
     if family.since is None:
         return strip
     awake = family.state == "awake"
@@ -88,7 +89,7 @@ def _completed(strip: Strip, family: FamilyStatus, now: float) -> Strip:
 
 
 def _runs(strip: Strip) -> list[dict[str, Any]]:
-    """Return a strip as runs of one state: where each begins, how long it is, and its word."""
+    """Return a strip as runs of one state, each with its begin, length and word."""
     runs: list[dict[str, Any]] = []
     for at, state in enumerate(strip):
         if runs and runs[-1]["word"] == _WORDS[state]:

@@ -1,4 +1,4 @@
-"""The right to start a family: the family's lease, and one of the few turns to boot on this host."""
+"""The right to start a family: the family's lease, and one of the host's `max_boots` boot slots."""
 
 import contextlib
 import logging
@@ -17,10 +17,10 @@ _RENEW_SECONDS = 5.0
 
 
 class BootSlot:
-    """What one caller holds of both. Whoever makes one closes it, which gives everything back."""
+    """What one operation holds of both. `close` gives it back."""
 
     def __init__(self, context: Context, family: Family) -> None:
-        """Begin with nothing."""
+        """Start without either."""
         self._context, self._family = context, family
         self._lease: Lease | None = None
         self._slot: Lease | None = None
@@ -28,35 +28,30 @@ class BootSlot:
         self._renewed = 0.0
 
     @property
-    def begun(self) -> bool:
-        """Tell whether anything is held."""
-        return self._lease is not None or self._without_store
-
-    @property
     def held(self) -> bool:
-        """Tell whether the caller may start the family."""
+        """Tell whether the operation may start the family."""
         return self._slot is not None or self._without_store
 
     def take(self) -> bool:
-        """Take what is free of it. Returns whether the caller may start the family now."""
+        """Take what is free. Returns whether the operation may start the family now."""
         store = self._context.store
         try:
             if self._lease is None:
                 self._lease = store.acquire(self._family.id, WAKING, _LEASE_SECONDS)
                 self._renewed = self._context.clock.monotonic()
-            for number in range(self._context.settings.max_boots) if self._lease and not self._slot else ():
-                self._slot = store.acquire(_slot(number), WAKING, _LEASE_SECONDS)
-                if self._slot:
-                    break
+            if self._lease and not self._slot:
+                numbers = range(self._context.settings.max_boots)
+                leases = (store.acquire(_slot(number), WAKING, _LEASE_SECONDS) for number in numbers)
+                self._slot = next(filter(None, leases), None)
         except StoreError as error:
-            # Starting twice does no harm, and not starting does; starting everybody at once would, too.
+            # A second start is harmless. Without leases, this process limits its own boots.
             self._without_store = self._without_store or self._context.boot_slots.acquire(blocking=False)
             if self._without_store:
                 log.warning("%s: woken without a lease: %s", self._family.name, error)
         return self.held
 
     def renew(self) -> None:
-        """Keep what is held from expiring; to be called again and again."""
+        """Keep what is held from expiring. Call it at every step."""
         now = self._context.clock.monotonic()
         if now - self._renewed <= _RENEW_SECONDS:
             return
@@ -66,19 +61,19 @@ class BootSlot:
                 self._context.store.renew(lease, _LEASE_SECONDS)
 
     def others_boot(self) -> bool:
-        """Tell whether the caller has none because others boot, as many as may at a time."""
+        """Tell whether the operation has no slot because others hold all of them."""
         if self.held:
             return False
         if self._lease:
             return True
-        # Whoever holds the family's lease waits as well, or tries in vain to start it.
+        # Another operation holds the family's lease: it waits for a slot as well, or fails to start the family.
         with contextlib.suppress(StoreError):
             held = self._context.store.holders()
             return all(_slot(number) in held for number in range(self._context.settings.max_boots))
         return False
 
     def close(self) -> None:
-        """Give back what is held."""
+        """Give back what is held; again is harmless."""
         for lease in self._leases():
             self._context.store.release(lease)
         if self._without_store:

@@ -1,14 +1,14 @@
-"""One try of one caller to get a family's agent, step by step, until it answers or the time is up."""
+"""One wake of one family: a state machine whose steps may be taken on any thread, one after the other."""
 
 import contextlib
 import logging
+from enum import IntEnum
 
 from fleet import naming
 from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.engine import ContainerDetails, GoneError, owned
-from reaper.health import healthy
+from reaper.engine import ContainerDetails, GoneError, healthy, owned
 from reaper.policy.facts import RUNNING
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
@@ -20,131 +20,152 @@ log = logging.getLogger("reaper")
 LOG_LINES = 30
 
 _STARTABLE = frozenset({"created", "exited", "dead"})
-# Most agents are up after the first few seconds; those that are not are asked less often.
+# Most agents are up after the first few seconds; after that they are polled less often.
 _POLL_SECONDS, _POLL_LATER_SECONDS = 0.05, 0.25
 _POLL_LATER_AFTER = 5.0
-# Whoever waits for a turn to start a family may be one of very many.
+# Very many families may wait for a boot slot.
 _QUEUE_SECONDS, _QUEUE_LATER_SECONDS = 0.25, 1.0
-# A daemon that is restarted is away for this long at most.
+# A daemon that restarts does not answer for this long at most.
 _DAEMON_SECONDS = 20.0
 _START_AGAIN_SECONDS = 2.0
-# Whoever waited for longer counts as having asked when they got it: idle_after may be shorter than a boot.
+# A longer wait counts as a request when it ends: a boot may take longer than idle_after.
 _LONG_WAIT_MS = 1000
-# Between the moments in which a container is created and its files are written into it.
+# Between creating a container and writing its files.
 _BEING_MADE_SECONDS = 5.0
 # A roll deletes a container before it creates the next one.
 GAP_SECONDS, _UNSEEN_SECONDS = 60.0, 3.0
 
 
-class WakeOperation:
-    """What one call of `ensure` has seen and holds: `note`, then `step` until there is an agent, and always `close`.
+class State(IntEnum):
+    """How far a wake has come. It never goes back."""
 
-    The steps may be taken on different threads, one after the other.
+    ASKED = 0
+    WAITING = 1
+    QUEUED = 2
+    BOOTING = 3
+    READY = 4
+
+
+class WakeOperation:
+    """Takes a family from `State.ASKED` to `State.READY`: `step` until it returns the agent or raises.
+
+    A step does what can be done now. It blocks for two of Docker's calls at most, each bounded by the client.
     """
 
     def __init__(self, context: Context, family: Family, signal: str, reason: str) -> None:
-        """Let the caller's time begin. Raises SuspendedError."""
-        refuse_suspended(family)
-        self._context = context
-        self._family = family
-        self._signal = signal
-        self._reason = reason
+        """Prepare a wake, whose time starts with its first step. It records `signal`, and `reason` in the ledger."""
+        self.state = State.ASKED
+        self._context, self._family = context, family
+        self._signal, self._reason = signal, reason
         self._began = context.clock.monotonic()
-        self._turn = BootSlot(context, family)
-        self._blocked = False
+        self._slot = BootSlot(context, family)
+        self._stopping = False
         self._started_id: str | None = None
         self._started_at = 0.0
         self._missing_since: float | None = None
         self._failing_since: float | None = None
-        self._was_up = False
         self._seen: ContainerDetails | None = None
         self._errors: list[str] = []
 
-    def record(self) -> None:
-        """Write the sign of life down, before anything is looked at. Never raises, and never waits for Docker."""
-        mark = self._context.store.record_activity(self._family.id, self._signal, self._context.clock.now())
-        self._blocked = stopping(mark)
-
-    @property
-    def holds(self) -> bool:
-        """Tell whether there is something to give back."""
-        return self._turn.begun
-
-    def close(self) -> None:
-        """Give back what is held."""
-        self._turn.close()
+    def run(self) -> Runtime:
+        """Take all steps on this thread. Raises what `step` does."""
+        try:
+            self.step()
+            while (runtime := self.step()) is None:
+                self._context.clock.sleep(self.pause())
+            return runtime
+        finally:
+            self._slot.close()
 
     def step(self) -> Runtime | None:
-        """Look once and do what can be done now. Returns the agent once it answers `/health`.
+        """Do what can be done now; return the agent once it answers `/health`. The end gives all leases back.
 
-        Raises NotProvisionedError, TimedOutError when the time is up, and FleetError where the daemon does not answer.
-        A reaper that ends does not wait: what was started goes on without it.
+        Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError if the daemon does not answer.
         """
-        context = self._context
-        if context.ended.is_set():
-            raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
-        runtime = self._try()
-        if runtime is None and context.clock.monotonic() >= self._began + context.settings.health_timeout:
-            raise self._timed_out()
+        runtime = None
+        try:
+            if self.state is State.ASKED:
+                self._record()
+            else:
+                runtime = self._look()
+        except BaseException as error:
+            self._slot.close()
+            if isinstance(error, WakeError):
+                self._context.metrics.failed_wakes.labels(error.code).inc()
+            raise
+        if runtime:
+            self._slot.close()
         return runtime
 
     def pause(self) -> float:
-        """Return how long to wait before the next step."""
-        boots = self._was_up or self._turn.held
-        soon, later = (_POLL_SECONDS, _POLL_LATER_SECONDS) if boots else (_QUEUE_SECONDS, _QUEUE_LATER_SECONDS)
+        """Return the seconds to wait before the next step."""
+        queued = self.state is State.QUEUED
+        soon, later = (_QUEUE_SECONDS, _QUEUE_LATER_SECONDS) if queued else (_POLL_SECONDS, _POLL_LATER_SECONDS)
         return soon if self._context.clock.monotonic() - self._began < _POLL_LATER_AFTER else later
 
-    def wait(self) -> Runtime:
-        """Take all steps on this thread."""
-        while (runtime := self.step()) is None:
-            self._context.clock.sleep(self.pause())
-        return runtime
+    def _record(self) -> None:
+        """Record the activity before anything is looked at, so that a stop sees it; this never waits for Docker."""
+        # The operation may have been postponed: the current registry counts.
+        self._family = self._context.families.find(str(self._family.id)) or self._family
+        check_active(self._family)
+        self._began = self._context.clock.monotonic()
+        self._stopping = record_activity(self._context, self._family, self._signal)
+        self.state = State.WAITING
 
-    def _try(self) -> Runtime | None:
-        """Look and do the next thing; a daemon that does not answer is given some time."""
+    def _look(self) -> Runtime | None:
+        """Look at the container and act. A daemon that does not answer is asked again for 20 s."""
+        context = self._context
+        if context.ended.is_set():
+            # A start that is under way goes on without this process.
+            raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
+        runtime = None
         try:
-            runtime = self._act(look(self._context, self._family))
+            runtime = self._act(look(context, self._family))
+            self._failing_since = None
         except WakeError:
             raise
         except FleetError as error:
-            now = self._context.clock.monotonic()
+            now = context.clock.monotonic()
             self._failing_since = now if self._failing_since is None else self._failing_since
             self._errors.append(str(error))
             if now - self._failing_since > _DAEMON_SECONDS:
                 raise
-            return None
-        self._failing_since = None
+        if runtime is None and context.clock.monotonic() >= self._began + context.settings.health_timeout:
+            raise self._timed_out()
         return runtime
 
     def _act(self, seen: ContainerDetails | None) -> Runtime | None:
-        """Do what can be done now; return the agent once it is healthy."""
+        """Do the next thing for a container as it is now; return the agent once it is healthy."""
         now = self._context.clock.monotonic()
-        self._seen = seen or self._seen
-        self._was_up = self._was_up or (seen is not None and seen.state not in _STARTABLE)
-        self._turn.renew()
+        self._slot.renew()
         if seen is None:
             self._missing_since = now if self._missing_since is None else self._missing_since
             if now - self._missing_since > (GAP_SECONDS if self._seen else _UNSEEN_SECONDS):
                 raise NotProvisionedError(not_provisioned(self._family))
             return None
-        self._missing_since = None
-        if self._blocked:
-            mark = self._context.store.record_activity(self._family.id, "touched", self._context.clock.now())
-            self._blocked = stopping(mark)
-            return None
-        if seen.state == RUNNING:
-            if seen.port and healthy(self._context.settings.url_host, seen.port):
-                return self._succeed(seen)
-            return None
-        if seen.state in _STARTABLE and self._is_due(seen, now):
-            if not self._turn.held:
-                # What was seen before the turn was taken may be over: look again at once.
-                return self._act(look(self._context, self._family)) if self._turn.take() else None
-            self._start(seen, now)
+        self._missing_since, self._seen = None, seen
+        if self._stopping:
+            self._stopping = record_activity(self._context, self._family, "touched")
+        elif seen.state not in _STARTABLE:
+            self._reach(State.BOOTING)
+            if seen.state == RUNNING and seen.port and healthy(self._context.settings.url_host, seen.port):
+                return self._ready(seen)
+        elif self._is_due(seen, now):
+            if self._slot.held:
+                self._start(seen, now)
+            elif self._slot.take():
+                self._reach(State.BOOTING)
+                # The container may have changed before the slot was taken.
+                return self._act(look(self._context, self._family))
+            else:
+                self._reach(State.QUEUED)
         return None
 
+    def _reach(self, state: State) -> None:
+        self.state = max(self.state, state)
+
     def _is_due(self, seen: ContainerDetails, now: float) -> bool:
-        """Tell whether a stopped container is to be started: neither being made, nor started a moment ago."""
+        """Tell whether to start a stopped container: it is not being made, nor was it started a moment ago."""
         age = self._context.clock.now() - (seen.created or 0.0)
         if seen.state == "created" and 0 <= age < _BEING_MADE_SECONDS:
             return False
@@ -160,8 +181,9 @@ class WakeOperation:
             self._errors.append(str(error))
             log.warning("%s: did not start: %s", self._family.name, error)
 
-    def _succeed(self, seen: ContainerDetails) -> Runtime:
+    def _ready(self, seen: ContainerDetails) -> Runtime:
         context, family = self._context, self._family
+        self.state = State.READY
         woken = self._started_id == seen.id
         ms = milliseconds(context, self._began)
         if woken:
@@ -183,7 +205,8 @@ class WakeOperation:
     def _timed_out(self) -> TimedOutError:
         context, family = self._context, self._family
         seconds = context.settings.health_timeout
-        if self._had_no_turn():
+        # In the queue, nothing shows that the family itself cannot start.
+        if self.state is State.QUEUED and self._seen and not self._seen.error and self._slot.others_boot():
             most = context.settings.max_boots
             return NoBootSlotError(
                 f"{family.name} was not started within {seconds} s: {most} others booted all the while"
@@ -199,12 +222,6 @@ class WakeOperation:
             context.store.append([entry])
         return TimedOutError(text)
 
-    def _had_no_turn(self) -> bool:
-        """Tell whether others booted all the while, and nothing shows that the family itself cannot start."""
-        if self._seen is None or self._seen.error or self._blocked or self._was_up or self._started_id:
-            return False
-        return self._turn.others_boot()
-
     def _logs(self, container_id: str) -> str:
         try:
             text = self._context.engine.logs(container_id, LOG_LINES)
@@ -213,19 +230,20 @@ class WakeOperation:
         return f"last log lines:\n{text}"
 
 
-def refuse_suspended(family: Family) -> None:
-    """Raise SuspendedError where the registry says that a family stays stopped."""
+def check_active(family: Family) -> None:
+    """Raise SuspendedError if the registry suspends a family."""
     if family.state == "suspended":
         raise SuspendedError(f"{family.name} is suspended in the registry; set `state: active` to use it")
 
 
-def stopping(holder: Lease | None) -> bool:
-    """Tell whether somebody who is stopping the family holds its lease."""
+def record_activity(context: Context, family: Family, signal: str) -> bool:
+    """Record activity and tell whether a stop or a restart of the family is under way. Never raises."""
+    holder: Lease | None = context.store.record_activity(family.id, signal, context.clock.now())
     return holder is not None and holder.purpose != WAKING
 
 
 def look(context: Context, family: Family) -> ContainerDetails | None:
-    """Return a family's container, None where there is none. Raises NotProvisionedError for a stranger's."""
+    """Return a family's container, or None. Raises NotProvisionedError for a container of another owner."""
     try:
         seen = context.engine.inspect(naming.container_name(family.id))
     except GoneError:
@@ -236,15 +254,15 @@ def look(context: Context, family: Family) -> ContainerDetails | None:
 
 
 def url_of(context: Context, seen: ContainerDetails) -> str | None:
-    """Return where an agent's API is published."""
+    """Return the URL at which an agent's API is published."""
     return f"http://{context.settings.url_host}:{seen.port}" if seen.port else None
 
 
 def milliseconds(context: Context, began: float) -> int:
-    """Return how long ago that was, by the monotonic clock."""
+    """Return the milliseconds since `began`, a time of the monotonic clock."""
     return round((context.clock.monotonic() - began) * 1000)
 
 
 def not_provisioned(family: Family) -> str:
-    """Return what is said of a family without a container."""
+    """Return the message for a family without a container."""
     return f"{family.name} has no container on this host; pulumi up makes one"

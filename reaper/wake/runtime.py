@@ -1,4 +1,4 @@
-"""A family's agent as a caller gets it, and why a caller may not get it."""
+"""The result of a wake, and its errors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,25 +7,25 @@ from fleet.errors import FleetError
 
 
 class WakeError(FleetError):
-    """A family that cannot be had; `code` is a word for it."""
+    """A family cannot be woken; `code` is the label of `hermes_reaper_failed_wakes_total`."""
 
     code = "failed"
 
 
 class UnknownError(WakeError):
-    """There is no such family in the registry."""
+    """The registry has no such family."""
 
     code = "unknown"
 
 
 class SuspendedError(WakeError):
-    """The registry says that the family stays stopped."""
+    """The registry suspends the family."""
 
     code = "suspended"
 
 
 class NotProvisionedError(WakeError):
-    """The family has no container of this stack."""
+    """This stack has no container for the family."""
 
     code = "not_provisioned"
 
@@ -37,14 +37,14 @@ class TimedOutError(WakeError):
 
 
 class NoBootSlotError(TimedOutError):
-    """Others were booting all the while: as many as may at a time."""
+    """Others held all boot slots all the while."""
 
     code = "no_turn"
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A family's agent as a caller needs it. `ms`: how long it took, `woken`: whether it had to be started."""
+    """A family's agent. `ms` is how long the call took, `woken` whether the call started the agent."""
 
     name: str
     state: str
@@ -53,5 +53,5 @@ class Runtime:
     ms: int
 
     def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return it as JSON values."""
         return dict(vars(self))

@@ -1,52 +1,40 @@
-"""Gets a family's agent running and healthy: once, whoever asks and from how many processes at a time."""
+"""Wakes families for this process's callers: on their own thread, or in the background."""
 
-import contextlib
 import logging
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from fleet.errors import FleetError
 from fleet.registry import Family
 from reaper.context import Context
-from reaper.wake.background import Background
 from reaper.wake.operation import WakeOperation
-from reaper.wake.runtime import Runtime, WakeError
+from reaper.wake.runtime import Runtime
+from reaper.wake.workers import Workers
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from uuid import UUID
 
 log = logging.getLogger("reaper")
 
-# Whoever waits for a container that boots by itself, or does not come up, keeps nobody else waiting; how many boot at a
-# time is bounded by leases.
-_AT_ONCE = 64
-
 
 class Waker:
-    """Starts families, at most `max_boots` at a time on this host."""
+    """Starts families, at most `max_boots` at once on this host. `workers` take the steps that no caller takes."""
 
     def __init__(self, context: Context) -> None:
-        """Work on this reaper's parts."""
+        """Wake this reaper's families."""
         self._context = context
-        self._background = Background("wake", _AT_ONCE)
+        self.workers = Workers(context.clock)
+        self._under_way: set[UUID] = set()
+        self._lock = threading.Lock()
 
     def ensure(self, family: Family, *, signal: str = "touched", reason: str = "ensure") -> Runtime:
-        """Return the family's agent once it answers `/health`, started if need be.
+        """Return the family's agent once it answers `/health`, started if need be. The caller's thread is the worker.
 
-        Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError where the daemon does not answer.
+        Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError if the daemon does not answer.
         """
-        with self.counting():
-            attempt = WakeOperation(self._context, family, signal, reason)
-            try:
-                attempt.record()
-                return attempt.wait()
-            finally:
-                attempt.close()
-
-    @contextlib.contextmanager
-    def counting(self) -> Iterator[None]:
-        """Count the families that cannot be had inside the block."""
-        try:
-            yield
-        except WakeError as error:
-            self._context.metrics.failed_wakes.labels(error.code).inc()
-            raise
+        return WakeOperation(self._context, family, signal, reason).run()
 
     def ensure_later(
         self,
@@ -56,24 +44,26 @@ class Waker:
         reason: str,
         done: Callable[[FleetError | None], None] = lambda _: None,
     ) -> None:
-        """Wake a family in the background, unless that is under way in this process.
+        """Wake a family in the background, unless this process is already doing so.
 
-        `done` learns what it failed by, None where it did not.
+        `done` gets the error, or None if the family is awake.
         """
+        with self._lock:
+            if family.id in self._under_way:
+                return
+            self._under_way.add(family.id)
 
-        def work() -> None:
-            failed: FleetError | None = None
-            try:
-                # It may have waited its turn for long: the registry of now counts.
-                current = self._context.families.find(str(family.id)) or family
-                self.ensure(current, signal=signal, reason=reason)
-            except FleetError as error:
-                failed = error
-                log.error("%s: not woken: %s", family.name, error)  # noqa: TRY400 - said in full
-            done(failed)
+        def ended(result: "Future[Runtime]") -> None:
+            self._under_way.discard(family.id)
+            error = result.exception()
+            if error is None or isinstance(error, FleetError):
+                done(error)
+            if error is not None:
+                log.error("%s: not woken: %s", family.name, error, exc_info=not isinstance(error, FleetError))
 
-        self._background.submit(family.id, work)
+        operation = WakeOperation(self._context, family, signal, reason)
+        self.workers.submit(operation, background=True).add_done_callback(ended)
 
     def wait(self) -> None:
-        """Wait until nothing is being woken in the background."""
-        self._background.wait()
+        """Wait until no family is being woken in the background."""
+        self.workers.wait()

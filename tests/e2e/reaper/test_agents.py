@@ -16,8 +16,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from reaper.context import Context
-from reaper.engine import parse_time
-from reaper.health import healthy
+from reaper.engine import healthy, parse_time
 from reaper.policy.facts import Limits
 from reaper.sweep.sweeper import Sweeper
 from reaper.views import explain
@@ -118,7 +117,7 @@ def test_every_signal_of_an_idle_agent_can_be_read(watched: Watched) -> None:
     assert "never" in watched.reaper_process.why("birch")
 
 
-def test_a_person_who_wrote_is_not_left(watched: Watched) -> None:
+def test_a_persons_message_keeps_the_agent_awake(watched: Watched) -> None:
     """A message newer than idle_after keeps the agent awake, long after the connection is closed."""
     watched.reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     began = time.time()
@@ -151,8 +150,8 @@ def test_a_turn_on_a_chat_platform_counts_from_its_beginning(watched: Watched) -
     assert "Hello." in json.loads(said)["text"]
 
 
-def test_a_run_that_nobody_waits_for_counts_from_its_beginning(watched: Watched) -> None:
-    """A client that starts a run has its answer at once and goes; Hermes 0.15 writes nothing down until it ends."""
+def test_a_detached_run_counts_from_its_beginning(watched: Watched) -> None:
+    """A client that starts a run gets its answer at once and leaves; Hermes 0.15 records nothing until it ends."""
     watched.reaper_process.sleep_rules(ash={"idle_after": 600}, birch={"never": True})
     began = time.time()
     watched.agents.llm.forget()
@@ -194,7 +193,7 @@ def test_a_background_process_keeps_the_agent_awake(watched: Watched) -> None:
 
 
 def test_the_idle_agent_sleeps_after_its_time_and_drains(watched: Watched) -> None:
-    """It is stopped once nobody asked for it for idle_after, not before, and ends in order."""
+    """It is stopped after idle_after without a request, not before, and ends in order."""
     began = time.time()
     watched.context.store.record_activity(watched.agents.id("ash"), "touched", began)
     reasons = watched.until_asleep()
@@ -215,7 +214,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from reaper import ensure_runtime
 from reaper.context import make_context
-from reaper.health import healthy
+from reaper.engine import healthy
 def call(_):
     found = ensure_runtime("ash", context=make_context(Path.cwd()))
     host, _, port = found.url.removeprefix("http://").partition(":")
@@ -228,7 +227,7 @@ with ThreadPoolExecutor(25) as pool:
 
 
 def test_requests_and_a_heartbeat_wake_the_agent_once(watched: Watched, unused_port: int) -> None:
-    """Fifty requests at a time, half over HTTP and half in another process, start it once; each gets a healthy agent.
+    """Fifty concurrent requests, half over HTTP and half in another process, start it once; each gets a healthy agent.
 
     A heartbeat is answered at once, and wakes it too.
     """
@@ -271,7 +270,7 @@ def test_requests_and_a_heartbeat_wake_the_agent_once(watched: Watched, unused_p
 
 
 def test_a_sleeping_agent_wakes_ahead_of_its_job_and_runs_it(watched: Watched) -> None:
-    """A job made through the agent's own API: it sleeps, is woken before, runs it while nobody stops it, sleeps again.
+    """A job made through the agent's own API: it sleeps, is woken before, runs it without being stopped, sleeps again.
 
     A line that skips runs it missed would not run it at all.
     """

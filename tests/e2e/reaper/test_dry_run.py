@@ -76,7 +76,7 @@ def everything(fleet: ActingFleet) -> dict[str, Any]:
 
 
 def test_orphans_are_removed_by_name_and_their_volumes_stay(awake: ActingFleet) -> None:
-    """Only what bears an orphan's name goes, only when told to, and no volume with it."""
+    """Only containers with an orphan's name are removed, only on request, and no volume with them."""
     with orphan(awake.client, awake.image) as left:
         name = str(left.name)
         context = awake.beside.context()

@@ -16,7 +16,7 @@ import pytest
 
 from fleet import keys
 from fleet.errors import FleetError
-from reaper.http import server, slow_clients
+from reaper.http import server
 from reaper.store import Entry
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ADMIN_TOKEN, REAPER_KEY, make_reaper, write_registry
@@ -42,7 +42,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 def test_a_familys_token_opens_that_family_alone(served: Served) -> None:
-    """Heartbeat and ensure answer the family's own token, the one of the master key before, and the admin's."""
+    """Heartbeat and ensure accept its own token, of the current and the previous reaper key, and the admin token."""
     for token in (served.token("ash"), served.token("ash", "0" * 64), ADMIN_TOKEN):
         answer = served.ask("POST", "/v1/families/ash/ensure", token)
         assert answer.status_code == 200
@@ -60,8 +60,8 @@ def test_a_familys_token_opens_that_family_alone(served: Served) -> None:
     assert served.ask("POST", f"/v1/families/{ash}/ensure", served.token("ash")).status_code == 200
 
 
-def test_every_refusal_is_the_same_401(served: Served) -> None:
-    """Wrong, missing and another family's token, and an unknown family: not one byte tells them apart."""
+def test_every_401_is_the_same(served: Served) -> None:
+    """Wrong, missing and another family's token, and an unknown family: the answers are equal to the byte."""
     answers = [
         served.ask("POST", f"/v1/families/{name}/{route}", token)
         for route in ("ensure", "heartbeat")
@@ -84,7 +84,7 @@ def test_every_refusal_is_the_same_401(served: Served) -> None:
 
 
 def test_an_unknown_family_takes_as_much_work_as_a_wrong_token(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many keys are derived and compared for a family that does not exist: the time tells nothing."""
+    """As many keys are derived and compared, so that the time reveals nothing."""
     work: list[str] = []
     derive, compare = keys.heartbeat_token_for, hmac.compare_digest
 
@@ -107,7 +107,7 @@ def test_an_unknown_family_takes_as_much_work_as_a_wrong_token(served: Served, m
 
 
 def test_states_have_statuses(served: Served) -> None:
-    """409 suspended, 404 not provisioned, 503 timed out, 404 for an operator who asks for an unknown family."""
+    """409 suspended, 404 not provisioned, 503 timed out, 404 for an operator's unknown family."""
     for route in ("ensure", "heartbeat"):
         assert served.ask("POST", f"/v1/families/birch/{route}", served.token("birch")).status_code == 409
         answer = served.ask("POST", f"/v1/families/cedar/{route}", served.token("cedar"))
@@ -116,23 +116,23 @@ def test_states_have_statuses(served: Served) -> None:
     assert served.ask("POST", "/v1/families/oak/ensure", ADMIN_TOKEN).status_code == 404
 
 
-def soon_out_of_time(served: Served) -> None:
-    """Let whoever asks for a family wait for one second."""
+def shorten_the_timeout(served: Served) -> None:
+    """Let a request for a family time out after one second."""
     served.reaper.context.settings = replace(served.reaper.context.settings, health_timeout=1)
 
 
 def test_timed_out_is_503(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that does not come up is named, with its log, without its secrets."""
-    soon_out_of_time(served)
+    """The error names the agent that does not come up, with its redacted log."""
+    shorten_the_timeout(served)
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: False)
     answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
     assert answer.status_code == 503
     assert "planted-secret" not in answer.text
 
 
-def test_no_turn_to_boot_is_503(served: Served) -> None:
-    """As many as may are booting all the while, and the agent was not even started."""
-    soon_out_of_time(served)
+def test_no_boot_slot_is_503(served: Served) -> None:
+    """Others hold all slots all the while; the agent was not started."""
+    shorten_the_timeout(served)
     context = served.reaper.context
     settings = context.settings
     served.reaper.container("ash").state = "exited"
@@ -142,7 +142,7 @@ def test_no_turn_to_boot_is_503(served: Served) -> None:
     assert f"{settings.max_boots} others booted" in answer.json()["error"]
 
 
-def test_a_daemon_that_is_away_is_503(served: Served) -> None:
+def test_a_daemon_that_does_not_answer_is_503(served: Served) -> None:
     """The answer says so, and nothing else about the host."""
     served.reaper.engine.fail["inspect"] = served.reaper.engine.fail["list"] = FleetError("unix:///secret/path")
     for method, path in (("POST", "/v1/families/ash/heartbeat"), ("GET", "/v1/families"), ("GET", "/")):
@@ -151,20 +151,20 @@ def test_a_daemon_that_is_away_is_503(served: Served) -> None:
         assert "secret" not in answer.text
 
 
-def test_a_familys_past_is_asked_for_by_query(served: Served) -> None:
-    """Since when and how many lines, like `explain`; what cannot be understood is the caller's mistake, and said."""
+def test_a_familys_history_is_selected_by_query(served: Served) -> None:
+    """Its start and the number of lines, like `explain`; an invalid query is a 400 that says why."""
     ash, now = served.reaper.context.families.current().get("ash").id, served.reaper.context.clock.now()
     served.reaper.context.store.append([Entry(now - 3600 * at, ash, "keep", f"r{at}", "") for at in (3, 2, 1)])
     answer = served.ask("GET", "/v1/families/ash?since=150m&lines=1", ADMIN_TOKEN)
     assert [line["reason"] for line in answer.json()["ledger"]] == ["r2"]
     answer = served.ask("GET", "/v1/families/ash?since=lately", ADMIN_TOKEN)
     assert answer.status_code == 400
-    assert "since: 'lately' is no time" in answer.json()["error"]
+    assert "since: 'lately' is not a time" in answer.json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/v1/families", "/v1/families/ash", "/metrics", "/"])
-def test_the_operators_routes_want_the_operators_token(served: Served, path: str) -> None:
-    """A family's token does not open them; nor does this machine, unless the operator says so."""
+def test_operator_routes_require_the_admin_token(served: Served, path: str) -> None:
+    """A family's token does not open them, nor does loopback unless the operator allows it."""
     assert served.ask("GET", path).status_code == 401
     assert served.ask("GET", path, served.token("ash")).status_code == 401
     assert served.ask("GET", path, ADMIN_TOKEN).status_code == 200
@@ -177,7 +177,7 @@ def test_the_operators_routes_want_the_operators_token(served: Served, path: str
 
 
 def test_the_page_escapes_everything(served: Served) -> None:
-    """A family's name is text on the page, and the page may not run anything."""
+    """A family's name is plain text, and the page may not run scripts."""
     answer = served.ask("GET", "/", ADMIN_TOKEN)
     assert "<script>alert" not in answer.text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in answer.text
@@ -186,21 +186,21 @@ def test_the_page_escapes_everything(served: Served) -> None:
 
 
 def test_metrics_and_health(served: Served) -> None:
-    """Metrics are in Prometheus' form; the health route says ok to anybody, and nothing else."""
+    """Metrics are in Prometheus' format; the health route says ok to every caller, and nothing else."""
     served.ask("POST", "/v1/families/ash/heartbeat", served.token("ash"))
     assert "hermes_reaper_heartbeats_total 1.0" in served.ask("GET", "/metrics", ADMIN_TOKEN).text
     assert served.ask("GET", "/healthz").text == "ok\n"
 
 
 def test_no_answer_holds_a_key(served: Served) -> None:
-    """Neither the reaper's key nor any token is in what operators are shown."""
+    """No operator route shows the reaper's key or any token."""
     for path in ("/v1/families", "/v1/families/ash", "/metrics", "/"):
         text = served.ask("GET", path, ADMIN_TOKEN).text
         assert not any(secret in text for secret in (REAPER_KEY, ADMIN_TOKEN, served.token("ash")))
 
 
 def test_bodies_are_bounded(served: Served) -> None:
-    """A large body is refused, said in advance or not; a small one, JSON or not, is read away."""
+    """A large body is rejected, with its length or in chunks; a small one, JSON or not, is ignored."""
     url, token = "/v1/families/ash/heartbeat", served.token("ash")
     assert served.ask("POST", url, token, content=b"x" * 5000).status_code == 413
     assert served.ask("POST", url, token, content=iter([b"x" * 3000, b"x" * 3000])).status_code == 413
@@ -208,7 +208,7 @@ def test_bodies_are_bounded(served: Served) -> None:
 
 
 def test_requests_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One family that hammers is told to wait; another is not."""
+    """A family that sends too many gets 429; another does not."""
     monkeypatch.setattr("reaper.http.app._BURST", 5.0)
     monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.1)
     with serving(make_reaper(tmp_path, [family("ash"), family("birch")])) as served:
@@ -221,7 +221,7 @@ def test_requests_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_malformed_requests_are_answered(served: Served) -> None:
-    """What is not HTTP, and a header without end, gets a 400 and the door."""
+    """Another protocol and an endless header get a 400, and the connection is closed."""
     for raw in (b"\x16\x03\x01\x02\x00 hello\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"a" * 70_000):
         with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
             with contextlib.suppress(OSError):
@@ -233,9 +233,9 @@ def test_malformed_requests_are_answered(served: Served) -> None:
 
 
 def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Headers and bodies that drip are cut off; a request that takes the server long is not."""
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 0.3)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+    """Headers and bodies that come byte by byte are cut off; a request that takes the server long is not."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
     token = served.token("ash").encode()
     body = b"POST /v1/families/ash/heartbeat HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token
     for raw in (b"GET / HTTP/1.1\r\nX-Slow: ", b"", body + b"\r\nContent-Length: 100\r\n\r\nx"):
@@ -247,10 +247,10 @@ def test_slow_requests_are_dropped(served: Served, monkeypatch: pytest.MonkeyPat
     assert served.ask("POST", "/v1/families/ash/ensure", served.token("ash")).status_code == 200
 
 
-def test_who_does_not_take_their_answers_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a thousand such connections would shut everybody out; /healthz wants no token."""
-    monkeypatch.setattr(slow_clients, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+def test_a_client_that_does_not_read_answers_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand such connections would use up the server; /healthz requires no token."""
+    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
 
     page = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ADMIN_TOKEN}\r\n\r\n".encode()
 
@@ -267,10 +267,10 @@ def test_who_does_not_take_their_answers_is_dropped(served: Served, monkeypatch:
         assert served.ask("GET", "/healthz").status_code == 200
 
 
-def test_a_connection_that_is_used_again_and_again_stays(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each request has its time: a bridge that keeps its connection open is not cut off in one of many."""
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 2.0)
-    monkeypatch.setattr(slow_clients, "_LOOK_SECONDS", 0.1)
+def test_a_reused_connection_stays_open(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request has its own time limit, so that a bridge that keeps its connection is not cut off."""
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 2.0)
+    monkeypatch.setattr(server, "_CHECK_SECONDS", 0.1)
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     with contextlib.closing(connection):
         connection.connect()
@@ -284,26 +284,29 @@ def test_a_connection_that_is_used_again_and_again_stays(served: Served, monkeyp
             time.sleep(0.4)
 
 
-def test_plain_http_stays_on_this_machine(tmp_path: Path) -> None:
-    """Another address than loopback is refused unless a proxy speaks TLS in front."""
-    reaper = make_reaper(tmp_path, [family("ash")], host="0.0.0.0")  # noqa: S104 - this is what is refused
+def test_plain_http_is_for_loopback_alone(tmp_path: Path) -> None:
+    """Another address is rejected unless a proxy in front terminates TLS."""
+    reaper = make_reaper(tmp_path, [family("ash")], host="0.0.0.0")  # noqa: S104 - the address that is rejected
     with pytest.raises(FleetError, match="--behind-tls"):
         server.run(reaper.context, behind_tls=False)
 
 
-def test_a_taken_address_ends_the_reaper_before_it_looks_at_anybody(tmp_path: Path) -> None:
-    """It says which setting is to blame, why, and what to do; a second reaper must not sweep beside the first."""
+def test_a_taken_address_ends_the_reaper_before_its_first_sweep(tmp_path: Path) -> None:
+    """The error names the setting, the cause and the fix; a second reaper must not sweep beside the first."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         reaper = make_reaper(tmp_path, [family("ash")], port=port)
-        with pytest.raises(FleetError, match=f"LISTEN: 127.0.0.1:{port} .*Address already in use.*; end the other"):
+        with pytest.raises(
+            FleetError,
+            match=f"LISTEN: cannot listen on 127.0.0.1:{port}: .*Address already in use.*; fix: end the other",
+        ):
             server.run(reaper.context, behind_tls=False)
     assert not reaper.engine.calls
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_an_answer_waits_for_no_acknowledgement(host: str) -> None:
-    """Each connection sends its small pieces at once, as the limits on `ensure` want it."""
+    """Each connection sends small writes at once (TCP_NODELAY)."""
     try:
         listener = server._listen(host, 0)
     except FleetError as error:
@@ -314,8 +317,8 @@ def test_an_answer_waits_for_no_acknowledgement(host: str) -> None:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
-def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
-    """Whoever waits for that line, as a service manager's hook does, is not refused."""
+def test_it_accepts_connections_once_it_logs_so(tmp_path: Path) -> None:
+    """A service manager's hook may wait for that line."""
     connected: list[str] = []
 
     def said(line: str) -> None:
@@ -333,7 +336,7 @@ def test_it_listens_when_it_says_so(tmp_path: Path) -> None:
 
 
 def test_many_callers_share_one_start(served: Served) -> None:
-    """Fifty requests at a time for a family that sleeps: one start, fifty answers."""
+    """Fifty concurrent requests for a sleeping family: one start, fifty answers."""
     container = served.reaper.container("ash")
     container.state = "exited"
     served.reaper.engine.before["start"] = lambda: time.sleep(0.3)

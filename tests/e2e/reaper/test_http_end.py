@@ -1,4 +1,4 @@
-"""The end of the reaper's own program while families are waited for."""
+"""The end of the daemon while callers wait for families."""
 
 import http.client
 import json
@@ -12,12 +12,12 @@ from tests.support.reaper.reaper import ADMIN_TOKEN, write_registry
 from tests.support.reaper.reaper_program import running
 
 STACK = "test-end"
-# More than may wait at a time: the others wait for their turn.
+# Many callers, each for a family of its own.
 CALLERS = 40
 
 
 def ensure(port: int, name: str, sent: list[str]) -> tuple[int, str]:
-    """Ask for a family, say so, and return the status and the error."""
+    """Request a family, note it in `sent`, and return the status and the error."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request("POST", f"/v1/families/{name}/ensure", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
     sent.append(name)
@@ -27,8 +27,8 @@ def ensure(port: int, name: str, sent: list[str]) -> tuple[int, str]:
     return found
 
 
-def test_waiting_for_sick_families_does_not_hold_up_the_end(tmp_path: Path) -> None:
-    """All who wait are told, and the process is gone long before a family's time to become healthy is up."""
+def test_callers_who_wait_do_not_delay_the_end(tmp_path: Path) -> None:
+    """All get an answer, and the process ends long before a family's health timeout."""
     names = [f"family-{number}" for number in range(CALLERS)]
     registry = write_registry(tmp_path, [family(name) for name in names])
     recording = Recording.all_running(STACK, registry)

@@ -1,4 +1,4 @@
-"""The HTTP API against callers that mean ill: every answer is a refusal, and the reaper goes on as if nothing was."""
+"""The HTTP API against hostile callers: every answer is an error, and the reaper goes on."""
 
 import contextlib
 import http.client
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper.http import slow_clients
+from reaper.http import server
 from tests.support.docker.recorded_docker import Recording, playing
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper, write_registry
@@ -25,11 +25,11 @@ HOLDERS = 150
 
 @pytest.fixture
 def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """Serve one family that is awake and healthy. Whoever asks too often has to wait for long."""
+    """Serve one family that is awake and healthy, with a low rate limit."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     monkeypatch.setattr("reaper.http.app._BURST", 30.0)
     monkeypatch.setattr("reaper.http.app._PER_SECOND", 0.01)
-    monkeypatch.setattr(slow_clients, "REQUEST_SECONDS", 1.0)
+    monkeypatch.setattr(server, "REQUEST_SECONDS", 1.0)
     reaper = make_reaper(tmp_path, [family("ash")])
     reaper.container("ash").port = 4711
     with serving(reaper) as found:
@@ -37,7 +37,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 
 def answer_to(port: int, raw: bytes) -> bytes:
-    """Return what comes back for these bytes, nothing where the connection is shut."""
+    """Return the answer to these bytes, empty if the connection is closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
         with contextlib.suppress(OSError):
             connection.sendall(raw)
@@ -54,7 +54,7 @@ def request(path: bytes = b"/v1/families/ash/ensure", *headers: bytes, method: b
 
 
 def test_a_token_in_another_shape_is_no_token(served: Served) -> None:
-    """Another scheme, bytes that are no text, more than one token, a token that is nearly right: the same 401."""
+    """Another scheme, invalid bytes, two tokens, a token that is nearly right: the same 401."""
     right = served.token("ash").encode()
     shapes = (
         b"Basic " + right,
@@ -92,8 +92,8 @@ def test_a_token_in_another_shape_is_no_token(served: Served) -> None:
         b"*",
     ],
 )
-def test_a_path_that_is_made_up_is_refused_without_a_token(served: Served, path: bytes) -> None:
-    """Nothing but 401, or 404 for what is no route; the server has no error of its own."""
+def test_a_forged_path_is_rejected(served: Served, path: bytes) -> None:
+    """With 401, 404 or 400; the server itself does not fail."""
     assert answer_to(served.port, request(path))[9:12] in {b"401", b"404", b"400"}
     assert served.reaper.engine.did("inspect") == []
 
@@ -111,23 +111,23 @@ def test_a_path_that_is_made_up_is_refused_without_a_token(served: Served, path:
         (b"X: a\x00b",),
     ],
 )
-def test_lengths_that_do_not_hold_are_refused(served: Served, headers: tuple[bytes, ...]) -> None:
-    """Whoever frames a request so that two readers may differ is shut out, even with the right token."""
+def test_invalid_framing_is_rejected(served: Served, headers: tuple[bytes, ...]) -> None:
+    """A request that two parsers may read differently fails (request smuggling), even with the right token."""
     token = b"Authorization: Bearer " + served.token("ash").encode()
     found = answer_to(served.port, request(b"/v1/families/ash/heartbeat", token, *headers))
     assert found == b"" or found[9:12] in {b"400", b"413", b"501"}
 
 
-def test_methods_that_a_route_does_not_have_are_405(served: Served) -> None:
-    """For a family that there is and one that there is not alike."""
+def test_other_methods_are_405(served: Served) -> None:
+    """For known and unknown families alike."""
     for name in (b"ash", b"oak"):
         for method in (b"GET", b"PUT", b"DELETE", b"OPTIONS"):
             found = answer_to(served.port, request(b"/v1/families/" + name + b"/ensure", method=method))
             assert found.startswith(b"HTTP/1.1 405 ")
 
 
-def test_guessing_shuts_nobody_else_out(served: Served) -> None:
-    """A caller that tries tokens is told to wait; the family itself is answered from the same address."""
+def test_guessing_tokens_does_not_block_the_family(served: Served) -> None:
+    """A caller that tries tokens gets 429; the family itself is answered from the same address."""
     statuses = {served.ask("POST", "/v1/families/ash/ensure", f"{number:064x}").status_code for number in range(40)}
     assert statuses == {401, 429}
     assert served.ask("POST", "/v1/families/ash/ensure", served.token("ash")).status_code == 200
@@ -135,7 +135,7 @@ def test_guessing_shuts_nobody_else_out(served: Served) -> None:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
-    """Run the reaper's own program, sweeping every second over a recorded Docker API of fifty families."""
+    """Run the daemon, sweeping every second over a recorded Docker API of fifty families."""
     registry = write_registry(tmp_path, [family(f"family-{number}") for number in range(50)])
     recording = Recording.all_running(STACK, registry)
     with (
@@ -146,7 +146,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 def swept_at(program: Program) -> float:
-    """Return when the last whole sweep ended."""
+    """Return when the last complete sweep ended."""
     with urllib.request.urlopen(f"{program.url}/metrics", timeout=20) as answer:
         found = re.search(r"^hermes_reaper_last_sweep_timestamp_seconds (\S+)", answer.read().decode(), re.MULTILINE)
     assert found
@@ -154,17 +154,17 @@ def swept_at(program: Program) -> float:
 
 
 def test_the_sweep_goes_on_under_attack(program: Program) -> None:
-    """Slow callers by the hundred, and others that send rubbish without a pause: three sweeps later all is well."""
+    """Hundreds of slow clients, and others that send garbage without a pause: three sweeps later all is well."""
     over = threading.Event()
 
     def hold() -> None:
-        """Begin a request and never end it; begin again when it is dropped."""
+        """Start a request and never finish it; start again when it is dropped."""
         while not over.is_set():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", program.port), 5) as connection:
                 connection.sendall(b"POST /v1/families/family-1/ensure HTTP/1.1\r\nX-Slow: ")
                 over.wait(15)
 
-    def rubbish() -> None:
+    def garbage() -> None:
         large = request(b"/v1/families/family-1/heartbeat", b"Content-Length: 9000") + b"x" * 9000
         while not over.is_set():
             for raw in (b"\x16\x03\x01\x02\x00 hello\r\n\r\n", large, request(b"/v1/families/family-1/ensure")):
@@ -172,7 +172,7 @@ def test_the_sweep_goes_on_under_attack(program: Program) -> None:
                     answer_to(program.port, raw)
 
     threads = [threading.Thread(target=hold, daemon=True) for _ in range(HOLDERS)]
-    threads += [threading.Thread(target=rubbish, daemon=True) for _ in range(3)]
+    threads += [threading.Thread(target=garbage, daemon=True) for _ in range(3)]
     for thread in threads:
         thread.start()
     try:

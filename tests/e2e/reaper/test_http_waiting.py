@@ -1,4 +1,4 @@
-"""Callers who have to wait, over a real socket: they keep nobody else waiting, and what they said is written down."""
+"""Callers who wait, over a real socket: they delay no other caller, and their activity is recorded."""
 
 import http.client
 import threading
@@ -14,12 +14,12 @@ from tests.support.reaper.reaper import ADMIN_TOKEN, make_reaper
 from tests.support.reaper.reaper_http import Served, serving
 from tests.support.waiting import until
 
-# More than any of the server's pools has threads.
-WAITING = 60
+# More than the server has threads.
+WAITING = 120
 
 
 def ask(port: int, name: str, route: str) -> int:
-    """Ask over a connection of one's own and return the status."""
+    """Send a request on a connection of its own and return the status."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=120)) as connection:
         connection.request("POST", f"/v1/families/{name}/{route}", headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
         return connection.getresponse().status
@@ -27,7 +27,7 @@ def ask(port: int, name: str, route: str) -> int:
 
 @contextmanager
 def asking(served: Served, route: str) -> Iterator[list[Future[int]]]:
-    """Ask for many families at a time, until the reaper ends with the block."""
+    """Request many families at once, until the reaper ends with the block."""
     with ThreadPoolExecutor(WAITING) as pool:
         try:
             yield [pool.submit(ask, served.port, f"waiting-{number}", route) for number in range(WAITING)]
@@ -35,20 +35,20 @@ def asking(served: Served, route: str) -> Iterator[list[Future[int]]]:
             served.reaper.context.ended.set()
 
 
-def written_down(served: Served, signal: str) -> int:
-    """Return how many families have a sign of life."""
+def recorded(served: Served, signal: str) -> int:
+    """Return how many families have such activity."""
     return sum(getattr(row, signal) is not None for row in served.reaper.context.store.rows().values())
 
 
-def test_families_that_do_not_come_up_keep_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While many are waited for in vain, one that runs is handed out and one that sleeps is woken."""
+def test_families_that_do_not_come_up_delay_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Meanwhile a family that runs is returned and one that sleeps is woken."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda _, port: port == 4711)
     reaper = make_reaper(tmp_path, [*(family(f"waiting-{number}") for number in range(WAITING)), family("ash")])
     for container in reaper.engine.containers.values():
         container.port = 1
     reaper.container("ash").port = 4711
     with serving(reaper) as served, asking(served, "ensure") as asked:
-        until(lambda: written_down(served, "touched") == WAITING, 60, lambda: written_down(served, "touched"))
+        until(lambda: recorded(served, "touched") == WAITING, 60, lambda: recorded(served, "touched"))
         for woken in (False, True):
             answer = served.ask("POST", "/v1/families/ash/ensure", served.token("ash"))
             assert (answer.status_code, answer.json()["woken"]) == (200, woken)
@@ -56,8 +56,8 @@ def test_families_that_do_not_come_up_keep_nobody_waiting(tmp_path: Path, monkey
         assert not any(each.done() for each in asked)
 
 
-def test_heartbeats_are_written_down_while_the_daemon_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every one is, and soon answered that the daemon is away; once it is back they say how the family is."""
+def test_heartbeats_are_recorded_while_the_daemon_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is, and is soon answered with 503; once the daemon is back they get the family's state."""
     monkeypatch.setattr("reaper.http.requests._HEARTBEAT_SECONDS", 0.5)
     back = threading.Event()
     reaper = make_reaper(tmp_path, [family(f"waiting-{number}") for number in range(WAITING)])
@@ -65,8 +65,8 @@ def test_heartbeats_are_written_down_while_the_daemon_hangs(tmp_path: Path, monk
     with serving(reaper) as served:
         try:
             with asking(served, "heartbeat") as asked:
-                until(lambda: all(each.done() for each in asked), 60, lambda: written_down(served, "heartbeat"))
-            assert written_down(served, "heartbeat") == WAITING
+                until(lambda: all(each.done() for each in asked), 60, lambda: recorded(served, "heartbeat"))
+            assert recorded(served, "heartbeat") == WAITING
             assert {each.result() for each in asked} == {503}
         finally:
             back.set()

@@ -1,4 +1,4 @@
-"""Orphans that Docker itself does not remove, on real Docker."""
+"""Orphans that Docker removes only after a stop, on real Docker."""
 
 import time
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def left(docker_client: docker.DockerClient, stub_image: str) -> Iterator[list[C
 def test_orphans_that_are_paused_or_restarting_are_removed(
     docker_client: docker.DockerClient, left: list[Container], tmp_path: Path
 ) -> None:
-    """Docker refuses both as they are; stopped first, they go."""
+    """Docker refuses to remove both unless they are stopped first."""
     paused, restarting = left
     # Docker waits ever longer before it starts one again: by then for seconds.
     while restarting.attrs["RestartCount"] < 6 or restarting.status != "restarting":

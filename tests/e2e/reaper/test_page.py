@@ -31,7 +31,7 @@ SURNAMES = (
 )
 SURNAMES += " Okafor Petrov Quispe Rossi Sato Tran Ueda Varga Weber Xu Yilmaz Zhang"
 HOUR = 3600.0
-# The least contrast between a text's colour and the first ground behind it that is not transparent.
+# The least contrast between the colour of text and the first opaque background behind it.
 CONTRAST = """(() => {
     const light = rgb => rgb.slice(0, 3).map(part => part / 255)
         .map(part => part <= 0.03928 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4)
@@ -53,7 +53,7 @@ CONTRAST = """(() => {
 
 
 def entries() -> list[dict[str, Any]]:
-    """Return two hundred invented families; one is called like a script, one has no space to break at."""
+    """Return two hundred invented families; one has a script as its name, one a name without a space to break at."""
     names = SURNAMES.split()
     found = []
     for at in range(FAMILIES):
@@ -113,7 +113,7 @@ def day_of(at: int, family_id: UUID, now: float, *, awake: bool, never: bool) ->
 
 @dataclass
 class Shown:
-    """A served page, the browser in front of it, and what it ought to show."""
+    """A served page, the browser in front of it, and what it should show."""
 
     url: str
     browser: chromium.Browser
@@ -121,7 +121,7 @@ class Shown:
     recording: Recording
 
     def rows(self) -> list[dict[str, str]]:
-        """Return what stands in each row, by class or label."""
+        """Return the text of each row, by class or label."""
         script = """JSON.stringify([...document.querySelectorAll('tbody tr')].map(row => Object.fromEntries(
             [['id', row.id], ['shown', String(row.getClientRects().length > 0)],
              ['rects', String(row.querySelectorAll('rect').length)],
@@ -148,13 +148,13 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shown]:
         chromium.browser(program, folder) as browser,
     ):
         wait_for_sweep(reaper.url)
-        # What an agent says of itself gets into the store as a reason; here it speaks like an attacker.
+        # What an agent reports gets into the store as a reason: here it is an attack.
         store.update(families[152].id, reason="unreadable", text=HOSTILE_REASON)
         yield Shown(reaper.url, browser, families, recording)
     store.close()
 
 
-def test_every_family_is_there_with_what_an_operator_asks_for(shown: Shown) -> None:
+def test_every_family_is_shown_with_all_its_facts(shown: Shown) -> None:
     """State, since when, why, last activity and its signal, next job, memory and the day's strip, for each of 200."""
     shown.browser.open(shown.url, width=1280, height=900)
     rows = {row["id"].removeprefix("family-"): row for row in shown.rows()}
@@ -181,8 +181,8 @@ def test_every_family_is_there_with_what_an_operator_asks_for(shown: Shown) -> N
     assert rows[never.name]["rects"] == "2", "its strip begins where its state is known from"
 
 
-def test_nothing_that_a_family_is_called_becomes_more_than_text(shown: Shown) -> None:
-    """A name or a reason made like a script is shown as it is written; nothing ran, nothing was loaded."""
+def test_names_and_reasons_stay_text(shown: Shown) -> None:
+    """A script as a name or a reason is shown as it is; nothing ran, nothing was loaded."""
     shown.browser.open(shown.url, width=1280, height=900)
     rows = shown.rows()
     assert EVIL in rows[150]["name"]
@@ -194,7 +194,7 @@ def test_nothing_that_a_family_is_called_becomes_more_than_text(shown: Shown) ->
 
 
 @pytest.mark.parametrize(("width", "phone"), [(390, True), (320, True), (1280, False), (2200, False)])
-def test_nothing_runs_over_the_side(shown: Shown, width: int, *, phone: bool) -> None:
+def test_the_page_fits_its_window(shown: Shown, width: int, *, phone: bool) -> None:
     """The page is as wide as its window, at every size, with a name that has no space to break at; so is each cell."""
     shown.browser.open(shown.url, width=width, height=844, phone=phone)
     assert shown.browser.ask("document.documentElement.scrollWidth") == width
@@ -205,8 +205,8 @@ def test_nothing_runs_over_the_side(shown: Shown, width: int, *, phone: bool) ->
     assert shown.browser.ask(strips) == 0
 
 
-def test_one_state_alone_can_be_shown(shown: Shown) -> None:
-    """A link per state with its number, which works without a script and outlives the page's refresh."""
+def test_a_link_shows_one_state_alone(shown: Shown) -> None:
+    """Each link has the state's number, works without a script and survives the page's refresh."""
     shown.browser.open(shown.url, width=390, height=844, phone=True)
     links = json.loads(
         shown.browser.ask(
@@ -224,14 +224,14 @@ def test_one_state_alone_can_be_shown(shown: Shown) -> None:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_text_stands_out_from_its_ground(shown: Shown, *, dark: bool) -> None:
-    """Every piece of text has a contrast of at least 4.5 to 1, by day and by night."""
+def test_text_has_enough_contrast(shown: Shown, *, dark: bool) -> None:
+    """Every piece of text has a contrast of at least 4.5 to 1, in the light and the dark theme."""
     shown.browser.open(shown.url, width=1280, height=900, dark=dark)
     assert shown.browser.ask(CONTRAST) >= 4.5
 
 
 def test_pictures_for_the_documentation(shown: Shown, tmp_path: Path) -> None:
-    """A phone's and a desktop's window can be pictured, in less than 200 kB each."""
+    """Screenshots of a phone's and a desktop's window, of less than 200 kB each."""
     folder = Path(os.environ.get("FLEET_TEST_PICTURES", tmp_path))
     for name, width, height, phone in (("desktop", 1280, 600, False), ("phone", 390, 680, True)):
         shown.browser.open(shown.url, width=width, height=height, phone=phone, dark=phone)

@@ -1,7 +1,7 @@
-"""Two hundred rounds of everything at once on real Docker: nobody busy is stopped, none is lost, no lease stays.
+"""Two hundred rounds of everything at once on real Docker: no busy family is stopped, none is lost, no lease stays.
 
-Stand-ins on a Docker daemon that the test may restart, and the reaper in a process that it may kill. Chats begin as
-they do in life: whoever wants one asks the reaper for the agent first.
+Stand-ins on a Docker daemon that the test may restart, and the reaper in a process that it may kill. As in
+life, a chat begins with a request to the reaper for the agent.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from reaper.library import ensure_runtime
+from reaper import ensure_runtime
 from reaper.sweep.sweeper import Sweeper
 from tests.support.docker.own_docker import OwnDocker
 from tests.support.fleet import stub_agent
@@ -51,7 +51,7 @@ class Race:
         self.sweeper = Sweeper(context, self.race_fleet.beside.sweeper().waker)
 
     def round(self, awake: list[str]) -> None:
-        """Let one thing happen to somebody who is awake, and perhaps one to somebody who is about to be stopped."""
+        """Let one thing happen to an awake family, and perhaps one to a family that is about to be stopped."""
         for name, until_then in list(self.race_fleet.talking.items()):
             if time.monotonic() > until_then and self.race_fleet.locks[name].acquire(blocking=False):
                 self.race_fleet.end_chat(name)
@@ -97,7 +97,7 @@ class Race:
         assert ensure_runtime(name, context=self.sweeper.context).state == "awake"
 
     def chat(self, name: str, seconds: float, through: float) -> None:
-        """Ask for an agent and talk with it at once; whoever dawdles comes too late."""
+        """Request an agent and talk with it at once, before it may be stopped again."""
         self.ensure(name, through)
         got = time.monotonic()
         with self.race_fleet.locks[name]:
@@ -106,7 +106,7 @@ class Race:
                 self.did["talks"] += 1
 
     def settle(self) -> None:
-        """Wait for everything that was begun, and let everybody fall silent."""
+        """Wait for everything that was begun, and end all chats."""
         for each in self.begun:
             each.result(timeout=120)
         for name in NAMES:
@@ -131,7 +131,7 @@ def race_fleet() -> Iterator[RaceFleet]:
                 made.client.close()
         finally:
             own.remove()
-            gc.collect()  # the dropped sockets are of this test, not of whichever comes next
+            gc.collect()  # the dropped sockets are of this test, not of the next one
 
 
 @contextlib.contextmanager
@@ -189,8 +189,8 @@ def test_no_busy_family_is_stopped_and_none_is_lost(race_fleet: RaceFleet, unuse
         until(lambda: going.sweeper.context.store.holders() == set(), 90, lambda: (seed, "a lease is stuck"))
 
 
-def test_without_the_second_reading_somebody_is_cut_off(race_fleet: RaceFleet, unused_port: int) -> None:
-    """The same fleet, with a reaper that acts on its first reading: it has to show, or the race proves nothing."""
+def test_without_the_second_reading_a_chat_is_cut_off(race_fleet: RaceFleet, unused_port: int) -> None:
+    """The same fleet, with a reaper that acts on its first reading: it must fail, or the race proves nothing."""
     with race(race_fleet, unused_port, 1, "2", "--one-reading") as going:
         deadline = time.monotonic() + 60
         while not race_fleet.cut_off() and time.monotonic() < deadline:

@@ -33,7 +33,7 @@ def fleet(
         made.stack.configure({"rollout.wave_size": str(len(EVERYBODY))})
         made.up()
         made.stack.configure({"rollout.wave_size": "2"})
-        # Whoever has just left a roll's gate is not stopped in front of it.
+        # A family that has just passed the roll's gate is not stopped in it.
         made.beside.limits = Limits(min_uptime=5)
         yield made
     finally:
@@ -63,7 +63,7 @@ def heartbeats(running: Daemon, *names: str) -> Iterator[list[tuple[int, str]]]:
 
 
 def test_a_roll_and_the_reaper_leave_each_other_alone(fleet: ActingFleet, unused_port: int) -> None:
-    """Everyone gets the new credentials once; who is used stays awake, who sleeps sleeps on, nothing is drift.
+    """All get the new credentials once; used families stay awake, sleeping ones stay asleep, nothing is drift.
 
     Ash sends heartbeats, birch works, cedar is left idle, dogwood sleeps; elm and fir sleep until their devices wake
     them, elm before the roll and fir in the middle of it.

@@ -1,4 +1,4 @@
-"""Who sleeps is woken once, by whoever asks, on real Docker; the daemon outlives its own death."""
+"""Sleeping families are woken once, however many ask, on real Docker; a killed daemon recovers."""
 
 import json
 import sqlite3
@@ -29,7 +29,7 @@ print(json.dumps(found))
 
 
 def test_fifty_callers_in_two_processes_start_it_once(awake: ActingFleet) -> None:
-    """Everybody gets the same healthy agent; Docker saw one start."""
+    """All get the same healthy agent; Docker saw one start."""
     awake.container("ash").stop(timeout=1)
     with events(awake.client, [awake.resource("ash")]) as seen:
         processes = [
@@ -71,7 +71,7 @@ def test_a_sleeper_is_woken_ahead_of_its_job(awake: ActingFleet) -> None:
 
 
 def test_the_daemon_wakes_by_heartbeat_and_by_request_and_survives_a_kill(awake: ActingFleet, unused_port: int) -> None:
-    """A heartbeat and a request wake sleepers over HTTP; a killed daemon leaves nobody locked; suspended is 409."""
+    """A heartbeat and a request wake sleepers over HTTP; a killed daemon leaves no family locked; suspended is 409."""
     awake.container("ash").stop(timeout=1)
     awake.container("birch").stop(timeout=1)
     with daemon(awake.beside, unused_port) as running:

@@ -1,4 +1,4 @@
-"""A container as an old deployment left them: its name is one that no registry can give."""
+"""A container of an old deployment: no registry can give its name."""
 
 import contextlib
 import uuid
@@ -17,7 +17,7 @@ DRAINS = "trap 'exit 0' TERM; sleep 600 & wait"
 
 @contextlib.contextmanager
 def orphan(client: docker.DockerClient, image: str, script: str = DRAINS, **options: Any) -> Iterator[Container]:
-    """Yield a container that runs a script, as an old deployment left them."""
+    """Yield a container of an old deployment that runs a script."""
     name = f"hermes-user-usr_{uuid.uuid4().hex}"
     container = client.containers.run(
         image,
@@ -39,10 +39,10 @@ def orphan(client: docker.DockerClient, image: str, script: str = DRAINS, **opti
 
 
 class OnlyThese(DockerEngine):
-    """Real Docker, where other people's containers are not seen."""
+    """Docker, limited to some containers."""
 
     def __init__(self, *names: str) -> None:
-        """See only these containers."""
+        """List only these containers."""
         self._names = names
 
     def list(self) -> dict[str, ContainerSummary]:

@@ -1,5 +1,6 @@
 """A reaper under test: a fake engine with fake agents, clocks that a test moves, and a store in a folder."""
 
+import asyncio
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -40,7 +41,12 @@ class FakeClock:
 
     def as_clock(self) -> Clock:
         """Return the clocks; a sleep moves them ahead."""
-        return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time)
+
+        async def pause(seconds: float) -> None:
+            self.pass_time(seconds)
+            await asyncio.sleep(0)
+
+        return Clock(lambda: self.wall, lambda: self.steady, lambda: self.steady, self.pass_time, pause)
 
 
 @dataclass

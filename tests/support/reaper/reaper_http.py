@@ -14,8 +14,8 @@ import uvicorn
 
 from fleet import keys
 from reaper.clock import Clock
-from reaper.http import slow_clients
 from reaper.http.app import Api
+from reaper.http.server import client_limits
 from reaper.wake.waker import Waker
 from tests.support.reaper.reaper import REAPER_KEY, ReaperUnderTest
 
@@ -33,7 +33,7 @@ class Served:
         return keys.heartbeat_token_for(key, self.reaper.context.families.current().get(name).id)
 
     def ask(self, method: str, path: str, token: str | None = None, **values: Any) -> httpx.Response:
-        """Ask once."""
+        """Send one request."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         headers |= values.pop("headers", {})
         return self.client.request(method, path, headers=headers, **values)
@@ -41,13 +41,13 @@ class Served:
 
 @contextlib.contextmanager
 def serving(reaper: ReaperUnderTest) -> Iterator[Served]:
-    """Serve a reaper as the daemon does. Time passes by itself, as whoever waits does so on the server's event loop."""
+    """Serve a reaper as the daemon does, on real clocks."""
     reaper.context.clock = Clock()
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         app = Api(reaper.context, Waker(reaper.context)).app()
-        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **slow_clients.limits())
+        config = uvicorn.Config(app, log_config=None, lifespan="off", server_header=False, **client_limits())
         server = uvicorn.Server(config)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])), daemon=True)
         thread.start()

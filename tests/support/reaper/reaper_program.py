@@ -1,4 +1,4 @@
-"""The reaper as a program of its own: `python -m reaper run`, until the end of a block."""
+"""The daemon in a process of its own, until the end of a block."""
 
 import contextlib
 import http.client
@@ -40,7 +40,7 @@ class Program:
 
     @property
     def text(self) -> str:
-        """Return all that it has printed so far."""
+        """Return its output so far."""
         return "\n".join(self.printed)
 
     def start(self) -> None:
@@ -60,7 +60,7 @@ class Program:
             self._check_alive()
             assert time.monotonic() < deadline, self.text
             time.sleep(0.05)
-        self._check_alive()  # or somebody else answers on its port
+        self._check_alive()  # or another process answers on its port
 
     def end(self) -> None:
         """End it as a service manager does."""
@@ -101,7 +101,7 @@ class Program:
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -141,7 +141,7 @@ def running(
 
 
 def wait_for_sweep(url: str) -> None:
-    """Wait until the reaper has looked once."""
+    """Wait until the reaper has swept once."""
     while True:
         with urllib.request.urlopen(f"{url}/metrics", timeout=20) as answer:
             if b"hermes_reaper_last_sweep_timestamp_seconds 0.0" not in answer.read():

@@ -1,5 +1,6 @@
 """How sleeping families are woken for their jobs, whatever happens in between."""
 
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def test_a_job_survives_a_reaper_that_dies_before_it_started_the_family(
     """A family that waited for a boot slot is started by the next reaper."""
     container.next_run = CronReading(reaper.clock.wall - 10)
     killed = sweeper(reaper)
-    monkeypatch.setattr(killed.waker._background, "submit", lambda *_: True)
+    monkeypatch.setattr(killed.waker.workers, "submit", lambda *_, **__: Future())
     killed.sweep(resumed=False)
     assert killed.last.outcomes[reaper.context.families.current().get("ash").id].done == "starting"
     assert reaper.engine.did("start") == []

@@ -40,13 +40,13 @@ def test_a_family_asleep_shows_why_it_was_stopped(reaper: ReaperUnderTest) -> No
     assert reaper.container("ash").state == "exited"
     found.sweep()
     ash = reaper.context.families.current().get("ash")
-    assert views.view(reaper.context, ash).text.startswith("no sign of life for")
+    assert views.status(reaper.context, ash).text.startswith("no sign of life for")
     reaper.container("ash").state = "running"
     reaper.context.store.record_activity(ash.id, "touched", reaper.clock.wall)
     found.sweep()
     reaper.container("ash").state = "exited"
     found.sweep()
-    assert views.view(reaper.context, ash).text == "no device or job needs it"
+    assert views.status(reaper.context, ash).text == "no device or job needs it"
 
 
 def test_a_sweep_lists_once_and_probes_only_candidates(reaper: ReaperUnderTest) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of those who wait for a family when the reaper ends."""
+"""Callers who wait for a family when the reaper ends."""
 
 import pytest
 
@@ -17,14 +17,14 @@ def sick(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUnde
 
 
 def ask(reaper: ReaperUnderTest) -> None:
-    """Wait for the family ash until the reaper ends, and for no second longer."""
+    """Wait for the family ash until the reaper ends, and less than a second longer."""
     with pytest.raises(TimedOutError, match="ash: the reaper is ending"):
         Waker(reaper.context).ensure(reaper.context.families.current().get("ash"))
     assert reaper.clock.steady - 1000 < 1
 
 
 def test_a_start_under_way_goes_on_without_the_reaper(sick: ReaperUnderTest) -> None:
-    """What was started stays so, its leases are given back, and nobody is blamed for it."""
+    """The container stays up, all leases are given back, and no failure is recorded."""
     sick.engine.before["start"] = sick.context.ended.set
     ask(sick)
     assert sick.engine.did("start") == [sick.container("ash").name]
@@ -34,8 +34,8 @@ def test_a_start_under_way_goes_on_without_the_reaper(sick: ReaperUnderTest) -> 
     assert sick.context.store.ledger(ash.id, 0.0, 20) == []
 
 
-def test_nobody_is_started_by_a_reaper_that_ends(sick: ReaperUnderTest) -> None:
-    """Whoever asks that late is refused at once; that they asked is kept for the next reaper."""
+def test_a_reaper_that_ends_starts_no_family(sick: ReaperUnderTest) -> None:
+    """A request that late fails at once; the activity is recorded for the next reaper."""
     sick.context.ended.set()
     ask(sick)
     assert sick.engine.calls == []
@@ -43,8 +43,8 @@ def test_nobody_is_started_by_a_reaper_that_ends(sick: ReaperUnderTest) -> None:
     assert sick.context.store.row(ash.id).touched == sick.clock.wall
 
 
-def test_nobody_is_stopped_by_a_reaper_that_ends(reaper: ReaperUnderTest) -> None:
-    """A sweep's stops take minutes; once it is told to end, it asks and stops no one more."""
+def test_a_reaper_that_ends_stops_no_family(reaper: ReaperUnderTest) -> None:
+    """A sweep's stops take minutes; once the reaper ends, it probes and stops no further family."""
     found = settled(reaper)
     assert reaper.engine.did("stop")
     for container in reaper.engine.containers.values():

@@ -1,33 +1,31 @@
-"""How a family is woken: once, and with errors that say what is the matter."""
+"""How a family is woken: once, and with errors that name the problem."""
 
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fleet.errors import FleetError
+from reaper import ensure_runtime
 from reaper.clock import Clock
-from reaper.http.heartbeat import Heartbeat
-from reaper.library import ensure_runtime, restart_all_runtimes
-from reaper.orphans import orphans
 from reaper.store import Store
 from reaper.store.database import StoreError
 from reaper.wake.boot_slot import WAKING
-from reaper.wake.operation import WakeOperation
+from reaper.wake.operation import State, WakeOperation
 from reaper.wake.runtime import (
     NoBootSlotError,
     NotProvisionedError,
-    Runtime,
     SuspendedError,
     TimedOutError,
     UnknownError,
 )
 from reaper.wake.waker import Waker
 from tests.support.fleet.fleet import family
-from tests.support.reaper.reaper import FakeContainer, ReaperUnderTest, make_reaper, write_registry
+from tests.support.reaper.reaper import FakeContainer, ReaperUnderTest, make_reaper
+
+if TYPE_CHECKING:
+    from fleet.errors import FleetError
 
 
 @pytest.fixture
@@ -40,8 +38,8 @@ def asleep(reaper: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> ReaperUn
     return reaper
 
 
-def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
-    """The answer says where it is, that it was woken, and how long that took; the lease is given back."""
+def test_a_sleeper_is_started(asleep: ReaperUnderTest) -> None:
+    """The result has its URL and says that the call woke it; all leases are given back."""
     runtime = ensure_runtime("ash", context=asleep.context)
     assert (runtime.name, runtime.state, runtime.url, runtime.woken) == ("ash", "awake", "http://127.0.0.1:4711", True)
     assert asleep.engine.did("start") == [asleep.container("ash").name]
@@ -50,24 +48,23 @@ def test_a_sleeper_is_started_and_its_url_told(asleep: ReaperUnderTest) -> None:
     assert (again.woken, asleep.engine.did("start")) == (False, [asleep.container("ash").name])
 
 
-def test_whoever_waits_for_a_turn_looks_less_often(asleep: ReaperUnderTest) -> None:
-    """As one of very many, perhaps; a family that boots is asked for its health as often as ever."""
+def test_a_queued_family_is_polled_less_often(asleep: ReaperUnderTest) -> None:
+    """It may be one of very many; a booting family is polled as often as ever."""
     ash = asleep.context.families.current().get("ash")
-    attempts = [WakeOperation(asleep.context, ash, "touched", "ensure") for _ in range(2)]
+    operations = [WakeOperation(asleep.context, ash, "touched", "ensure") for _ in range(2)]
     lease = asleep.context.store.acquire(str(ash.id), WAKING, 600)
     assert lease
-    assert attempts[0].step() is None
+    assert [operations[0].step(), operations[0].step()] == [None, None]
     asleep.container("ash").state, asleep.container("ash").port = "running", None
-    assert attempts[1].step() is None
-    assert [attempt.pause() for attempt in attempts] == [0.25, 0.05]
+    assert [operations[1].step(), operations[1].step()] == [None, None]
+    assert [operation.state for operation in operations] == [State.QUEUED, State.BOOTING]
+    assert [operation.pause() for operation in operations] == [0.25, 0.05]
     asleep.clock.pass_time(10)
-    assert [attempt.pause() for attempt in attempts] == [1.0, 0.25]
-    for attempt in attempts:
-        attempt.close()
+    assert [operation.pause() for operation in operations] == [1.0, 0.25]
 
 
-def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
-    """Callers with stores of their own, like processes have, share one start and all get the agent."""
+def test_concurrent_callers_start_it_once(asleep: ReaperUnderTest) -> None:
+    """Callers with their own stores, as processes have, share one start, and all get the agent."""
     slow = threading.Event()
     settings = asleep.context.settings
     asleep.engine.before["start"] = lambda: slow.wait(0.1)
@@ -88,7 +85,7 @@ def test_many_at_a_time_start_it_once(asleep: ReaperUnderTest) -> None:
 
 
 def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Unknown, suspended, not provisioned and timed out are told apart; a log is shown without its secrets."""
+    """Unknown, suspended, not provisioned and timed out are distinct; the log is redacted."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: False)
     reaper = make_reaper(tmp_path, [family("ash"), family("birch", state="suspended"), family("cedar")])
     with pytest.raises(UnknownError, match="'oak' is not in"):
@@ -106,7 +103,7 @@ def test_distinct_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_stop_under_way_is_waited_for(asleep: ReaperUnderTest) -> None:
-    """A family that somebody is stopping is not handed out; it is started again once the stop is through."""
+    """A family that is being stopped is not returned; it is started again after the stop."""
     container, ash = asleep.container("ash"), asleep.context.families.current().get("ash")
     container.state = "running"
     lease = asleep.context.store.acquire(ash.id, "stop", 60)
@@ -125,8 +122,8 @@ def test_a_stop_under_way_is_waited_for(asleep: ReaperUnderTest) -> None:
     assert len(looks) > 5
 
 
-def test_a_lease_that_nobody_gave_back_expires(asleep: ReaperUnderTest) -> None:
-    """A reaper that was killed holds nobody up for longer than its lease."""
+def test_a_lease_of_a_killed_reaper_expires(asleep: ReaperUnderTest) -> None:
+    """Nothing waits longer for it than the lease lasts."""
     ash = asleep.context.families.current().get("ash")
     assert asleep.context.store.acquire(ash.id, "stop", 60)
     assert ensure_runtime("ash", context=asleep.context).woken
@@ -150,34 +147,8 @@ def test_a_container_that_a_roll_replaces_is_looked_up_again(asleep: ReaperUnder
     assert runtime.url == "http://127.0.0.1:4711"
 
 
-def beat(reaper: ReaperUnderTest, waker: Waker) -> Runtime:
-    """Take a heartbeat of the family ash."""
-    heartbeat = Heartbeat(reaper.context, waker, reaper.context.families.current().get("ash"))
-    heartbeat.record()
-    return heartbeat.answer()
-
-
-def test_a_heartbeat_in_the_gap_of_a_roll_is_taken(asleep: ReaperUnderTest) -> None:
-    """Between the old container and the new one the family is waking; one that never had any is not provisioned."""
-    ash = asleep.context.families.current().get("ash")
-    container = asleep.engine.containers.pop(asleep.container("ash").name)
-    waker = Waker(asleep.context)
-    with pytest.raises(NotProvisionedError):
-        beat(asleep, waker)
-    asleep.context.store.update(ash.id, state="missing", state_since=asleep.clock.wall - 3600, healthy_id=container.id)
-    with pytest.raises(NotProvisionedError):
-        beat(asleep, waker)
-    asleep.context.store.update(ash.id, state="missing", state_since=asleep.clock.wall)
-    asleep.engine.before["inspect"] = lambda: (
-        asleep.clock.steady > 1001 and asleep.engine.containers.update({container.name: container})
-    )
-    assert beat(asleep, waker).state == "waking"
-    waker.wait()
-    assert container.state == "running"
-
-
-def test_whoever_waited_long_asked_when_they_got_it(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A boot may take longer than idle_after: the wait for an agent that somebody else started counts, too."""
+def test_a_long_wait_counts_as_a_request_at_its_end(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A boot may take longer than idle_after, also one that another caller started."""
     container, ash = asleep.container("ash"), asleep.context.families.current().get("ash")
     container.state = "running"
     ready = asleep.clock.steady + 100
@@ -186,16 +157,16 @@ def test_whoever_waited_long_asked_when_they_got_it(asleep: ReaperUnderTest, mon
     assert asleep.context.store.row(ash.id).touched == asleep.clock.wall
 
 
-def test_a_container_in_the_making_is_not_started(asleep: ReaperUnderTest) -> None:
-    """Its files may not be written yet; whoever creates it starts it, or it is started a moment later."""
+def test_a_container_that_is_being_made_is_not_started(asleep: ReaperUnderTest) -> None:
+    """Its files may not be written yet; its creator starts it, or it is started a moment later."""
     container = asleep.container("ash")
     container.state, container.created = "created", asleep.clock.wall
     ensure_runtime("ash", context=asleep.context)
     assert asleep.clock.steady - 1000 >= 5
 
 
-def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, caplog: pytest.LogCaptureFixture) -> None:
-    """Awake-safe: without leases a family is still started, and the sign of life is not lost."""
+def test_a_failing_store_does_not_prevent_a_wake(asleep: ReaperUnderTest, caplog: pytest.LogCaptureFixture) -> None:
+    """Without leases a family is still started, and the activity is not lost."""
     ash, database = asleep.context.families.current().get("ash"), asleep.context.settings.database
     database.mkdir()
     assert ensure_runtime("ash", context=asleep.context).woken
@@ -204,18 +175,9 @@ def test_a_store_that_fails_wakes_all_the_same(asleep: ReaperUnderTest, caplog: 
     assert asleep.context.store.row(ash.id).touched is not None
 
 
-def test_a_heartbeat_never_waits(asleep: ReaperUnderTest) -> None:
-    """It is answered at once; the family is woken in the background."""
-    waker, ash = Waker(asleep.context), asleep.context.families.current().get("ash")
-    assert beat(asleep, waker).state == "waking"
-    waker.wait()
-    assert beat(asleep, waker).state == "awake"
-    assert asleep.context.store.row(ash.id).heartbeat == asleep.clock.wall
-
-
 @pytest.mark.parametrize("wakers", [3, 1], ids=["as in three processes", "without a store"])
-def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wakers: int) -> None:
-    """Many families that wake at once boot one after the other, across all callers; also where no lease can be had."""
+def test_concurrent_boots_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wakers: int) -> None:
+    """Across processes, and without a store within one."""
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
     booting: set[str] = set()
     most: list[int] = []
@@ -240,8 +202,8 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("reaper.wake.operation.healthy", health)
     for at, container in enumerate(reaper.engine.containers.values()):
         container.state, container.port = "exited", 5000 + at
-    # Clocks that stand still: eighteen who wait would turn them faster than leases are renewed.
-    reaper.context.clock = replace(reaper.context.clock, sleep=lambda _: time.sleep(0.001))
+    # With a fake clock, eighteen operations would pass time faster than leases are renewed.
+    reaper.context.clock = Clock()
     if wakers == 1:
         monkeypatch.setattr(reaper.context.store, "acquire", _refuse)
     callers = [Waker(reaper.context) for _ in range(wakers)]
@@ -254,8 +216,8 @@ def test_no_more_boots_at_a_time_than_allowed(tmp_path: Path, monkeypatch: pytes
     assert len(reaper.engine.did("start")) == 6
 
 
-def test_who_does_not_come_up_keeps_nobody_else_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """More families than may boot at a time are waited for; another one is woken all the same."""
+def test_blocked_wakes_do_not_delay_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More families than boot slots are waited for; another one is woken all the same."""
     monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: True)
     reaper = make_reaper(tmp_path, [family(f"f{at}") for at in range(6)], max_boots=2)
     waiting, go = threading.Semaphore(0), threading.Event()
@@ -283,11 +245,11 @@ def test_who_does_not_come_up_keeps_nobody_else_waiting(tmp_path: Path, monkeypa
     waker.wait()
 
 
-def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
+def test_a_family_suspended_before_its_wake_begins_is_not_woken(
     asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the registry says when it comes to a family counts."""
-    monkeypatch.setattr("reaper.wake.waker._AT_ONCE", 1)
+    """The registry is read again when a postponed wake begins."""
+    monkeypatch.setattr("reaper.wake.workers._BACKGROUND", 1)
     waker, go = Waker(asleep.context), threading.Event()
     ash, birch = (asleep.context.families.current().get(name) for name in ("ash", "birch"))
     asleep.engine.before["inspect"] = lambda: go.wait(20)
@@ -302,53 +264,8 @@ def test_who_is_suspended_while_they_wait_their_turn_is_not_woken(
     assert asleep.engine.did("start") == []
 
 
-def _refuse(*_: object) -> None:
-    raise StoreError("database or disk is full")
-
-
-def _by_id(reaper: ReaperUnderTest, id_: str) -> FakeContainer:
-    return next(container for container in reaper.engine.containers.values() if container.id == id_)
-
-
-def test_restart_goes_in_waves_and_halts(asleep: ReaperUnderTest) -> None:
-    """Awake families are stopped and started; a family that does not come back ends it."""
-    asleep.container("birch").port = 4711
-    results = restart_all_runtimes(context=asleep.context)
-    assert [(result.name, result.problem) for result in results] == [("birch", None)]
-    assert asleep.engine.did("stop") == asleep.engine.did("start") == [asleep.container("birch").name]
-    asleep.container("birch").port = 1
-    (result,) = restart_all_runtimes(context=asleep.context)
-    assert result.problem
-    assert "did not answer /health" in result.problem
-
-
-@pytest.mark.parametrize("how", ["asleep", "suspended", "replaced"])
-def test_restart_leaves_alone_who_is_no_longer_awake(tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Waves take minutes: whoever fell asleep, was suspended or replaced meanwhile is not started, and ends nothing."""
-    monkeypatch.setattr("reaper.restart.healthy", lambda *_: True)
-    entries = [family(name) for name in ("ash", "birch", "cedar")]
-    reaper = make_reaper(tmp_path, entries, wave_size=1)
-    for number, container in enumerate(reaper.engine.containers.values()):
-        container.port = 5000 + number
-
-    def meanwhile() -> None:
-        if how == "asleep":
-            reaper.container("birch").state = "exited"
-        elif how == "suspended":
-            write_registry(tmp_path, [entries[0], {**entries[1], "state": "suspended"}, entries[2]])
-        else:
-            reaper.container("birch").id = "another"
-
-    reaper.engine.before["start"] = meanwhile
-    results = restart_all_runtimes(context=reaper.context)
-    assert [(each.name, each.problem, bool(each.skipped)) for each in results] == [
-        ("ash", None, False), ("birch", None, True), ("cedar", None, False),
-    ]  # fmt: skip
-    assert reaper.engine.did("start") == [reaper.container(name).name for name in ("ash", "cedar")]
-
-
-def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
-    """Who waits for whoever is to start the family, either: all turns are taken, nothing is wrong with it."""
+def test_without_a_boot_slot_the_family_did_not_fail(asleep: ReaperUnderTest) -> None:
+    """Nor if another operation holds its lease: all slots are taken, and nothing is wrong with the family."""
     store, ash = asleep.context.store, asleep.context.families.current().get("ash")
     assert store.acquire(str(ash.id), "wake", 10_000)
     for number in range(asleep.context.settings.max_boots):
@@ -359,25 +276,17 @@ def test_who_has_no_turn_did_not_fail(asleep: ReaperUnderTest) -> None:
     assert [entry.action for entry in store.ledger(ash.id, 0.0, 20)] == []
 
 
-def test_who_waits_for_a_start_that_fails_is_told_so(asleep: ReaperUnderTest) -> None:
-    """Turns are free: it is the family that does not start, and its log says why."""
+def test_a_start_that_fails_elsewhere_is_reported(asleep: ReaperUnderTest) -> None:
+    """Slots are free, so it is the family that does not start, and its log says why."""
     ash = asleep.context.families.current().get("ash")
     assert asleep.context.store.acquire(str(ash.id), "wake", 10_000)
     with pytest.raises(TimedOutError, match="its container is exited"):
         Waker(asleep.context).ensure(ash)
 
 
-def test_orphans_are_listed_and_removed_only_when_told_to(reaper: ReaperUnderTest) -> None:
-    """Dry unless told otherwise; a zero time is left alone, and one failure does not stop the rest."""
-    for name, created in (("usr_1", 5.0), ("usr_2", None), ("usr_3", 7.0)):
-        container = FakeContainer(id=name, name=f"hermes-user-{name}", labels={}, created=created or 0.0)
-        reaper.engine.containers[container.name] = container
-        if created is None:
-            object.__setattr__(container, "created", None)
-    assert [orphan.done[:5] for orphan in orphans(reaper.context, remove=False)] == ["would", "left ", "would"]
-    assert reaper.engine.did("stop") == []
-    reaper.engine.fail["stop"] = FleetError("no")
-    assert [orphan.failed for orphan in orphans(reaper.context, remove=True)] == [True, False, True]
-    reaper.engine.fail.clear()
-    list(orphans(reaper.context, remove=True))
-    assert [name for name in reaper.engine.containers if "usr_" in name] == ["hermes-user-usr_2"]
+def _refuse(*_: object) -> None:
+    raise StoreError("database or disk is full")
+
+
+def _by_id(reaper: ReaperUnderTest, id_: str) -> FakeContainer:
+    return next(container for container in reaper.engine.containers.values() if container.id == id_)

@@ -1,4 +1,4 @@
-"""The library of a service that calls it again and again, from many threads, and may fork."""
+"""The library of a service that calls it often, from many threads, and may fork."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from reaper import ensure_runtime, evict_idle, library
+import reaper as library
+from reaper import ensure_runtime, evict_idle
 from tests.support.docker.recorded_docker import Recording, playing
 from tests.support.fleet.fleet import family
 from tests.support.pulumi.pulumi_stack import ROOT
@@ -18,7 +19,8 @@ from tests.support.reaper.reaper_program import environment
 STACK = "test-unit"
 FORKS = """
 import os, signal
-from reaper import evict_idle, library
+import reaper as library
+from reaper import evict_idle
 def open_files():
     found = []
     for number in sorted(os.listdir("/proc/self/fd"), key=int)[3:]:
@@ -44,7 +46,7 @@ assert evict_idle().problem is None
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeEngine]]:
-    """Let the settings name a fleet whose families run; yield each engine that the library has made for itself."""
+    """Let the settings name a fleet whose families run; yield each engine that the library makes."""
     reaper = make_reaper(tmp_path, [family("ash"), family("birch")])
     for container in reaper.engine.containers.values():
         container.port = 4711
@@ -64,7 +66,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[FakeE
 
 
 def open_files_of_the_store(folder: Path) -> int:
-    """Return how many descriptors of this process belong to the store."""
+    """Return how many open files of this process belong to the store."""
     found = 0
     for entry in Path("/proc/self/fd").iterdir():
         found += entry.is_symlink() and str(entry.readlink()).startswith(f"{folder}/reaper.db")
@@ -72,7 +74,7 @@ def open_files_of_the_store(folder: Path) -> int:
 
 
 def test_all_calls_share_their_connections(made: list[FakeEngine], tmp_path: Path) -> None:
-    """However many calls from however many threads: one client of Docker, and one connection to the store."""
+    """Any number of calls from any number of threads: one Docker client and one connection to the store."""
     with ThreadPoolExecutor(8) as pool:
         assert {each.state for each in pool.map(ensure_runtime, ["ash", "birch"] * 20)} == {"awake"}
     assert evict_idle().problem is None
@@ -80,10 +82,10 @@ def test_all_calls_share_their_connections(made: list[FakeEngine], tmp_path: Pat
     assert open_files_of_the_store(tmp_path) == 3
 
 
-def test_a_call_heeds_the_settings_and_the_registry_of_now(
+def test_a_call_uses_the_current_settings_and_registry(
     made: list[FakeEngine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What changed since the last call counts, though everything else is shared."""
+    """They may change between calls, and everything else is shared."""
     assert ensure_runtime("ash").name == "ash"
     registry = tmp_path / "families.yaml"
     registry.write_text(registry.read_text().replace("name: ash", "name: oak"))
@@ -94,8 +96,8 @@ def test_a_call_heeds_the_settings_and_the_registry_of_now(
     assert (tmp_path / "another.db").exists()
 
 
-def test_a_fork_takes_no_open_store_along(tmp_path: Path) -> None:
-    """SQLite does not stand it; both open what they need anew, whatever another thread was at as the child began."""
+def test_a_fork_inherits_no_open_store(tmp_path: Path) -> None:
+    """SQLite forbids it; both processes open their own, even if another thread held the lock at the fork."""
     registry = write_registry(tmp_path, [family("ash")])
     with playing(Recording.all_running(STACK, registry), tmp_path) as host:
         told = environment(tmp_path, STACK, registry, host)

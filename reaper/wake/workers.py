@@ -1,0 +1,100 @@
+"""Takes the steps of all operations, so that a hung Docker daemon never delays a heartbeat.
+
+An event loop drives the operations; their steps block, so they run on threads. A step may take as long as a Docker
+call, which the client bounds to 20 s, and a hung daemon blocks every thread that may call it. So steps that record
+activity have a thread of their own, which never calls Docker, and first looks never wait for families that boot.
+"""
+
+import asyncio
+import contextlib
+import threading
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from typing import Protocol
+
+from fleet.errors import FleetError
+from reaper.clock import Clock
+from reaper.wake.runtime import Runtime
+
+_LOOKS, _POLLS = 40, 64
+# Wakes in the background at once; the others begin, and their time with them, as these end.
+_BACKGROUND = 64
+
+
+class Operation(Protocol):
+    """Work in steps, taken on any thread, one after the other. The first step records activity and nothing else."""
+
+    def step(self) -> Runtime | None:
+        """Do what can be done now; return the result once there is one."""
+
+    def pause(self) -> float:
+        """Return the seconds to wait before the next step, asked after the second one."""
+
+
+class Workers:
+    """An event loop and the threads that take the steps: started when they are needed, ended with this object."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start no thread yet; `clock` times the pauses between steps."""
+        self._clock = clock
+        self._records = ThreadPoolExecutor(1, "record")
+        self._looks = ThreadPoolExecutor(_LOOKS, "look")
+        self._polls = ThreadPoolExecutor(_POLLS, "poll")
+        self._background = asyncio.Semaphore(_BACKGROUND)
+        self._under_way: set[Future[Runtime]] = set()
+        self._starting = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def submit(self, operation: Operation, *, background: bool = False) -> "Future[Runtime]":
+        """Take an operation's steps until it has a result, which the future gets.
+
+        Cancelling the future ends the operation after its first step. It gets a FleetError if no thread can be started.
+        """
+        try:
+            loop = self._running_loop()
+        except RuntimeError as error:
+            refused = Future[Runtime]()
+            refused.set_exception(FleetError(f"no thread can be started: {error}"))
+            return refused
+        result = asyncio.run_coroutine_threadsafe(self._drive(operation, background=background), loop)
+        self._under_way.add(result)
+        result.add_done_callback(self._under_way.discard)
+        return result
+
+    def wait(self) -> None:
+        """Wait until every operation that was submitted before has ended."""
+        wait(list(self._under_way))
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                started = Future[asyncio.AbstractEventLoop]()
+                threading.Thread(target=_run_loop, args=(started,), name="wake", daemon=True).start()
+                self._loop = started.result()
+                weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
+            return self._loop
+
+    async def _drive(self, operation: Operation, *, background: bool) -> Runtime:
+        async with self._background if background else contextlib.nullcontext():
+            # A heartbeat is recorded although its sender is gone.
+            await asyncio.shield(self._on(self._records, operation.step))
+            runtime = await self._on(self._polls if background else self._looks, operation.step)
+            while runtime is None:
+                await self._clock.pause(operation.pause())
+                runtime = await self._on(self._polls, operation.step)
+            return runtime
+
+    async def _on(self, threads: Executor, step: Callable[[], Runtime | None]) -> Runtime | None:
+        try:
+            taken = asyncio.get_running_loop().run_in_executor(threads, step)
+        except RuntimeError as error:
+            raise FleetError(f"no thread can be started: {error}") from error
+        return await taken
+
+
+def _run_loop(started: "Future[asyncio.AbstractEventLoop]") -> None:
+    loop = asyncio.new_event_loop()
+    started.set_result(loop)
+    loop.run_forever()
+    loop.close()
