@@ -71,9 +71,7 @@ def plan(
 
 def as_json(found: Plan) -> str:
     """Return the whole plan as JSON: it holds what a comment has no room for."""
-    counts = {kind: len(found.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
-    counts |= {"unchanged": found.unchanged, "asleep": sum(not change.started for change in found.of("rolled"))}
-    data = {"counts": counts, "waves": found.waves, "exit": found.exit_code, **asdict(found)}
+    data = {"counts": found.counts, "waves": found.waves, "exit": found.exit_code, **asdict(found)}
     del data["volumes"]
     return json.dumps(data, indent=2) + "\n"
 
