@@ -48,10 +48,9 @@ def _volume(plan: Plan, _: Policy) -> Iterator[str]:
 def _removal(plan: Plan, policy: Policy) -> Iterator[str]:
     removed = len(plan.of("removed"))
     if plan.before and removed > policy.max_removed * plan.before:
-        share = removed / plan.before
         yield (
-            f"{removed} of {plan.before} families ({share:.0%}) would be removed, more than {policy.max_removed:.0%}; "
-            "is the registry whole? Their data would stay. A higher share: --max-removed"
+            f"{removed} of {plan.before} families ({removed / plan.before:.0%}) would be removed, "
+            f"more than {policy.max_removed:.0%}; is the registry whole? Their data would stay. A higher share: --max-removed"
         )
 
 
@@ -79,10 +78,9 @@ def _image_digest(plan: Plan, policy: Policy) -> Iterator[str]:
 
 def _canary(plan: Plan, policy: Policy) -> Iterator[str]:
     rolled = plan.of("rolled")
-    staying = plan.before - len(plan.of("removed"))
-    started = [change for change in rolled if change.started]
-    whole = len(rolled) > 1 and len(rolled) == staying and len(started) > 1
-    if whole and not policy.canaries & {change.name for change in started}:
+    started = [change.name for change in rolled if change.started]
+    whole = len(rolled) == plan.before - len(plan.of("removed")) and len(started) > 1
+    if whole and policy.canaries.isdisjoint(started):
         yield f"all {len(rolled)} families would be rolled without a canary; give one or two canary: true"
 
 

@@ -24,6 +24,7 @@ import docker
 
 from fleet import host
 from fleet.errors import FleetError
+from fleet.plan.reader import messages
 
 API_VERSION = "1.41"
 
@@ -63,7 +64,7 @@ def preview(
     except ValueError:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise FleetError(f"pulumi preview: {said}") from None
-    if done.returncode and not any(d.get("severity") == "error" for d in digest.get("diagnostics") or []):
+    if done.returncode and not messages(digest, "error"):
         said = done.stderr.strip() or f"exit code {done.returncode}"
         digest["diagnostics"] = [*(digest.get("diagnostics") or []), {"severity": "error", "message": said}]
     return digest
@@ -99,50 +100,39 @@ def secrets_of(environment: Mapping[str, str]) -> list[str]:
 
 def _pulumi(root: Path, env: Mapping[str, str]) -> str:
     pinned = root / ".tools" / "pulumi-bin"
-    folders = [env.get("PATH", ""), str(Path.home() / ".pulumi" / "bin")]
-    if pinned.is_file():
-        folders.insert(0, pinned.read_text(encoding="utf-8").strip())
+    folders = [pinned.read_text(encoding="utf-8").strip()] if pinned.is_file() else []
+    folders += [env.get("PATH", ""), str(Path.home() / ".pulumi" / "bin")]
     found = shutil.which("pulumi", path=":".join(folders))
     if not found:
         raise FleetError("no Pulumi CLI on PATH; fix: make setup")
     return found
 
 
-class _Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
+class _PingOnly(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        ping = self.path.rpartition("/")[2] == "_ping"
-        body = b"OK" if ping else b"no daemon here"
-        self.send_response(HTTPStatus.OK if ping else HTTPStatus.NOT_IMPLEMENTED)
+        if not self.path.endswith("/_ping"):
+            self.send_error(HTTPStatus.NOT_IMPLEMENTED, "no daemon here")
+            return
+        self.send_response(HTTPStatus.OK)
         self.send_header("Api-Version", API_VERSION)
         self.send_header("OSType", "linux")
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     do_HEAD = do_GET  # noqa: N815 - the base class calls it that
 
-    def address_string(self) -> str:
-        return "local"  # a unix socket's peer has no address
-
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it that
-        pass
+        """Log nothing: the peer of a Unix socket has no address."""
 
 
 @contextmanager
 def ping_socket() -> Iterator[str]:
     """Serve the ping on a socket of its own and yield its address in the form of `DOCKER_HOST`."""
     with tempfile.TemporaryDirectory(prefix="hermes-fleet-") as folder:
-        path = Path(folder) / "docker.sock"
-        with socketserver.ThreadingUnixStreamServer(str(path), _Answers) as server:
+        path = f"{folder}/docker.sock"
+        with socketserver.ThreadingUnixStreamServer(path, _PingOnly) as server:
             server.daemon_threads = True
-            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-            thread.start()
+            Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 yield f"unix://{path}"
             finally:
                 server.shutdown()
-                thread.join()
