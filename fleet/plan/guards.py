@@ -50,7 +50,8 @@ def _removal(plan: Plan, policy: Policy) -> Iterator[str]:
     if plan.before and removed > policy.max_removed * plan.before:
         yield (
             f"{removed} of {plan.before} families ({removed / plan.before:.0%}) would be removed, "
-            f"more than {policy.max_removed:.0%}; is the registry whole? Their data would stay. A higher share: --max-removed"
+            f"more than {policy.max_removed:.0%}; is the registry whole? Their data would stay. "
+            "A higher share: --max-removed"
         )
 
 
