@@ -13,19 +13,21 @@ from typing import Any
 
 import docker
 from docker.errors import APIError
+from docker.utils import version_gte
 
 from fleet import host, naming
 from fleet.cli import FOUND, ConfigFile, Json, Stack, project, show
 from fleet.errors import FleetError
 from fleet.host import Inventory
 from fleet.plan.preview import environment, preview
+from fleet.plan.reader import RUNTIME, VOLUME, inputs_of, messages, resources
 
 # Pulumi records the creation of a volume just after Docker; the clocks of two machines may differ a little.
 _SLACK = timedelta(minutes=2)
 
 # Docker 23. Before it, `CreatedAt` of a volume is when its top directory last changed, as it does at every boot
 # (https://github.com/moby/moby/issues/38274).
-_API_WITH_CREATION = (1, 42)
+_API_WITH_CREATION = "1.42"
 
 # Docker does not have the image, or does not accept the reference.
 _NO_SUCH_IMAGE = {404, 400}
@@ -74,7 +76,7 @@ def audit(stack: Stack = "dev", config_file: ConfigFile = None, as_json: Json = 
     root = project()
     with closing(host.connect()) as client:
         digest = preview(root, stack, config_file, environment(root), daemon=True)
-        errors = [each["message"] for each in digest.get("diagnostics") or [] if each.get("severity") == "error"]
+        errors = messages(digest, "error")
         if errors:
             raise FleetError("\n".join(errors))
         named = {"name": naming.PREFIX}
@@ -98,41 +100,31 @@ def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     except APIError as error:
         if error.status_code in _NO_SUCH_IMAGE:
             return None
-        what = f"image {reference}: Docker cannot resolve it ({error.explanation or error})"
-        raise FleetError(what) from error
+        why = error.explanation or error
+        raise FleetError(f"image {reference}: Docker cannot resolve it ({why})") from error
 
 
 def findings(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> list[Finding]:
     """Return all differences, sorted by kind. `declared` is by container name."""
-    found = [
-        *_containers(declared, live, stack, image_id),
-        *_volumes(declared, live, stack),
-        *_missing_volumes(declared, live),
-    ]
+    found = [*_containers(declared, live, stack, image_id), *_volumes(declared, live, stack)]
     return sorted(found, key=lambda finding: (finding.kind, finding.about))
 
 
 def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
     """Return what a preview's JSON declares, by container name."""
-    steps: list[Mapping[str, Any]] = digest.get("steps") or []
-    volumes = {
-        _name(step): step.get("oldState") or {} for step in steps if "docker:index/volume:Volume::" in step["urn"]
-    }
+    volumes = resources(digest, VOLUME)
     declared = {}
-    for step in steps:
-        inputs = (step.get("newState") or {}).get("inputs")
-        if "hermes-fleet:index:FamilyRuntime::" not in step["urn"] or not inputs or step["op"] == "delete":
-            continue
-        name = _name(step)
-        volume = volumes.get(f"{name}-data", {})
-        labels = (volume.get("outputs") or {}).get("labels") or []
-        declared[name] = Declared(
-            name=str(inputs.get("family", name)),
-            credentials=str(inputs.get("credentials", "")),
-            image=str(inputs.get("image", "")),
-            volume_made=_moment(volume.get("created")),
-            volume_labelled=any(each.get("label") == naming.LABEL_ID for each in labels),
-        )
+    for name, runtime in resources(digest, RUNTIME).items():
+        if inputs := inputs_of(runtime, "newState"):
+            volume = volumes.get(f"{name}-data", {}).get("oldState") or {}
+            labels = (volume.get("outputs") or {}).get("labels") or []
+            declared[name] = Declared(
+                name=str(inputs.get("family", name)),
+                credentials=str(inputs.get("credentials", "")),
+                image=str(inputs.get("image", "")),
+                volume_made=_moment(volume.get("created")),
+                volume_labelled=any(each.get("label") == naming.LABEL_ID for each in labels),
+            )
     return declared
 
 
@@ -145,7 +137,7 @@ def read_live(
 ) -> Live:
     """Return the host's state from Docker's own lists; `api_version` is the newest that the daemon speaks."""
     image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
-    told = tuple(map(int, api_version.split("."))) >= _API_WITH_CREATION
+    told = version_gte(api_version, _API_WITH_CREATION)
     made = {str(each["Name"]): _moment(each.get("CreatedAt")) for each in volumes if told}
     return Live(inventory, image_ids, {name: when for name, when in made.items() if when})
 
@@ -185,9 +177,6 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterat
         elif sign := _sign_of_loss(family, labels, live.volumes_made.get(name)):
             what = f"{name} {sign}: the family's volume was lost, and Docker created an empty one in its place"
             yield Finding("volume-lost", family.name, f"{what}; fix: stop the family and restore its data from a copy")
-
-
-def _missing_volumes(declared: Mapping[str, Declared], live: Live) -> Iterator[Finding]:
     for container, family in declared.items():
         if family.volume_made and f"{container}-data" not in live.host.volumes:
             what = f"{container}-data is gone from the host; fix: restore it before the family's next start"
@@ -203,13 +192,5 @@ def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | 
     return ""
 
 
-def _name(step: Mapping[str, Any]) -> str:
-    return str(step["urn"]).split("::", 3)[3]
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return when if when.tzinfo else None
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
