@@ -73,8 +73,9 @@ def delete_volume(client: docker.DockerClient, volume: str) -> None:
     except APIError as error:
         raise FleetError(f"volume {volume} was not deleted: {error.explanation or error}") from error
     except OSError as error:
-        what = f"docker: no answer whether volume {volume} was deleted ({error}); run the same command again"
-        raise FleetError(what) from error
+        raise FleetError(
+            f"docker: no answer whether volume {volume} was deleted ({error}); run the same command again"
+        ) from error
 
 
 def _matches(inventory: Inventory, stack: str, family: str) -> list[UUID]:
@@ -83,11 +84,13 @@ def _matches(inventory: Inventory, stack: str, family: str) -> list[UUID]:
         wanted = UUID(family)
     except ValueError:
         wanted = None
-    found = []
-    for name, labels in inventory.volumes.items():
-        family_id = naming.family_id_from_name(name.removesuffix("-data")) if name.endswith("-data") else None
-        if family_id is None or labels.get(naming.LABEL_STACK, stack) != stack:
-            continue
-        if family_id == wanted or (wanted is None and labels.get(naming.LABEL_FAMILY) == family):
-            found.append(family_id)
-    return sorted(found)
+    volumes = {
+        naming.family_id_from_name(name.removesuffix("-data")): labels
+        for name, labels in inventory.volumes.items()
+        if name.endswith("-data") and labels.get(naming.LABEL_STACK, stack) == stack
+    }
+    return sorted(
+        family_id
+        for family_id, labels in volumes.items()
+        if family_id and (family_id == wanted or (wanted is None and labels.get(naming.LABEL_FAMILY) == family))
+    )
