@@ -147,16 +147,15 @@ def main(arguments: Sequence[str] | None = None, application: typer.Typer = app,
         sys.stdout.flush()
     except FleetError as error:
         say(error, error=True)
-        return ERROR
     except typer.TyperException as error:
         from typer.rich_utils import rich_format_error  # noqa: PLC0415 - takes a while, and is for wrong usage only
 
         rich_format_error(cast("Any", error))
-        return ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ERROR
-    return code or 0
+    else:
+        return code or 0
+    return ERROR
 
 
 def say(text: object, *, error: bool = False) -> None:

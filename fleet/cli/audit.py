@@ -157,8 +157,11 @@ def _containers(declared: Mapping[str, Declared], live: Live, stack: str, image_
                 )
             meant, runs = image_id(family.image), live.image_ids.get(name)
             if meant and runs and meant != runs:
-                what = f"runs {runs[:19]}, but {family.image} means {meant[:19]} by now; fix: pin a digest to roll it"
-                yield Finding("image-moved", family.name, what)
+                yield Finding(
+                    "image-moved",
+                    family.name,
+                    f"runs {runs[:19]}, but {family.image} means {meant[:19]} by now; fix: pin a digest to roll it",
+                )
         elif naming.is_orphan(name):
             yield Finding("orphan", name, "is of an older deployment; see: hermes-fleet reaper orphans")
         elif family or naming.LABEL_STACK not in seen.labels:  # else it is another stack's, under a name of its own
@@ -172,15 +175,25 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterat
             continue
         family = declared.get(container)
         if family is None:
-            what = "holds the data of a family that is not in the registry; hermes-fleet purge deletes it for good"
-            yield Finding("volume-without-family", name, what)
+            yield Finding(
+                "volume-without-family",
+                name,
+                "holds the data of a family that is not in the registry; hermes-fleet purge deletes it for good",
+            )
         elif sign := _sign_of_loss(family, labels, live.volumes_made.get(name)):
-            what = f"{name} {sign}: the family's volume was lost, and Docker created an empty one in its place"
-            yield Finding("volume-lost", family.name, f"{what}; fix: stop the family and restore its data from a copy")
+            yield Finding(
+                "volume-lost",
+                family.name,
+                f"{name} {sign}: the family's volume was lost, and Docker created an empty one in its place; "
+                "fix: stop the family and restore its data from a copy",
+            )
     for container, family in declared.items():
         if family.volume_made and f"{container}-data" not in live.host.volumes:
-            what = f"{container}-data is gone from the host; fix: restore it before the family's next start"
-            yield Finding("volume-lost", family.name, what)
+            yield Finding(
+                "volume-lost",
+                family.name,
+                f"{container}-data is gone from the host; fix: restore it before the family's next start",
+            )
 
 
 def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | None) -> str:

@@ -105,10 +105,8 @@ def touch(family: FamilyName, stack: OnlyStack = None, dry_run: DryRun = False, 
 
 
 def _state(context: Context, family: Family) -> str:
-    if family.state == "suspended":
-        return "suspended"
     try:
-        return views.view(context, family).state
+        return "suspended" if family.state == "suspended" else views.view(context, family).state
     except FleetError as error:
         return f"in a state that cannot be read ({error})"
 

@@ -52,13 +52,8 @@ def plan(
         found = read_plan(digest, stack=naming.stack_label(stack))
         if client and found.live and not found.errors:
             found = with_live_state(found, client)
-    policy = Policy(
-        allowed=frozenset(allow or ()),
-        max_removed=max_removed,
-        production=production,
-        canaries=_canaries(registry_path(stack, config_file=config_file)) if not found.errors else frozenset(),
-    )
-    found = guarded(found, policy)
+    canaries = frozenset() if found.errors else _canaries(registry_path(stack, config_file=config_file))
+    found = guarded(found, Policy(frozenset(allow or ()), max_removed, production, canaries))
     redacted = Redaction(secrets_of(env)).apply
     if json_file != Path("-"):
         typer.echo(redacted(markdown(found)), nl=False)

@@ -88,10 +88,8 @@ def validate(
     if plugins_dir is None:
         say("plugins were not checked: no directory named plugins beside the registry", error=True)
     located = [_located(problem) for problem in problems]
-    if located and not as_json:
-        text = "\n".join(_annotation(**each) for each in located)
-    else:
-        text = f"{display_path(path)}: {count} {'family' if count == 1 else 'families'}, no problems"
+    good = f"{display_path(path)}: {count} {'family' if count == 1 else 'families'}, no problems"
+    text = "\n".join(_annotation(**each) for each in located) or good
     show({"registry": str(path), "families": count, "problems": located}, text, as_json=as_json)
     return 1 if problems else 0
 

@@ -14,8 +14,6 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, suppress
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -75,14 +73,13 @@ def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, 
 
     Raises FleetError where that file cannot be sourced.
     """
-    env = dict(given)
     file = root / ".state" / "env"
-    if "PULUMI_BACKEND_URL" in env or not file.is_file():
-        return env
+    if "PULUMI_BACKEND_URL" in given or not file.is_file():
+        return dict(given)
     shown = subprocess.run(
         ["/bin/sh", "-c", '. "$1" >&2 && env -0', "sh", str(file)],
         cwd=root,
-        env=env,
+        env=given,
         capture_output=True,
         text=True,
         check=False,
@@ -108,20 +105,14 @@ def _pulumi(root: Path, env: Mapping[str, str]) -> str:
     return found
 
 
-class _PingOnly(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        if not self.path.endswith("/_ping"):
-            self.send_error(HTTPStatus.NOT_IMPLEMENTED, "no daemon here")
-            return
-        self.send_response(HTTPStatus.OK)
-        self.send_header("Api-Version", API_VERSION)
-        self.send_header("OSType", "linux")
-        self.end_headers()
-
-    do_HEAD = do_GET  # noqa: N815 - the base class calls it that
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it that
-        """Log nothing: the peer of a Unix socket has no address."""
+class _PingOnly(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        request = self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # headers that are not read would reset the connection when it is closed
+        status = "200 OK" if b"/_ping " in request else "501 no daemon here"
+        head = f"HTTP/1.0 {status}\r\nApi-Version: {API_VERSION}\r\nOSType: linux\r\nContent-Length: 0\r\n\r\n"
+        self.wfile.write(head.encode())
 
 
 @contextmanager

@@ -92,23 +92,19 @@ def inputs_of(step: Raw, state: str) -> Raw:
 def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int], *, live: bool) -> Change | None:
     operation = runtime["op"]
     inputs = inputs_of(runtime, "oldState" if operation == "delete" else "newState")
-    base = Change(
-        name=str(inputs.get("family", name)),
-        id=_id(name),
-        kind="added",
-        volume=f"{name}-data",
-    )
+    base = Change(str(inputs.get("family", name)), _id(name), "added", volume=f"{name}-data")
     if operation == "delete" or (container is not None and container["op"] == "delete"):
         return replace(base, kind="removed")
     started = bool(container and inputs_of(container, "newState").get("start"))
     placed = replace(base, started=started, wave=waves.get(name) if started else None)
     if operation == "create":
         return placed
-    reasons = _reasons(inputs_of(runtime, "oldState"), inputs)
+    old = inputs_of(runtime, "oldState")
+    reasons = _reasons(old, inputs)
     if container is not None and container["op"] not in {"same", "read", "refresh"}:
         return replace(placed, kind="rolled", reasons=reasons or _container_reasons(container))
     # Whether the container runs, and is replaced to stop it, only the host tells. Unread, all families count as awake.
-    if not live and _suspends(runtime):
+    if not live and old.get("state") != inputs.get("state") == "suspended":
         return replace(base, kind="rolled", reasons=reasons)
     return replace(base, kind="noted", reasons=reasons) if operation == "update" else None
 
@@ -147,11 +143,6 @@ def _detail(old: object, new: object) -> str:
 
 def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _suspends(runtime: Raw) -> bool:
-    old, new = (inputs_of(runtime, state).get("state") for state in ("oldState", "newState"))
-    return old != new == "suspended"
 
 
 def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
