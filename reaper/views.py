@@ -36,10 +36,6 @@ class FamilyStatus:
     reason: str
     text: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return dict(vars(self))
-
 
 def grace_since(context: Context) -> float:
     """Return since when the reaper has looked without a break."""
@@ -107,7 +103,7 @@ def explain(context: Context, family: Family, asked: Asked | None = None) -> dic
         decision = decide(now, facts, policy_of(family), context.settings.limits)
     holding = list(reasons(now, facts, policy_of(family), context.settings.limits)) if facts.state == RUNNING else []
     return {
-        **view(context, family).as_dict(),
+        **vars(view(context, family)),
         "decision": decision.action.value,
         "reason": decision.reason.code,
         "text": decision.reason.text,

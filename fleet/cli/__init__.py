@@ -164,9 +164,9 @@ def say(text: object, *, error: bool = False) -> None:
 
 
 def show(value: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - anything that JSON can hold
-    """Print a value as JSON in ASCII, or its text."""
+    """Print a value, which may have dataclasses in it, as JSON in ASCII, or its text."""
     if as_json:
-        typer.echo(json.dumps(value, indent=2))
+        typer.echo(json.dumps(value, indent=2, default=vars))
     else:
         say(text)
 

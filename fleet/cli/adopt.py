@@ -96,8 +96,10 @@ def take_over(client: docker.DockerClient, found: Iterable[Candidate], report: C
         except NotFound:
             report(f"{family.name}: its container is gone already")
         else:
-            volume = naming.volume_name(family.id)
-            report(f"{family.name}: container {container.id[:12]} stopped and removed, volume {volume} kept")
+            report(
+                f"{family.name}: container {container.id[:12]} stopped and removed, "
+                f"volume {naming.volume_name(family.id)} kept"
+            )
 
     _for_each(found, remove)
 

@@ -6,7 +6,7 @@ Docker creates an empty one in its place, and the agent starts without its memor
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -28,9 +28,6 @@ _SLACK = timedelta(minutes=2)
 # Docker 23. Before it, `CreatedAt` of a volume is when its top directory last changed, as it does at every boot
 # (https://github.com/moby/moby/issues/38274).
 _API_WITH_CREATION = "1.42"
-
-# Docker does not have the image, or does not accept the reference.
-_NO_SUCH_IMAGE = {404, 400}
 
 # Returns the ID that an image reference means on the host now, or None.
 ImageId = Callable[[str], str | None]
@@ -76,8 +73,7 @@ def audit(stack: Stack = "dev", config_file: ConfigFile = None, as_json: Json = 
     root = project()
     with closing(host.connect()) as client:
         digest = preview(root, stack, config_file, environment(root), daemon=True)
-        errors = messages(digest, "error")
-        if errors:
+        if errors := messages(digest, "error"):
             raise FleetError("\n".join(errors))
         named = {"name": naming.PREFIX}
         live = read_live(
@@ -90,7 +86,7 @@ def audit(stack: Stack = "dev", config_file: ConfigFile = None, as_json: Json = 
             read_declared(digest), live, naming.stack_label(stack), cache(lambda image: _image_id(client, image))
         )
     text = "\n".join(f"{finding.kind}: {finding.about}: {finding.what}" for finding in found)
-    show([asdict(finding) for finding in found], text or "everything runs as declared", as_json=as_json)
+    show(found, text or "everything runs as declared", as_json=as_json)
     return FOUND if found else 0
 
 
@@ -98,7 +94,7 @@ def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     try:
         return str(client.images.get(reference).id)
     except APIError as error:
-        if error.status_code in _NO_SUCH_IMAGE:
+        if error.status_code in {404, 400}:  # it does not have the image, or does not accept the reference
             return None
         why = error.explanation or error
         raise FleetError(f"image {reference}: Docker cannot resolve it ({why})") from error
@@ -117,12 +113,13 @@ def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
     for name, runtime in resources(digest, RUNTIME).items():
         if inputs := inputs_of(runtime, "newState"):
             volume = volumes.get(f"{name}-data", {}).get("oldState") or {}
+            made = volume.get("created")
             labels = (volume.get("outputs") or {}).get("labels") or []
             declared[name] = Declared(
                 name=str(inputs.get("family", name)),
                 credentials=str(inputs.get("credentials", "")),
                 image=str(inputs.get("image", "")),
-                volume_made=_moment(volume.get("created")),
+                volume_made=datetime.fromisoformat(made) if made else None,
                 volume_labelled=any(each.get("label") == naming.LABEL_ID for each in labels),
             )
     return declared
@@ -138,8 +135,8 @@ def read_live(
     """Return the host's state from Docker's own lists; `api_version` is the newest that the daemon speaks."""
     image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
     told = version_gte(api_version, _API_WITH_CREATION)
-    made = {str(each["Name"]): _moment(each.get("CreatedAt")) for each in volumes if told}
-    return Live(inventory, image_ids, {name: when for name, when in made.items() if when})
+    made = {each["Name"]: each["CreatedAt"] for each in volumes if told and each.get("CreatedAt")}
+    return Live(inventory, image_ids, {name: datetime.fromisoformat(when) for name, when in made.items()})
 
 
 def _containers(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> Iterator[Finding]:
@@ -203,7 +200,3 @@ def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | 
     if made and family.volume_made and made > family.volume_made + _SLACK:
         return f"was created at {made.astimezone(UTC):%Y-%m-%d %H:%M} UTC, after Pulumi's own record of it"
     return ""
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None

@@ -40,8 +40,7 @@ def plan(
 
     Example: hermes-fleet plan --stack prod --json plan.json
     """
-    unknown = set(allow or ()) - GUARDS.keys()
-    if unknown:
+    if unknown := set(allow or ()) - GUARDS.keys():
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(GUARDS)}", param_hint="--allow")
     if not 0 <= max_removed <= 1:
         raise typer.BadParameter(f"{max_removed} is not a share between 0 and 1", param_hint="--max-removed")
@@ -53,7 +52,10 @@ def plan(
         if client and found.live and not found.errors:
             found = with_live_state(found, client)
     canaries = frozenset() if found.errors else _canaries(registry_path(stack, config_file=config_file))
-    found = guarded(found, Policy(frozenset(allow or ()), max_removed, production, canaries))
+    found = guarded(
+        found,
+        Policy(allowed=frozenset(allow or ()), max_removed=max_removed, production=production, canaries=canaries),
+    )
     redacted = Redaction(secrets_of(env)).apply
     if json_file != Path("-"):
         typer.echo(redacted(markdown(found)), nl=False)

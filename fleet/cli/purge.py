@@ -37,8 +37,11 @@ def purge(
     with closing(host.connect()) as client:
         volume = volume_to_purge(declared, host.list_fleet(client.api), label, family)
         delete_volume(client, volume)
-    text = f"{family}: volume {volume} and everything in it is deleted"
-    show({"family": family, "volume": volume}, text, as_json=as_json)
+    show(
+        {"family": family, "volume": volume},
+        f"{family}: volume {volume} and everything in it is deleted",
+        as_json=as_json,
+    )
 
 
 def volume_to_purge(registry: Registry, inventory: Inventory, stack: str, family: str) -> str:

@@ -81,8 +81,11 @@ def sweep(stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = Fals
         for outcome in report.outcomes.values()
     ]
     shown = [row for row in rows if len(rows) <= _MANY or row["action"] != Action.KEEP.value]
-    value = {"problem": report.problem, "grace": report.grace, "families": rows}
-    show(value, table(shown, "nothing to do"), as_json=as_json)
+    show(
+        {"problem": report.problem, "grace": report.grace, "families": rows},
+        table(shown, "nothing to do"),
+        as_json=as_json,
+    )
     if report.problem:
         say(report.problem, error=True)
     return ERROR if report.problem else 0
@@ -108,7 +111,7 @@ def restart(stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = Fa
             return 0
         results = waves.restart_waves(context, report)
     if as_json or not results:
-        show([result.as_dict() for result in results], "no family is awake", as_json=as_json)
+        show(results, "no family is awake", as_json=as_json)
     return ERROR if any(result.problem for result in results) else 0
 
 
@@ -130,7 +133,7 @@ def orphans(
                 age = f", {orphan.age} old" if orphan.age else ""
                 say(f"{orphan.name}  {orphan.id[:12]}  {orphan.state}{age}  {orphan.done}")
     if as_json or not found:
-        show([orphan.as_dict() for orphan in found], "no orphans", as_json=as_json)
+        show(found, "no orphans", as_json=as_json)
     return ERROR if any(orphan.failed for orphan in found) else 0
 
 

@@ -126,8 +126,11 @@ def add(
     """
     path = registry_here(stack, registry)
     family = add_family(path, display_name)
-    text = f"{display_path(path)}: added {family.name} ({family.id})"
-    show({"registry": str(path), "name": family.name, "id": str(family.id)}, text, as_json=as_json)
+    show(
+        {"registry": str(path), "name": family.name, "id": str(family.id)},
+        f"{display_path(path)}: added {family.name} ({family.id})",
+        as_json=as_json,
+    )
 
 
 def list_families(

@@ -38,11 +38,13 @@ def guarded(plan: Plan, policy: Policy) -> Plan:
 
 
 def _volume(plan: Plan, _: Policy) -> Iterator[str]:
-    lost = [step for step in plan.volumes if step.operation == "delete" and not step.retained]
-    moved = [step for step in plan.volumes if "replace" in step.operation]
-    for steps, what in ((lost, "deleted"), (moved, "replaced")):
-        if steps:
-            yield f"{_names([step.name for step in steps])} would be {what}: that is a family's memory"
+    lost = {
+        "deleted": [step.name for step in plan.volumes if step.operation == "delete" and not step.retained],
+        "replaced": [step.name for step in plan.volumes if "replace" in step.operation],
+    }
+    for what, names in lost.items():
+        if names:
+            yield f"{_names(names)} would be {what}: that is a family's memory"
 
 
 def _removal(plan: Plan, policy: Policy) -> Iterator[str]:

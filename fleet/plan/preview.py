@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,19 +24,15 @@ from fleet import host
 from fleet.errors import FleetError
 from fleet.plan.reader import messages
 
-API_VERSION = "1.41"
-
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
 
 
-@contextmanager
-def reachable_host() -> Iterator[docker.DockerClient | None]:
-    """Yield a client of the Docker host, None where no daemon answers."""
-    with ExitStack() as opened:
-        client = None
-        with suppress(FleetError):
-            client = opened.enter_context(closing(host.connect()))
-        yield client
+def reachable_host() -> AbstractContextManager[docker.DockerClient | None]:
+    """Return a client of the Docker host that closes itself, or None where no daemon answers."""
+    try:
+        return closing(host.connect())
+    except FleetError:
+        return nullcontext()
 
 
 def preview(
@@ -91,8 +87,11 @@ def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
     """Return the values of the environment that must not be printed, judged by their names."""
-    named = (value for name, value in environment.items() if _SECRET_NAME.search(name))
-    return [value for value in named if not os.path.exists(value)]  # noqa: PTH110 - raises nothing for a long token
+    return [
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and not os.path.exists(value)  # noqa: PTH110 - raises nothing for a long token
+    ]
 
 
 def _pulumi(root: Path, env: Mapping[str, str]) -> str:
@@ -111,8 +110,9 @@ class _PingOnly(socketserver.StreamRequestHandler):
         while self.rfile.readline().strip():
             pass  # headers that are not read would reset the connection when it is closed
         status = "200 OK" if b"/_ping " in request else "501 no daemon here"
-        head = f"HTTP/1.0 {status}\r\nApi-Version: {API_VERSION}\r\nOSType: linux\r\nContent-Length: 0\r\n\r\n"
-        self.wfile.write(head.encode())
+        self.wfile.write(
+            f"HTTP/1.0 {status}\r\nApi-Version: 1.41\r\nOSType: linux\r\nContent-Length: 0\r\n\r\n".encode()
+        )
 
 
 @contextmanager

@@ -79,8 +79,8 @@ def resources(digest: Raw, kind: str) -> dict[str, Raw]:
 
 def messages(digest: Raw, severity: str) -> tuple[str, ...]:
     """Return what a preview says of one severity, `error` or `warning`, each message once."""
-    diagnostics = [each for each in digest.get("diagnostics") or [] if each.get("severity") == severity]
-    found = (str(each.get("message") or "").strip() for each in diagnostics)
+    diagnostics = digest.get("diagnostics") or []
+    found = (str(each.get("message") or "").strip() for each in diagnostics if each.get("severity") == severity)
     return tuple(dict.fromkeys(filter(None, found)))
 
 

@@ -1,7 +1,6 @@
 """A family's agent as a caller gets it, and why a caller may not get it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fleet.errors import FleetError
 
@@ -51,7 +50,3 @@ class Runtime:
     url: str | None
     woken: bool
     ms: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return dict(vars(self))
