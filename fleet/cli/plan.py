@@ -74,5 +74,6 @@ def as_json(found: Plan) -> str:
 
 
 def _canaries(registry: Path) -> frozenset[str]:
-    families = load_registry(registry).families
-    return frozenset(family.name for family in families if family.canary and family.state == "active")
+    return frozenset(
+        family.name for family in load_registry(registry).families if family.canary and family.state == "active"
+    )

@@ -52,17 +52,14 @@ def volume_to_purge(registry: Registry, inventory: Inventory, stack: str, family
     declared = {each.id: each.name for each in registry.families}
     matches = _matches(inventory, stack, family)
     others = [str(match) for match in matches if match not in declared]
-    in_registry = f"{family}: still in {registry.path}; remove its entry and run pulumi up first"
-    if family in declared.values():
+    if family in declared.values() or (len(matches) == 1 and not others):
         hint = f". Another family of that name left data; name it by its id: {', '.join(others)}" if others else ""
-        raise FleetError(f"{in_registry}{hint}")
+        raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first{hint}")
     if not matches:
         raise FleetError(f"{family}: this stack has no volume of that family on this host; nothing was deleted")
     if len(matches) > 1:
         ids = ", ".join(map(str, matches))
         raise FleetError(f"{family}: {len(matches)} families of that name left data ({ids}); name one by its id")
-    if not others:
-        raise FleetError(in_registry)
     container = naming.container_name(matches[0])
     if container in inventory.containers:
         raise FleetError(f"{family}: container {container} still exists; run pulumi up first, which removes it")

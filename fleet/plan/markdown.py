@@ -16,7 +16,6 @@ _LIST = 12_000
 _DIFF = 3_000
 _TEXT = 600
 _GROUPS = 20
-_KEPT_ASLEEP = "They get the new container after the last wave, without being started: "
 
 
 def markdown(plan: Plan) -> str:
@@ -34,7 +33,9 @@ def markdown(plan: Plan) -> str:
             *_section(f"Rolled ({len(rolled)})", *_reasons(rolled)),
             *_families("Added", plan.of("added"), lambda c: "started and gated" if c.started else "created asleep"),
             *_families("Removed (data kept)", plan.of("removed"), lambda c: f"data stays in volume {c.volume}"),
-            *_families("Kept asleep", asleep, before=_KEPT_ASLEEP),
+            *_families(
+                "Kept asleep", asleep, before="They get the new container after the last wave, without being started: "
+            ),
             *_section(
                 f"Waves ({len(waves)}), each gated on the one before",
                 _joined(waves, "\n", "\n\nand {} more waves"),

@@ -51,7 +51,7 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
     changes = [
         change
         for name, each in runtimes.items()
-        if (change := _change(name, each, containers.get(name), waves, live=live))
+        if (change := _change(name, each, containers.get(name, {"op": "same"}), waves, live=live))
     ]
     owned = {RUNTIME, CONTAINER, VOLUME, *_SCAFFOLD}
     present = [each for each in runtimes.values() if each["op"] != "delete"]
@@ -89,19 +89,19 @@ def inputs_of(step: Raw, state: str) -> Raw:
     return (step.get(state) or {}).get("inputs") or {}
 
 
-def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int], *, live: bool) -> Change | None:
+def _change(name: str, runtime: Raw, container: Raw, waves: Mapping[str, int], *, live: bool) -> Change | None:
     operation = runtime["op"]
     inputs = inputs_of(runtime, "oldState" if operation == "delete" else "newState")
     base = Change(str(inputs.get("family", name)), _id(name), "added", volume=f"{name}-data")
-    if operation == "delete" or (container is not None and container["op"] == "delete"):
+    if "delete" in {operation, container["op"]}:
         return replace(base, kind="removed")
-    started = bool(container and inputs_of(container, "newState").get("start"))
+    started = bool(inputs_of(container, "newState").get("start"))
     placed = replace(base, started=started, wave=waves.get(name) if started else None)
     if operation == "create":
         return placed
     old = inputs_of(runtime, "oldState")
     reasons = _reasons(old, inputs)
-    if container is not None and container["op"] not in {"same", "read", "refresh"}:
+    if container["op"] not in {"same", "read", "refresh"}:
         return replace(placed, kind="rolled", reasons=reasons or _container_reasons(container))
     # Whether the container runs, and is replaced to stop it, only the host tells. Unread, all families count as awake.
     if not live and old.get("state") != inputs.get("state") == "suspended":
