@@ -54,8 +54,11 @@ def adopt(registry: RegistryFile = None, stack: Stack = "dev", dry_run: DryRun =
 
 def candidates(families: Iterable[Family], inventory: Inventory) -> list[Candidate]:
     """Return the families' containers that carry no stack's label."""
-    found = ((family, inventory.container(family.id)) for family in families)
-    return [Candidate(family, seen) for family, seen in found if seen and naming.LABEL_STACK not in seen.labels]
+    return [
+        Candidate(family, seen)
+        for family in families
+        if (seen := inventory.container(family.id)) and naming.LABEL_STACK not in seen.labels
+    ]
 
 
 def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:

@@ -96,8 +96,7 @@ def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     except APIError as error:
         if error.status_code in {404, 400}:  # it does not have the image, or does not accept the reference
             return None
-        why = error.explanation or error
-        raise FleetError(f"image {reference}: Docker cannot resolve it ({why})") from error
+        raise FleetError(f"image {reference}: Docker cannot resolve it ({error.explanation or error})") from error
 
 
 def findings(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> list[Finding]:
