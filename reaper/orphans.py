@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from fleet import naming
 from fleet.errors import FleetError
@@ -25,10 +24,6 @@ class Orphan:
     age: str
     done: str
     failed: bool = False
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return dict(vars(self))
 
 
 def orphans(context: Context, *, remove: bool) -> Iterator[Orphan]:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 from fleet import naming
 from fleet.errors import FleetError
@@ -35,10 +34,6 @@ class Restarted:
     ms: int = 0
     problem: str | None = None
     skipped: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return dict(vars(self))
 
 
 def plan_waves(context: Context) -> list[list[tuple[Family, ContainerSummary]]]:

@@ -44,10 +44,6 @@ class FamilyStatus:
     reason: str
     text: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it for JSON."""
-        return dict(vars(self))
-
 
 @dataclass(frozen=True)
 class LedgerQuery:
@@ -96,7 +92,7 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
         facts, decision = decided.facts, decided.decision
         holding = list(reasons(context.clock.now(), facts, policy_of(family), context.settings.limits))
     return {
-        **_status(context, *observed).as_dict(),
+        **vars(_status(context, *observed)),
         "decision": decision.action.value,
         "reason": decision.reason.code,
         "text": decision.reason.text,

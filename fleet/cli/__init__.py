@@ -8,8 +8,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated, Any, cast
 
 import typer
@@ -23,7 +23,6 @@ from fleet.redaction import printable
 ERROR = 1
 FOUND = 2
 
-Command = Callable[..., int | None]
 Commands = Mapping[str, tuple[str, str]]
 
 _PROJECT_NAME = re.compile(r"""^name:\s*["']?hermes-fleet["']?\s*(#.*)?$""", re.MULTILINE)
@@ -126,12 +125,8 @@ def make_app(text: str, panels: Mapping[str, Commands], *, completion: bool = Tr
     return app
 
 
-def _loader(place: str) -> Callable[[], Command]:
-    def load() -> Command:
-        module, _, function = place.partition(":")
-        return cast("Command", getattr(import_module(f"fleet.cli.{module}"), function))
-
-    return load
+def _loader(place: str) -> Callable[[], Any]:
+    return lambda: resolve_name(f"fleet.cli.{place}")
 
 
 app = make_app(
@@ -152,16 +147,15 @@ def main(arguments: Sequence[str] | None = None, application: typer.Typer = app,
         sys.stdout.flush()
     except FleetError as error:
         say(error, error=True)
-        return ERROR
     except typer.TyperException as error:
         from typer.rich_utils import rich_format_error  # noqa: PLC0415 - takes a while, and is for wrong usage only
 
         rich_format_error(cast("Any", error))
-        return ERROR
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ERROR
-    return code or 0
+    else:
+        return code or 0
+    return ERROR
 
 
 def say(text: object, *, error: bool = False) -> None:
@@ -170,9 +164,9 @@ def say(text: object, *, error: bool = False) -> None:
 
 
 def show(value: Any, text: str, *, as_json: bool) -> None:  # noqa: ANN401 - anything that JSON can hold
-    """Print a value as JSON in ASCII, or its text."""
+    """Print a value, which may have dataclasses in it, as JSON in ASCII, or its text."""
     if as_json:
-        typer.echo(json.dumps(value, indent=2))
+        typer.echo(json.dumps(value, indent=2, default=vars))
     else:
         say(text)
 
@@ -219,11 +213,9 @@ def project_here() -> Path | None:
     """
     here = Path.cwd()
     named = os.environ.get("HERMES_FLEET_PROJECT")
-    if not named:
-        return next(filter(_is_project, (here, *here.parents)), None)
-    if not _is_project(here / named):
+    if named and not _is_project(here / named):
         raise FleetError(f"{named}: has no Pulumi.yaml of hermes-fleet; fix: --project or HERMES_FLEET_PROJECT")
-    return here / named
+    return here / named if named else next(filter(_is_project, (here, *here.parents)), None)
 
 
 def project() -> Path:
@@ -231,8 +223,7 @@ def project() -> Path:
 
     Raises FleetError where there is none.
     """
-    found = project_here()
-    checkout = Path(fleet.__file__).parent.parent
-    if found is None and not _is_project(checkout):
+    found = project_here() or Path(fleet.__file__).parent.parent
+    if not _is_project(found):
         raise FleetError(f"{Path.cwd()}: is not inside a hermes-fleet project; fix: cd into one, or name it: --project")
-    return found or checkout
+    return found

@@ -4,9 +4,10 @@ Pulumi cannot turn a container that it did not create into one of its own. So ea
 ID; the next `pulumi up` declares the family on its volume.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import docker
 from docker.errors import APIError, NotFound
@@ -28,14 +29,6 @@ class Candidate(NamedTuple):
 
     family: Family
     container: ContainerSummary
-
-    def problem(self, what: object) -> Problem:
-        """Return what is wrong with it, or Docker's reason for not doing what was asked."""
-        if isinstance(what, APIError):
-            what = what.explanation or what
-        elif isinstance(what, Exception):
-            what = f"docker: no answer ({what}); run the same command again"
-        return Problem(f"{self.family.name}: container {self.container.name}", str(what))
 
 
 def adopt(registry: RegistryFile = None, stack: Stack = "dev", dry_run: DryRun = False, as_json: Json = False) -> None:
@@ -61,8 +54,11 @@ def adopt(registry: RegistryFile = None, stack: Stack = "dev", dry_run: DryRun =
 
 def candidates(families: Iterable[Family], inventory: Inventory) -> list[Candidate]:
     """Return the families' containers that carry no stack's label."""
-    found = ((family, inventory.container(family.id)) for family in families)
-    return [Candidate(family, seen) for family, seen in found if seen and naming.LABEL_STACK not in seen.labels]
+    return [
+        Candidate(family, seen)
+        for family in families
+        if (seen := inventory.container(family.id)) and naming.LABEL_STACK not in seen.labels
+    ]
 
 
 def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
@@ -70,30 +66,24 @@ def check(client: docker.DockerClient, found: Iterable[Candidate]) -> None:
 
     A container that is gone by now is no problem: `take_over` says so.
     """
-    problems = [problem for candidate in found if (problem := _problem(client, candidate))]
-    if problems:
-        raise FleetError(problems)
+    _for_each(found, partial(_check_data, client))
 
 
-def _problem(client: docker.DockerClient, candidate: Candidate) -> Problem | None:
-    family, container = candidate
+def _check_data(client: docker.DockerClient, family: Family, container: ContainerSummary) -> None:
     try:
         mounts = client.api.inspect_container(container.id)["Mounts"]
     except NotFound:
-        return None
-    except (APIError, OSError) as error:
-        return candidate.problem(error)
-    data = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), None)
+        return
+    data: Mapping[str, Any] = next((mount for mount in mounts if mount["Destination"].rstrip("/") == DATA), {})
     volume = naming.volume_name(family.id)
-    if data and data.get("Type") == "volume" and data.get("Name") == volume:
-        return None
-    place = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
-    return candidate.problem(
-        f"its data is {place}, not in volume {volume}; nothing was touched. fix: stop it and copy the data: "
-        f"docker cp -a {container.name}:{DATA}/. - | "
-        f"docker run --rm -i -v {volume}:{DATA} --entrypoint tar IMAGE -x -C {DATA}; "
-        f"then: docker rename {container.name} old-{family.name}"
-    )
+    if data.get("Type") != "volume" or data.get("Name") != volume:
+        place = f"in {data.get('Name') or data.get('Source')}" if data else "inside the container"
+        raise FleetError(
+            f"its data is {place}, not in volume {volume}; nothing was touched. fix: stop it and copy the data: "
+            f"docker cp -a {container.name}:{DATA}/. - | "
+            f"docker run --rm -i -v {volume}:{DATA} --entrypoint tar IMAGE -x -C {DATA}; "
+            f"then: docker rename {container.name} old-{family.name}"
+        )
 
 
 def take_over(client: docker.DockerClient, found: Iterable[Candidate], report: Callable[[str], None]) -> None:
@@ -101,18 +91,35 @@ def take_over(client: docker.DockerClient, found: Iterable[Candidate], report: C
 
     Raises FleetError with those that failed, after all were tried.
     """
-    problems = []
-    for candidate in found:
-        family, container = candidate
+
+    def remove(family: Family, container: ContainerSummary) -> None:
         try:
             client.api.stop(container.id, timeout=STOP_GRACE_SECONDS)
             client.api.remove_container(container.id, v=False, force=False)
         except NotFound:
             report(f"{family.name}: its container is gone already")
-        except (APIError, OSError) as error:
-            problems.append(candidate.problem(error))
         else:
-            volume = naming.volume_name(family.id)
-            report(f"{family.name}: container {container.id[:12]} stopped and removed, volume {volume} kept")
+            report(
+                f"{family.name}: container {container.id[:12]} stopped and removed, "
+                f"volume {naming.volume_name(family.id)} kept"
+            )
+
+    _for_each(found, remove)
+
+
+def _for_each(found: Iterable[Candidate], act: Callable[[Family, ContainerSummary], None]) -> None:
+    """Call `act` for every candidate. Raises FleetError with those that failed, after all were tried."""
+    problems = []
+    for family, container in found:
+        try:
+            act(family, container)
+        except (FleetError, APIError, OSError) as error:
+            problems.append(Problem(f"{family.name}: container {container.name}", _reason(error)))
     if problems:
         raise FleetError(problems)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, APIError):
+        return str(error.explanation or error)
+    return str(error) if isinstance(error, FleetError) else f"docker: no answer ({error}); run the same command again"

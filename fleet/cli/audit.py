@@ -5,30 +5,29 @@ Docker creates an empty one in its place, and the agent starts without its memor
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
 import docker
 from docker.errors import APIError
+from docker.utils import version_gte
 
 from fleet import host, naming
 from fleet.cli import FOUND, ConfigFile, Json, Stack, project, show
 from fleet.errors import FleetError
 from fleet.host import Inventory
 from fleet.plan.preview import environment, preview
+from fleet.plan.reader import RUNTIME, VOLUME, inputs_of, messages, resources
 
 # Pulumi records the creation of a volume just after Docker; the clocks of two machines may differ a little.
 _SLACK = timedelta(minutes=2)
 
 # Docker 23. Before it, `CreatedAt` of a volume is when its top directory last changed, as it does at every boot
 # (https://github.com/moby/moby/issues/38274).
-_API_WITH_CREATION = (1, 42)
-
-# Docker does not have the image, or does not accept the reference.
-_NO_SUCH_IMAGE = {404, 400}
+_API_WITH_CREATION = "1.42"
 
 # Returns the ID that an image reference means on the host now, or None.
 ImageId = Callable[[str], str | None]
@@ -74,8 +73,7 @@ def audit(stack: Stack = "dev", config_file: ConfigFile = None, as_json: Json = 
     root = project()
     with closing(host.connect()) as client:
         digest = preview(root, stack, config_file, environment(root), daemon=True)
-        errors = [each["message"] for each in digest.get("diagnostics") or [] if each.get("severity") == "error"]
-        if errors:
+        if errors := messages(digest, "error"):
             raise FleetError("\n".join(errors))
         named = {"name": naming.PREFIX}
         live = read_live(
@@ -88,7 +86,7 @@ def audit(stack: Stack = "dev", config_file: ConfigFile = None, as_json: Json = 
             read_declared(digest), live, naming.stack_label(stack), cache(lambda image: _image_id(client, image))
         )
     text = "\n".join(f"{finding.kind}: {finding.about}: {finding.what}" for finding in found)
-    show([asdict(finding) for finding in found], text or "everything runs as declared", as_json=as_json)
+    show(found, text or "everything runs as declared", as_json=as_json)
     return FOUND if found else 0
 
 
@@ -96,43 +94,33 @@ def _image_id(client: docker.DockerClient, reference: str) -> str | None:
     try:
         return str(client.images.get(reference).id)
     except APIError as error:
-        if error.status_code in _NO_SUCH_IMAGE:
+        if error.status_code in {404, 400}:  # it does not have the image, or does not accept the reference
             return None
-        what = f"image {reference}: Docker cannot resolve it ({error.explanation or error})"
-        raise FleetError(what) from error
+        raise FleetError(f"image {reference}: Docker cannot resolve it ({error.explanation or error})") from error
 
 
 def findings(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> list[Finding]:
     """Return all differences, sorted by kind. `declared` is by container name."""
-    found = [
-        *_containers(declared, live, stack, image_id),
-        *_volumes(declared, live, stack),
-        *_missing_volumes(declared, live),
-    ]
+    found = [*_containers(declared, live, stack, image_id), *_volumes(declared, live, stack)]
     return sorted(found, key=lambda finding: (finding.kind, finding.about))
 
 
 def read_declared(digest: Mapping[str, Any]) -> dict[str, Declared]:
     """Return what a preview's JSON declares, by container name."""
-    steps: list[Mapping[str, Any]] = digest.get("steps") or []
-    volumes = {
-        _name(step): step.get("oldState") or {} for step in steps if "docker:index/volume:Volume::" in step["urn"]
-    }
+    volumes = resources(digest, VOLUME)
     declared = {}
-    for step in steps:
-        inputs = (step.get("newState") or {}).get("inputs")
-        if "hermes-fleet:index:FamilyRuntime::" not in step["urn"] or not inputs or step["op"] == "delete":
-            continue
-        name = _name(step)
-        volume = volumes.get(f"{name}-data", {})
-        labels = (volume.get("outputs") or {}).get("labels") or []
-        declared[name] = Declared(
-            name=str(inputs.get("family", name)),
-            credentials=str(inputs.get("credentials", "")),
-            image=str(inputs.get("image", "")),
-            volume_made=_moment(volume.get("created")),
-            volume_labelled=any(each.get("label") == naming.LABEL_ID for each in labels),
-        )
+    for name, runtime in resources(digest, RUNTIME).items():
+        if inputs := inputs_of(runtime, "newState"):
+            volume = volumes.get(f"{name}-data", {}).get("oldState") or {}
+            made = str(volume.get("created") or "")
+            labels = (volume.get("outputs") or {}).get("labels") or []
+            declared[name] = Declared(
+                name=str(inputs.get("family", name)),
+                credentials=str(inputs.get("credentials", "")),
+                image=str(inputs.get("image", "")),
+                volume_made=_moment(made),
+                volume_labelled=any(each.get("label") == naming.LABEL_ID for each in labels),
+            )
     return declared
 
 
@@ -145,9 +133,17 @@ def read_live(
 ) -> Live:
     """Return the host's state from Docker's own lists; `api_version` is the newest that the daemon speaks."""
     image_ids = {name.removeprefix("/"): str(each["ImageID"]) for each in containers for name in each["Names"]}
-    told = tuple(map(int, api_version.split("."))) >= _API_WITH_CREATION
-    made = {str(each["Name"]): _moment(each.get("CreatedAt")) for each in volumes if told}
-    return Live(inventory, image_ids, {name: when for name, when in made.items() if when})
+    told = version_gte(api_version, _API_WITH_CREATION)
+    made = {each["Name"]: each["CreatedAt"] for each in volumes if told and each.get("CreatedAt")}
+    return Live(inventory, image_ids, {name: when for name, text in made.items() if (when := _moment(text))})
+
+
+def _moment(text: str) -> datetime | None:
+    """Return a time with its zone; None for any other text."""
+    with suppress(ValueError):
+        when = datetime.fromisoformat(text)
+        return when if when.tzinfo else None
+    return None
 
 
 def _containers(declared: Mapping[str, Declared], live: Live, stack: str, image_id: ImageId) -> Iterator[Finding]:
@@ -165,8 +161,11 @@ def _containers(declared: Mapping[str, Declared], live: Live, stack: str, image_
                 )
             meant, runs = image_id(family.image), live.image_ids.get(name)
             if meant and runs and meant != runs:
-                what = f"runs {runs[:19]}, but {family.image} means {meant[:19]} by now; fix: pin a digest to roll it"
-                yield Finding("image-moved", family.name, what)
+                yield Finding(
+                    "image-moved",
+                    family.name,
+                    f"runs {runs[:19]}, but {family.image} means {meant[:19]} by now; fix: pin a digest to roll it",
+                )
         elif naming.is_orphan(name):
             yield Finding("orphan", name, "is of an older deployment; see: hermes-fleet reaper orphans")
         elif family or naming.LABEL_STACK not in seen.labels:  # else it is another stack's, under a name of its own
@@ -180,18 +179,25 @@ def _volumes(declared: Mapping[str, Declared], live: Live, stack: str) -> Iterat
             continue
         family = declared.get(container)
         if family is None:
-            what = "holds the data of a family that is not in the registry; hermes-fleet purge deletes it for good"
-            yield Finding("volume-without-family", name, what)
+            yield Finding(
+                "volume-without-family",
+                name,
+                "holds the data of a family that is not in the registry; hermes-fleet purge deletes it for good",
+            )
         elif sign := _sign_of_loss(family, labels, live.volumes_made.get(name)):
-            what = f"{name} {sign}: the family's volume was lost, and Docker created an empty one in its place"
-            yield Finding("volume-lost", family.name, f"{what}; fix: stop the family and restore its data from a copy")
-
-
-def _missing_volumes(declared: Mapping[str, Declared], live: Live) -> Iterator[Finding]:
+            yield Finding(
+                "volume-lost",
+                family.name,
+                f"{name} {sign}: the family's volume was lost, and Docker created an empty one in its place; "
+                "fix: stop the family and restore its data from a copy",
+            )
     for container, family in declared.items():
         if family.volume_made and f"{container}-data" not in live.host.volumes:
-            what = f"{container}-data is gone from the host; fix: restore it before the family's next start"
-            yield Finding("volume-lost", family.name, what)
+            yield Finding(
+                "volume-lost",
+                family.name,
+                f"{container}-data is gone from the host; fix: restore it before the family's next start",
+            )
 
 
 def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | None) -> str:
@@ -201,15 +207,3 @@ def _sign_of_loss(family: Declared, labels: Mapping[str, str], made: datetime | 
     if made and family.volume_made and made > family.volume_made + _SLACK:
         return f"was created at {made.astimezone(UTC):%Y-%m-%d %H:%M} UTC, after Pulumi's own record of it"
     return ""
-
-
-def _name(step: Mapping[str, Any]) -> str:
-    return str(step["urn"]).split("::", 3)[3]
-
-
-def _moment(text: object) -> datetime | None:
-    try:
-        when = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return when if when.tzinfo else None

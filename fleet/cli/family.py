@@ -36,7 +36,7 @@ def status(stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = Fal
         }
         for view in found
     ]
-    show([view.as_dict() for view in found], table(rows, "no families"), as_json=as_json)
+    show(found, table(rows, "no families"), as_json=as_json)
 
 
 def explain(
@@ -78,11 +78,11 @@ def ensure(family: FamilyName, stack: OnlyStack = None, dry_run: DryRun = False,
         if dry_run:
             view = views.status(context, found)
             would = "is awake" if view.state == "awake" else f"is {view.state}: would be woken"
-            show({**view.as_dict(), "would": would}, f"{found.name} {would}", as_json=as_json)
+            show({**vars(view), "would": would}, f"{found.name} {would}", as_json=as_json)
             return
         runtime = reaper.ensure_runtime(str(found.id), context=context)
     woken = f"woken in {runtime.ms} ms" if runtime.woken else "was awake"
-    show(runtime.as_dict(), f"{runtime.name}  {runtime.url}  {woken}", as_json=as_json)
+    show(runtime, f"{runtime.name}  {runtime.url}  {woken}", as_json=as_json)
 
 
 def touch(family: FamilyName, stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = False) -> None:
@@ -105,10 +105,8 @@ def touch(family: FamilyName, stack: OnlyStack = None, dry_run: DryRun = False, 
 
 
 def _state(context: Context, family: Family) -> str:
-    if family.state == "suspended":
-        return "suspended"
     try:
-        return views.status(context, family).state
+        return "suspended" if family.state == "suspended" else views.status(context, family).state
     except FleetError as error:
         return f"in a state that cannot be read ({error})"
 

@@ -40,8 +40,7 @@ def plan(
 
     Example: hermes-fleet plan --stack prod --json plan.json
     """
-    unknown = set(allow or ()) - GUARDS.keys()
-    if unknown:
+    if unknown := set(allow or ()) - GUARDS.keys():
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: not among {', '.join(GUARDS)}", param_hint="--allow")
     if not 0 <= max_removed <= 1:
         raise typer.BadParameter(f"{max_removed} is not a share between 0 and 1", param_hint="--max-removed")
@@ -52,13 +51,11 @@ def plan(
         found = read_plan(digest, stack=naming.stack_label(stack))
         if client and found.live and not found.errors:
             found = with_live_state(found, client)
-    policy = Policy(
-        allowed=frozenset(allow or ()),
-        max_removed=max_removed,
-        production=production,
-        canaries=_canaries(registry_path(stack, config_file=config_file)) if not found.errors else frozenset(),
+    canaries = frozenset() if found.errors else _canaries(registry_path(stack, config_file=config_file))
+    found = guarded(
+        found,
+        Policy(allowed=frozenset(allow or ()), max_removed=max_removed, production=production, canaries=canaries),
     )
-    found = guarded(found, policy)
     redacted = Redaction(secrets_of(env)).apply
     if json_file != Path("-"):
         typer.echo(redacted(markdown(found)), nl=False)
@@ -71,13 +68,12 @@ def plan(
 
 def as_json(found: Plan) -> str:
     """Return the whole plan as JSON: it holds what a comment has no room for."""
-    counts = {kind: len(found.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
-    counts |= {"unchanged": found.unchanged, "asleep": sum(not change.started for change in found.of("rolled"))}
-    data = {"counts": counts, "waves": found.waves, "exit": found.exit_code, **asdict(found)}
+    data = {"counts": found.counts, "waves": found.waves, "exit": found.exit_code, **asdict(found)}
     del data["volumes"]
     return json.dumps(data, indent=2) + "\n"
 
 
 def _canaries(registry: Path) -> frozenset[str]:
-    families = load_registry(registry).families
-    return frozenset(family.name for family in families if family.canary and family.state == "active")
+    return frozenset(
+        family.name for family in load_registry(registry).families if family.canary and family.state == "active"
+    )

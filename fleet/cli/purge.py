@@ -37,8 +37,11 @@ def purge(
     with closing(host.connect()) as client:
         volume = volume_to_purge(declared, host.list_fleet(client.api), label, family)
         delete_volume(client, volume)
-    text = f"{family}: volume {volume} and everything in it is deleted"
-    show({"family": family, "volume": volume}, text, as_json=as_json)
+    show(
+        {"family": family, "volume": volume},
+        f"{family}: volume {volume} and everything in it is deleted",
+        as_json=as_json,
+    )
 
 
 def volume_to_purge(registry: Registry, inventory: Inventory, stack: str, family: str) -> str:
@@ -49,17 +52,14 @@ def volume_to_purge(registry: Registry, inventory: Inventory, stack: str, family
     declared = {each.id: each.name for each in registry.families}
     matches = _matches(inventory, stack, family)
     others = [str(match) for match in matches if match not in declared]
-    in_registry = f"{family}: still in {registry.path}; remove its entry and run pulumi up first"
-    if family in declared.values():
+    if family in declared.values() or (len(matches) == 1 and not others):
         hint = f". Another family of that name left data; name it by its id: {', '.join(others)}" if others else ""
-        raise FleetError(f"{in_registry}{hint}")
+        raise FleetError(f"{family}: still in {registry.path}; remove its entry and run pulumi up first{hint}")
     if not matches:
         raise FleetError(f"{family}: this stack has no volume of that family on this host; nothing was deleted")
     if len(matches) > 1:
         ids = ", ".join(map(str, matches))
         raise FleetError(f"{family}: {len(matches)} families of that name left data ({ids}); name one by its id")
-    if not others:
-        raise FleetError(in_registry)
     container = naming.container_name(matches[0])
     if container in inventory.containers:
         raise FleetError(f"{family}: container {container} still exists; run pulumi up first, which removes it")
@@ -73,8 +73,9 @@ def delete_volume(client: docker.DockerClient, volume: str) -> None:
     except APIError as error:
         raise FleetError(f"volume {volume} was not deleted: {error.explanation or error}") from error
     except OSError as error:
-        what = f"docker: no answer whether volume {volume} was deleted ({error}); run the same command again"
-        raise FleetError(what) from error
+        raise FleetError(
+            f"docker: no answer whether volume {volume} was deleted ({error}); run the same command again"
+        ) from error
 
 
 def _matches(inventory: Inventory, stack: str, family: str) -> list[UUID]:
@@ -83,11 +84,13 @@ def _matches(inventory: Inventory, stack: str, family: str) -> list[UUID]:
         wanted = UUID(family)
     except ValueError:
         wanted = None
-    found = []
-    for name, labels in inventory.volumes.items():
-        family_id = naming.family_id_from_name(name.removesuffix("-data")) if name.endswith("-data") else None
-        if family_id is None or labels.get(naming.LABEL_STACK, stack) != stack:
-            continue
-        if family_id == wanted or (wanted is None and labels.get(naming.LABEL_FAMILY) == family):
-            found.append(family_id)
-    return sorted(found)
+    volumes = {
+        naming.family_id_from_name(name.removesuffix("-data")): labels
+        for name, labels in inventory.volumes.items()
+        if name.endswith("-data") and labels.get(naming.LABEL_STACK, stack) == stack
+    }
+    return sorted(
+        family_id
+        for family_id, labels in volumes.items()
+        if family_id and (family_id == wanted or (wanted is None and labels.get(naming.LABEL_FAMILY) == family))
+    )

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -81,8 +80,11 @@ def sweep(stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = Fals
         for outcome in report.outcomes.values()
     ]
     shown = [row for row in rows if len(rows) <= _MANY or row["action"] != Action.KEEP.value]
-    value = {"problem": report.problem, "grace": report.grace, "families": rows}
-    show(value, table(shown, "nothing to do"), as_json=as_json)
+    show(
+        {"problem": report.problem, "grace": report.grace, "families": rows},
+        table(shown, "nothing to do"),
+        as_json=as_json,
+    )
     if report.problem:
         say(report.problem, error=True)
     return ERROR if report.problem else 0
@@ -108,7 +110,7 @@ def restart(stack: OnlyStack = None, dry_run: DryRun = False, as_json: Json = Fa
             return 0
         results = waves.restart_waves(context, report)
     if as_json or not results:
-        show([result.as_dict() for result in results], "no family is awake", as_json=as_json)
+        show(results, "no family is awake", as_json=as_json)
     return ERROR if any(result.problem for result in results) else 0
 
 
@@ -130,7 +132,7 @@ def orphans(
                 age = f", {orphan.age} old" if orphan.age else ""
                 say(f"{orphan.name}  {orphan.id[:12]}  {orphan.state}{age}  {orphan.done}")
     if as_json or not found:
-        show([orphan.as_dict() for orphan in found], "no orphans", as_json=as_json)
+        show(found, "no orphans", as_json=as_json)
     return ERROR if any(orphan.failed for orphan in found) else 0
 
 
@@ -139,7 +141,8 @@ def reaper_env(stack: Stack = "dev", as_json: Json = False) -> None:
 
     Example: hermes-fleet reaper-env --stack prod
     """
-    stack_file = import_module("fleet.stack_file")
+    from fleet import stack_file  # noqa: PLC0415 - the other commands read no stack file
+
     settings = stack_file.reaper_env(stack_file.read_settings(project(), naming.stack_label(stack)))
     show(settings, "\n".join(f"{name}={value}" for name, value in settings.items()), as_json=as_json)
 

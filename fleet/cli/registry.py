@@ -77,22 +77,19 @@ def validate(
     path = registry_here(stack, registry)
     beside = str(path.parent / "plugins")
     plugins_dir = plugins_dir or (Path(beside) if os.path.isdir(beside) else None)  # noqa: PTH112 - raises nothing
-    problems: tuple[Problem, ...] = ()
+    problems: list[dict[str, Any]] = []
     count = 0
     try:
         count = len(load_registry(path, plugins_dir).families)
     except FleetError as error:
         if output_format == "text" and not as_json:
             raise
-        problems = error.problems
+        problems = [_located(problem) for problem in error.problems]
     if plugins_dir is None:
         say("plugins were not checked: no directory named plugins beside the registry", error=True)
-    located = [_located(problem) for problem in problems]
-    if located and not as_json:
-        text = "\n".join(_annotation(**each) for each in located)
-    else:
-        text = f"{display_path(path)}: {count} {'family' if count == 1 else 'families'}, no problems"
-    show({"registry": str(path), "families": count, "problems": located}, text, as_json=as_json)
+    good = f"{display_path(path)}: {count} {'family' if count == 1 else 'families'}, no problems"
+    text = "\n".join(_annotation(**each) for each in problems) or good
+    show({"registry": str(path), "families": count, "problems": problems}, text, as_json=as_json)
     return 1 if problems else 0
 
 
@@ -128,8 +125,11 @@ def add(
     """
     path = registry_here(stack, registry)
     family = add_family(path, display_name)
-    text = f"{display_path(path)}: added {family.name} ({family.id})"
-    show({"registry": str(path), "name": family.name, "id": str(family.id)}, text, as_json=as_json)
+    show(
+        {"registry": str(path), "name": family.name, "id": str(family.id)},
+        f"{display_path(path)}: added {family.name} ({family.id})",
+        as_json=as_json,
+    )
 
 
 def list_families(
@@ -168,9 +168,10 @@ def _live(families: Iterable[Family], stack: str) -> list[dict[str, Any]]:
 
     with closing(host.connect()) as client:
         found = host.list_fleet(client.api)
+    ours = found.ours(stack)
     rows = []
     for family in families:
-        own = found.ours(stack).get(family.id)
+        own = ours.get(family.id)
         if own is None:
             state = "stranger" if found.container(family.id) else "not provisioned"
         elif own.state != "running":
@@ -180,8 +181,14 @@ def _live(families: Iterable[Family], stack: str) -> list[dict[str, Any]]:
             state = "starting"
         else:
             state = "unhealthy" if "unhealthy" in own.status else "awake"
-        url = f"http://127.0.0.1:{own.port}" if own and own.port else None
-        rows.append({"name": family.name, "id": str(family.id), "state": state, "url": url})
+        rows.append(
+            {
+                "name": family.name,
+                "id": str(family.id),
+                "state": state,
+                "url": f"http://127.0.0.1:{own.port}" if own and own.port else None,
+            }
+        )
     return rows
 
 

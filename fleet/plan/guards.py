@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from fleet.hermes.lines import HERMES_LINES
 from fleet.plan.model import Plan, Refusal
 
-_PRODUCTION = re.compile(r"prod(?:uction)?(?:[-_.].*)?")
 _DIGEST = re.compile(r".+@sha256:[0-9a-f]{64}")
 _SHOWN = 5
 
@@ -24,7 +23,7 @@ class Policy:
 
 def is_production(stack: str) -> bool:
     """Tell whether a stack's name marks it as production: `prod`, `production`, `prod-eu`."""
-    return _PRODUCTION.fullmatch(stack) is not None
+    return re.split("[-_.]", stack)[0] in {"prod", "production"}
 
 
 def guarded(plan: Plan, policy: Policy) -> Plan:
@@ -38,20 +37,22 @@ def guarded(plan: Plan, policy: Policy) -> Plan:
 
 
 def _volume(plan: Plan, _: Policy) -> Iterator[str]:
-    lost = [step for step in plan.volumes if step.operation == "delete" and not step.retained]
-    moved = [step for step in plan.volumes if "replace" in step.operation]
-    for steps, what in ((lost, "deleted"), (moved, "replaced")):
-        if steps:
-            yield f"{_names([step.name for step in steps])} would be {what}: that is a family's memory"
+    lost = {
+        "deleted": [step.name for step in plan.volumes if step.operation == "delete" and not step.retained],
+        "replaced": [step.name for step in plan.volumes if "replace" in step.operation],
+    }
+    for what, names in lost.items():
+        if names:
+            yield f"{_names(names)} would be {what}: that is a family's memory"
 
 
 def _removal(plan: Plan, policy: Policy) -> Iterator[str]:
     removed = len(plan.of("removed"))
     if plan.before and removed > policy.max_removed * plan.before:
-        share = removed / plan.before
         yield (
-            f"{removed} of {plan.before} families ({share:.0%}) would be removed, more than {policy.max_removed:.0%}; "
-            "is the registry whole? Their data would stay. A higher share: --max-removed"
+            f"{removed} of {plan.before} families ({removed / plan.before:.0%}) would be removed, "
+            f"more than {policy.max_removed:.0%}; is the registry whole? Their data would stay. "
+            "A higher share: --max-removed"
         )
 
 
@@ -79,10 +80,9 @@ def _image_digest(plan: Plan, policy: Policy) -> Iterator[str]:
 
 def _canary(plan: Plan, policy: Policy) -> Iterator[str]:
     rolled = plan.of("rolled")
-    staying = plan.before - len(plan.of("removed"))
-    started = [change for change in rolled if change.started]
-    whole = len(rolled) > 1 and len(rolled) == staying and len(started) > 1
-    if whole and not policy.canaries & {change.name for change in started}:
+    started = [change.name for change in rolled if change.started]
+    whole = len(rolled) == plan.before - len(plan.of("removed")) and len(started) > 1
+    if whole and policy.canaries.isdisjoint(started):
         yield f"all {len(rolled)} families would be rolled without a canary; give one or two canary: true"
 
 

@@ -1,6 +1,6 @@
 """A plan as plain data: for Markdown, JSON and the guards."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 # What a family does now, where it is not at work; unknown is an agent that could not be asked.
 ASLEEP = "asleep"
@@ -74,20 +74,24 @@ class Plan:
     volumes: tuple[Step, ...] = ()
     notes: tuple[str, ...] = ()
     errors: tuple[str, ...] = ()
-    refusals: tuple[Refusal, ...] = field(default=())
+    refusals: tuple[Refusal, ...] = ()
 
     def of(self, kind: str) -> tuple[Change, ...]:
         """Return the families of one kind of change."""
         return tuple(change for change in self.changes if change.kind == kind)
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Return how many families there are of each kind, unchanged, and rolled without being started."""
+        kinds = {kind: len(self.of(kind)) for kind in ("added", "rolled", "removed", "noted")}
+        asleep = sum(not change.started for change in self.of("rolled"))
+        return {**kinds, "unchanged": self.unchanged, "asleep": asleep}
+
+    @property
     def waves(self) -> tuple[tuple[str, ...], ...]:
         """Return the names of the families that are started, wave by wave."""
-        found: dict[int, list[str]] = {}
-        for change in self.changes:
-            if change.wave is not None and change.kind in {"added", "rolled"}:
-                found.setdefault(change.wave, []).append(change.name)
-        return tuple(tuple(found[wave]) for wave in sorted(found))
+        numbers = sorted({change.wave for change in self.changes if change.wave is not None})
+        return tuple(tuple(c.name for c in self.changes if c.wave == number) for number in numbers)
 
     @property
     def refused(self) -> tuple[Refusal, ...]:

@@ -13,9 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager, suppress
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -24,20 +22,17 @@ import docker
 
 from fleet import host
 from fleet.errors import FleetError
-
-API_VERSION = "1.41"
+from fleet.plan.reader import messages
 
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS")
 
 
-@contextmanager
-def reachable_host() -> Iterator[docker.DockerClient | None]:
-    """Yield a client of the Docker host, None where no daemon answers."""
-    with ExitStack() as opened:
-        client = None
-        with suppress(FleetError):
-            client = opened.enter_context(closing(host.connect()))
-        yield client
+def reachable_host() -> AbstractContextManager[docker.DockerClient | None]:
+    """Return a client of the Docker host that closes itself, or None where no daemon answers."""
+    try:
+        return closing(host.connect())
+    except FleetError:
+        return nullcontext()
 
 
 def preview(
@@ -63,7 +58,7 @@ def preview(
     except ValueError:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise FleetError(f"pulumi preview: {said}") from None
-    if done.returncode and not any(d.get("severity") == "error" for d in digest.get("diagnostics") or []):
+    if done.returncode and not messages(digest, "error"):
         said = done.stderr.strip() or f"exit code {done.returncode}"
         digest["diagnostics"] = [*(digest.get("diagnostics") or []), {"severity": "error", "message": said}]
     return digest
@@ -74,14 +69,13 @@ def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, 
 
     Raises FleetError where that file cannot be sourced.
     """
-    env = dict(given)
     file = root / ".state" / "env"
-    if "PULUMI_BACKEND_URL" in env or not file.is_file():
-        return env
+    if "PULUMI_BACKEND_URL" in given or not file.is_file():
+        return dict(given)
     shown = subprocess.run(
         ["/bin/sh", "-c", '. "$1" >&2 && env -0', "sh", str(file)],
         cwd=root,
-        env=env,
+        env=given,
         capture_output=True,
         text=True,
         check=False,
@@ -93,56 +87,43 @@ def environment(root: Path, given: Mapping[str, str] = os.environ) -> dict[str, 
 
 def secrets_of(environment: Mapping[str, str]) -> list[str]:
     """Return the values of the environment that must not be printed, judged by their names."""
-    named = (value for name, value in environment.items() if _SECRET_NAME.search(name))
-    return [value for value in named if not os.path.exists(value)]  # noqa: PTH110 - raises nothing for a long token
+    return [
+        value
+        for name, value in environment.items()
+        if _SECRET_NAME.search(name) and not os.path.exists(value)  # noqa: PTH110 - raises nothing for a long token
+    ]
 
 
 def _pulumi(root: Path, env: Mapping[str, str]) -> str:
     pinned = root / ".tools" / "pulumi-bin"
-    folders = [env.get("PATH", ""), str(Path.home() / ".pulumi" / "bin")]
-    if pinned.is_file():
-        folders.insert(0, pinned.read_text(encoding="utf-8").strip())
+    folders = [pinned.read_text(encoding="utf-8").strip()] if pinned.is_file() else []
+    folders += [env.get("PATH", ""), str(Path.home() / ".pulumi" / "bin")]
     found = shutil.which("pulumi", path=":".join(folders))
     if not found:
         raise FleetError("no Pulumi CLI on PATH; fix: make setup")
     return found
 
 
-class _Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        ping = self.path.rpartition("/")[2] == "_ping"
-        body = b"OK" if ping else b"no daemon here"
-        self.send_response(HTTPStatus.OK if ping else HTTPStatus.NOT_IMPLEMENTED)
-        self.send_header("Api-Version", API_VERSION)
-        self.send_header("OSType", "linux")
-        self.send_header("Content-Type", "text/plain")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET  # noqa: N815 - the base class calls it that
-
-    def address_string(self) -> str:
-        return "local"  # a unix socket's peer has no address
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it that
-        pass
+class _PingOnly(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        request = self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass  # headers that are not read would reset the connection when it is closed
+        status = "200 OK" if b"/_ping " in request else "501 no daemon here"
+        self.wfile.write(
+            f"HTTP/1.0 {status}\r\nApi-Version: 1.41\r\nOSType: linux\r\nContent-Length: 0\r\n\r\n".encode()
+        )
 
 
 @contextmanager
 def ping_socket() -> Iterator[str]:
     """Serve the ping on a socket of its own and yield its address in the form of `DOCKER_HOST`."""
     with tempfile.TemporaryDirectory(prefix="hermes-fleet-") as folder:
-        path = Path(folder) / "docker.sock"
-        with socketserver.ThreadingUnixStreamServer(str(path), _Answers) as server:
+        path = f"{folder}/docker.sock"
+        with socketserver.ThreadingUnixStreamServer(path, _PingOnly) as server:
             server.daemon_threads = True
-            thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-            thread.start()
+            Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
             try:
                 yield f"unix://{path}"
             finally:
                 server.shutdown()
-                thread.join()

@@ -2,8 +2,7 @@
 
 import difflib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any
@@ -19,7 +18,7 @@ _SCAFFOLD = {"pulumi:pulumi:Stack", "hermes-fleet:index:Fleet"}
 _NOT_READ = "live state was not read"
 
 # What the program itself refuses where it can read the host, by the words of its error.
-_OWN_REFUSALS = {"family-id": re.compile(r": id changed: "), "hermes-line": re.compile(r": hermesLine: ")}
+_OWN_REFUSALS = {"family-id": ": id changed: ", "hermes-line": ": hermesLine: "}
 
 # The inputs of a family's component under the names that a reviewer knows, in the order in which they are shown. Others
 # come last, under their own names.
@@ -45,16 +44,15 @@ Raw = Mapping[str, Any]
 def read_plan(digest: Raw, *, stack: str) -> Plan:
     """Return what a preview says of the fleet, before the guards."""
     steps: Sequence[Raw] = [each for each in digest.get("steps") or [] if "pulumi:providers:" not in each["urn"]]
-    runtimes = {_name(each): each for each in steps if _kind(each) == RUNTIME}
-    containers = {_name(each): each for each in steps if _kind(each) == CONTAINER}
-    waves = _waves(containers)
-    volumes = tuple(_step(each) for each in steps if _kind(each) == VOLUME)
-    diagnostics = [each for each in digest.get("diagnostics") or [] if each.get("message")]
-    errors = _texts(diagnostics, "error")
-    notes = _texts(diagnostics, "warning")
+    runtimes, containers = resources(digest, RUNTIME), resources(digest, CONTAINER)
+    errors, notes = messages(digest, "error"), messages(digest, "warning")
     live = not any(_NOT_READ in note for note in notes)
-    found = (_change(name, each, containers.get(name), waves, live=live) for name, each in runtimes.items())
-    changes = [change for change in found if change]
+    waves = _waves(containers)
+    changes = [
+        change
+        for name, each in runtimes.items()
+        if (change := _change(name, each, containers.get(name, {"op": "same"}), waves, live=live))
+    ]
     owned = {RUNTIME, CONTAINER, VOLUME, *_SCAFFOLD}
     present = [each for each in runtimes.values() if each["op"] != "delete"]
     return Plan(
@@ -64,37 +62,49 @@ def read_plan(digest: Raw, *, stack: str) -> Plan:
         unchanged=len(present) - sum(change.kind != "removed" for change in changes),
         before=sum(each["op"] != "create" for each in runtimes.values()),
         other=tuple(_step(each) for each in steps if _kind(each) not in owned and each["op"] not in {"same", "read"}),
-        images=tuple(sorted({str(_inputs(each, "newState").get("image", "")) for each in present})),
+        images=tuple(sorted({str(inputs_of(each, "newState").get("image", "")) for each in present})),
         lines=tuple(_line_changes(runtimes.values())),
         ids=tuple(_id_changes(runtimes)),
-        volumes=volumes,
+        volumes=tuple(_step(each) for each in steps if _kind(each) == VOLUME),
         notes=tuple(note for note in notes if _NOT_READ not in note),  # `live` says it
         errors=errors,
         refusals=tuple(_own_refusals(errors)),
     )
 
 
-def _change(name: str, runtime: Raw, container: Raw | None, waves: Mapping[str, int], *, live: bool) -> Change | None:
+def resources(digest: Raw, kind: str) -> dict[str, Raw]:
+    """Return the steps of a preview for one kind of resource, by name."""
+    return {_name(each["urn"]): each for each in digest.get("steps") or [] if _kind(each) == kind}
+
+
+def messages(digest: Raw, severity: str) -> tuple[str, ...]:
+    """Return what a preview says of one severity, `error` or `warning`, each message once."""
+    diagnostics = digest.get("diagnostics") or []
+    found = (str(each.get("message") or "").strip() for each in diagnostics if each.get("severity") == severity)
+    return tuple(dict.fromkeys(filter(None, found)))
+
+
+def inputs_of(step: Raw, state: str) -> Raw:
+    """Return the inputs of a resource in its `oldState` or `newState`."""
+    return (step.get(state) or {}).get("inputs") or {}
+
+
+def _change(name: str, runtime: Raw, container: Raw, waves: Mapping[str, int], *, live: bool) -> Change | None:
     operation = runtime["op"]
-    inputs = _inputs(runtime, "oldState" if operation == "delete" else "newState")
-    family_id = naming.family_id_from_name(name)
-    base = Change(
-        name=str(inputs.get("family", name)),
-        id=_id(name),
-        kind="added",
-        volume=naming.volume_name(family_id) if family_id else "",
-    )
-    if operation == "delete" or (container is not None and container["op"] == "delete"):
+    inputs = inputs_of(runtime, "oldState" if operation == "delete" else "newState")
+    base = Change(str(inputs.get("family", name)), _id(name), "added", volume=f"{name}-data")
+    if "delete" in {operation, container["op"]}:
         return replace(base, kind="removed")
-    started = bool(container and _inputs(container, "newState").get("start"))
+    started = bool(inputs_of(container, "newState").get("start"))
     placed = replace(base, started=started, wave=waves.get(name) if started else None)
     if operation == "create":
         return placed
-    reasons = _reasons(_inputs(runtime, "oldState"), inputs)
-    if container is not None and container["op"] not in {"same", "read", "refresh"}:
+    old = inputs_of(runtime, "oldState")
+    reasons = _reasons(old, inputs)
+    if container["op"] not in {"same", "read", "refresh"}:
         return replace(placed, kind="rolled", reasons=reasons or _container_reasons(container))
     # Whether the container runs, and is replaced to stop it, only the host tells. Unread, all families count as awake.
-    if not live and _suspends(runtime):
+    if not live and old.get("state") != inputs.get("state") == "suspended":
         return replace(base, kind="rolled", reasons=reasons)
     return replace(base, kind="noted", reasons=reasons) if operation == "update" else None
 
@@ -135,11 +145,6 @@ def _shown(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def _suspends(runtime: Raw) -> bool:
-    old, new = (_inputs(runtime, state).get("state") for state in ("oldState", "newState"))
-    return old != new == "suspended"
-
-
 def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
     """Return the wave of each container, from 0: one more than the highest of those that it waits for.
 
@@ -156,70 +161,51 @@ def _waves(containers: Mapping[str, Raw]) -> dict[str, int]:
 
 def _waits_for(container: Raw) -> list[str]:
     urns = (container.get("newState") or {}).get("dependencies") or []
-    return [_urn_name(urn) for urn in urns if f"${CONTAINER}::" in urn]
+    return [_name(urn) for urn in urns if f"${CONTAINER}::" in urn]
 
 
-def _line_changes(runtimes: Iterable[Raw]) -> Iterable[tuple[str, str, str]]:
+def _line_changes(runtimes: Iterable[Raw]) -> Iterator[tuple[str, str, str]]:
     for runtime in runtimes:
-        old, new = _inputs(runtime, "oldState"), _inputs(runtime, "newState")
-        if old.get("hermesLine") and new.get("hermesLine") and old["hermesLine"] != new["hermesLine"]:
-            yield str(new.get("family", "")), str(old["hermesLine"]), str(new["hermesLine"])
+        new = inputs_of(runtime, "newState")
+        before, after = inputs_of(runtime, "oldState").get("hermesLine"), new.get("hermesLine")
+        if before and after and before != after:
+            yield str(new.get("family", "")), str(before), str(after)
 
 
-def _id_changes(runtimes: Mapping[str, Raw]) -> Iterable[tuple[str, str, str]]:
+def _id_changes(runtimes: Mapping[str, Raw]) -> Iterator[tuple[str, str, str]]:
     """Yield the families whose name stands for another id than before.
 
     A family that was renamed to free its name for a new one is not among them: no data changes hands.
     """
-    old = {
-        str(_inputs(each, "oldState").get("family")): name for name, each in runtimes.items() if each["op"] != "create"
-    }
-    new = {
-        str(_inputs(each, "newState").get("family")): name for name, each in runtimes.items() if each["op"] != "delete"
-    }
+    old, new = _names(runtimes, "oldState", "create"), _names(runtimes, "newState", "delete")
     for family, now in new.items():
         before = old.get(family, now)
-        if before == now:
-            continue
         handed_on = before in new.values() and now not in old.values()
-        if not handed_on:
+        if before != now and not handed_on:
             yield family, _id(before), _id(now)
+
+
+def _names(runtimes: Mapping[str, Raw], state: str, without: str) -> dict[str, str]:
+    return {str(inputs_of(x, state).get("family")): name for name, x in runtimes.items() if x["op"] != without}
 
 
 def _id(name: str) -> str:
     return str(naming.family_id_from_name(name) or name)
 
 
-def _own_refusals(errors: Iterable[str]) -> Iterable[Refusal]:
-    for error in errors:
-        for line in error.splitlines():
-            for guard, pattern in _OWN_REFUSALS.items():
-                if pattern.search(line):
-                    yield Refusal(guard, line.strip(), final=True)
-
-
-def _texts(diagnostics: Iterable[Raw], severity: str) -> tuple[str, ...]:
-    found = (str(each["message"]).strip() for each in diagnostics if str(each.get("severity", "")) == severity)
-    return tuple(dict.fromkeys(text for text in found if text))
+def _own_refusals(errors: Iterable[str]) -> Iterator[Refusal]:
+    for line in "\n".join(errors).splitlines():
+        yield from (Refusal(guard, line.strip(), final=True) for guard, words in _OWN_REFUSALS.items() if words in line)
 
 
 def _step(step: Raw) -> Step:
     state = step.get("oldState") or step.get("newState") or {}
-    return Step(step["op"], _kind(step).rpartition(":")[2], _name(step), bool(state.get("retainOnDelete")))
+    return Step(step["op"], _kind(step).rpartition(":")[2], _name(step["urn"]), bool(state.get("retainOnDelete")))
 
 
 def _kind(step: Raw) -> str:
     return str(step["urn"]).split("::")[2].rpartition("$")[2]
 
 
-def _name(step: Raw) -> str:
-    return _urn_name(str(step["urn"]))
-
-
-def _urn_name(urn: str) -> str:
+def _name(urn: str) -> str:
     return urn.split("::", 3)[3]
-
-
-def _inputs(step: Raw, state: str) -> Raw:
-    found = (step.get(state) or {}).get("inputs")
-    return found if isinstance(found, Mapping) else {}

@@ -69,7 +69,7 @@ class Api:
             self._limit(f"family {family.id}")
             await _drain(request)
             try:
-                return JSONResponse((await answer(family)).as_dict())
+                return JSONResponse(vars(await answer(family)))
             except tuple(_STATUS) as error:
                 status = next(status for kind, status in _STATUS.items() if isinstance(error, kind))
                 raise HTTPException(status, str(error)) from error
@@ -83,7 +83,7 @@ class Api:
 
     async def _families(self, _: Request) -> Response:
         found = await anyio.to_thread.run_sync(views.statuses, self._context)
-        return JSONResponse({"families": [view.as_dict() for view in found]})
+        return JSONResponse({"families": [vars(view) for view in found]})
 
     async def _family(self, request: Request) -> Response:
         family, _ = self._named(request)

@@ -1,7 +1,6 @@
 """The result of a wake, and its errors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from fleet.errors import FleetError
 
@@ -51,7 +50,3 @@ class Runtime:
     url: str | None
     woken: bool
     ms: int
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        return dict(vars(self))

@@ -27,7 +27,7 @@ class Waker:
         self._context = context
         self.workers = Workers(context.clock)
         self._under_way: set[UUID] = set()
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def ensure(self, family: Family, *, signal: str = "touched", reason: str = "ensure") -> Runtime:
         """Return the family's agent once it answers `/health`, started if need be. The caller's thread is the worker.
@@ -48,22 +48,27 @@ class Waker:
 
         `done` gets the error, or None if the family is awake.
         """
-        with self._lock:
+        with self._changed:
             if family.id in self._under_way:
                 return
             self._under_way.add(family.id)
 
         def ended(result: "Future[Runtime]") -> None:
-            self._under_way.discard(family.id)
             error = result.exception()
-            if error is None or isinstance(error, FleetError):
-                done(error)
-            if error is not None:
-                log.error("%s: not woken: %s", family.name, error, exc_info=not isinstance(error, FleetError))
+            try:
+                if error is None or isinstance(error, FleetError):
+                    done(error)
+                if error is not None:
+                    log.error("%s: not woken: %s", family.name, error, exc_info=not isinstance(error, FleetError))
+            finally:
+                with self._changed:
+                    self._under_way.discard(family.id)
+                    self._changed.notify_all()
 
         operation = WakeOperation(self._context, family, signal, reason)
         self.workers.submit(operation, background=True).add_done_callback(ended)
 
     def wait(self) -> None:
-        """Wait until no family is being woken in the background."""
-        self.workers.wait()
+        """Wait until no family is being woken in the background, and every `done` has returned."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._under_way)

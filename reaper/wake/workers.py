@@ -10,7 +10,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Protocol
 
 from fleet.errors import FleetError
@@ -42,7 +42,6 @@ class Workers:
         self._looks = ThreadPoolExecutor(_LOOKS, "look")
         self._polls = ThreadPoolExecutor(_POLLS, "poll")
         self._background = asyncio.Semaphore(_BACKGROUND)
-        self._under_way: set[Future[Runtime]] = set()
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -57,14 +56,7 @@ class Workers:
             refused = Future[Runtime]()
             refused.set_exception(FleetError(f"no thread can be started: {error}"))
             return refused
-        result = asyncio.run_coroutine_threadsafe(self._drive(operation, background=background), loop)
-        self._under_way.add(result)
-        result.add_done_callback(self._under_way.discard)
-        return result
-
-    def wait(self) -> None:
-        """Wait until every operation that was submitted before has ended."""
-        wait(list(self._under_way))
+        return asyncio.run_coroutine_threadsafe(self._drive(operation, background=background), loop)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._starting:

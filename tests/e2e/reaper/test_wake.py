@@ -20,7 +20,7 @@ from reaper import ensure_runtime
 from reaper.context import make_context
 found = []
 def call():
-    found.append(ensure_runtime("ash", context=make_context(Path.cwd())).as_dict())
+    found.append(vars(ensure_runtime("ash", context=make_context(Path.cwd()))))
 threads = [threading.Thread(target=call) for _ in range(25)]
 for thread in threads: thread.start()
 for thread in threads: thread.join()

@@ -67,8 +67,7 @@ def test_operations_in_the_background_are_bounded(monkeypatch: pytest.MonkeyPatc
         pool.submit(Steps(lambda number=number: look(number), record), background=True)  # type: ignore[misc]
         for number in range(40)
     ]
-    pool.wait()
-    assert [result.result(0) for result in results] == [DONE] * 40
+    assert [result.result(SECONDS) for result in results] == [DONE] * 40
     assert most == 3
 
 
@@ -133,7 +132,6 @@ def test_an_operation_that_fails_does_not_hold_a_thread(pool: Workers) -> None:
     """Its future raises the error, and the next one is taken."""
     with pytest.raises(ZeroDivisionError):
         pool.submit(Steps(lambda: 1 / 0)).result(SECONDS)
-    pool.wait()
     assert pool.submit(Steps(), background=True).result(SECONDS) == DONE
 
 
@@ -146,7 +144,7 @@ def test_a_cancelled_operation_still_records(pool: Workers) -> None:
     go.set()
     assert recorded.wait(SECONDS)
     assert first.result(SECONDS) == DONE
-    pool.wait()
+    assert pool.submit(Steps()).result(SECONDS) == DONE
     assert operation.steps == 1
 
 
@@ -155,8 +153,7 @@ def test_threads_end_with_their_pool() -> None:
     before = threading.active_count()
     pool = Workers(Clock())
     results = [pool.submit(Steps()) for _ in range(30)]
-    pool.wait()
-    assert [result.result(0) for result in results] == [DONE] * 30
+    assert [result.result(SECONDS) for result in results] == [DONE] * 30
     del pool, results
     gc.collect()
     for thread in threading.enumerate():
