@@ -10,7 +10,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.clock import Beat, next_beat
+from reaper.clock import next_beat
 from reaper.context import Context
 from reaper.policy.facts import MISSING, RUNNING, UNMANAGED, family_state, known_facts, state_of
 from reaper.policy.rules import Action, Reason
@@ -74,16 +74,16 @@ class Sweeper:
             metrics.last_sweep.set(clock.now())
         except StoreError as error:
             metrics.store_ok.set(0)
-            self.last = self._failed(f"the store fails, so no family is stopped: {error}{self._count_without_store()}")
+            self.last = Report(
+                problem=f"the store fails, so no family is stopped: {error}{self._count_without_store()}"
+            )
         except FleetError as error:
             metrics.daemon_ok.set(0)
-            self.last = self._failed(str(error))
+            self.last = Report(problem=str(error))
+        if self.last.problem:
+            log.error("%s", self.last.problem)
         metrics.sweep_seconds.set(clock.monotonic() - began)
         return self.last
-
-    def _failed(self, problem: str) -> Report:
-        log.error("%s", problem)
-        return Report(problem=problem)
 
     def _sweep(self, *, resumed: bool, wait: bool) -> Report:
         observed = self._observe(resumed=resumed)
@@ -104,73 +104,53 @@ class Sweeper:
     # -- observe
 
     def _observe(self, *, resumed: bool) -> Observation:
-        context = self.context
+        context, store = self.context, self.context.store
         families = context.families.by_id()
         context.metrics.registry_ok.set(0 if context.families.problem else 1)
-        beat, grace = self._read_clocks(resumed=resumed)
-        rows, leased = context.store.rows(), context.store.holders()
-        listed = context.engine.list()
+        beat, grace = next_beat(store.beat() if resumed else None, context.clock, context.settings.sweep_every)
+        if grace and not self._dry_run:
+            store.clamp(beat.wall)  # the clock may have been ahead
+        rows, leased = store.rows(), store.holders()
+        containers = self._list(families)
         context.metrics.daemon_ok.set(1)
-        beat, grace = self._write_clocks(beat, grace)
-        containers = self._count(families, listed)
+        # Only now: without a listing it is not a sweep.
+        error = store.pop_error()
+        if error and not grace:
+            # Heartbeats may have been lost.
+            beat, grace = replace(beat, grace_since=beat.wall), f"the store failed ({error})"
+        if grace and not self._dry_run:
+            log.warning("%s: every family gets a full grace", grace)
         if not self._dry_run:
+            store.set_beat(beat)
             rows = self._read_schedules(families, containers, rows)
         return Observation(families, containers, rows, frozenset(leased), beat.grace_since, grace)
 
-    def _read_clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
-        """Return the clocks now, and how they tell that sweeps were interrupted; None if they were not.
-
-        If they were, times in the store that lie in the future, as the clock was ahead, are moved to now.
-        """
-        context = self.context
-        previous = context.store.beat() if resumed else None
-        beat, why = next_beat(previous, context.clock, context.settings.sweep_every)
-        if why and not self._dry_run:
-            context.store.clamp(beat.wall)
-        return beat, why
-
-    def _write_clocks(self, beat: Beat, why: str | None) -> tuple[Beat, str | None]:
-        """Store the clocks of this sweep, once Docker has answered: without a listing it is not a sweep.
-
-        A store that failed since the last sweep, and may have lost heartbeats, also begins a full grace.
-        """
-        store = self.context.store
-        error = store.pop_error()
-        if error and not why:
-            beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({error})"
-        if not self._dry_run:
-            if why:
-                log.warning("%s: every family gets a full grace", why)
-            store.set_beat(beat)
-        return beat, why
-
-    def _count(
-        self, families: Mapping[UUID, Family], listed: Mapping[str, ContainerSummary]
-    ) -> dict[UUID, ContainerSummary]:
-        """Set the gauges of a listing, and return the families' containers."""
-        metrics, stack = self.context.metrics, self.context.settings.stack
+    def _list(self, families: Mapping[UUID, Family]) -> dict[UUID, ContainerSummary]:
+        """List all containers, set the gauges, and return the families' containers."""
+        metrics, listed = self.context.metrics, self.context.engine.list()
         names = {id_: naming.container_name(id_) for id_ in families}
-        states = Counter(family_state(state_of(listed.get(name), stack)) for name in names.values())
+        states = Counter(self._state(listed.get(name)) for name in names.values())
         metrics.awake.set(states["awake"])
         metrics.asleep.set(states["asleep"])
         metrics.missing.set(states[MISSING] + states[UNMANAGED])
         metrics.orphans.set(sum(naming.is_orphan(name) for name in listed))
         return {id_: listed[name] for id_, name in names.items() if name in listed}
 
+    def _state(self, container: ContainerSummary | None) -> str:
+        return family_state(state_of(container, self.context.settings.stack))
+
     def _read_schedules(
         self, families: Mapping[UUID, Family], containers: Mapping[UUID, ContainerSummary], rows: dict[UUID, Row]
     ) -> dict[UUID, Row]:
-        stack = self.context.settings.stack
-        asleep = {id_: each for id_, each in containers.items() if family_state(state_of(each, stack)) == "asleep"}
-        if asleep:
-            rows = self._schedules.read([(families[id_], each) for id_, each in asleep.items()], rows)
-        self.context.metrics.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
+        asleep = [(families[id_], each) for id_, each in containers.items() if self._state(each) == "asleep"]
+        rows = self._schedules.read(asleep, rows) if asleep else rows
+        self.context.metrics.cron_unread.set(sum(bool(rows[family.id].cron_unread) for family, _ in asleep))
         return rows
 
     def _count_without_store(self) -> str:
         """Set the gauges of a listing; return what is wrong with Docker too. Requests and heartbeats still wake."""
         try:
-            self._count(self.context.families.by_id(), self.context.engine.list())
+            self._list(self.context.families.by_id())
         except FleetError as error:
             return f"; {error}"
         return ""
