@@ -48,12 +48,16 @@ class Schedules:
         known = {family.id: rows.get(family.id, Row()) for family, _ in asleep}
         stale = [sleeper for sleeper in asleep if self._is_due(sleeper[1], known[sleeper[0].id], began)]
         stale.sort(key=lambda sleeper: _rank(known[sleeper[0].id]))
-        reads = 0
-        while reads < min(_READS, len(stale)) and clock.monotonic() < began + _SECONDS:
-            family, container = stale[reads]
-            known[family.id] = self._read(family, container, known[family.id])
-            reads += 1
-        return {**rows, **known, **self._postpone(stale[reads:], known)}
+        outdated: dict[UUID, dict[str, None]] = {}
+        for number, (family, container) in enumerate(stale):
+            row = known[family.id]
+            if number < _READS and clock.monotonic() < began + _SECONDS:
+                known[family.id] = self._read(family, container, row)
+            elif not _is_fresh(container, row):
+                known[family.id] = replace(row, cron_next=None)
+                outdated[family.id] = {"cron_of": None}
+        self._context.store.update_all(outdated)
+        return {**rows, **known}
 
     def _is_due(self, container: ContainerSummary, row: Row, now: float) -> bool:
         retried = bool(row.cron_unread) and not self._unreadable.waits(container.id, now)
@@ -73,11 +77,6 @@ class Schedules:
         next_run = _earliest(reading, row, served)
         context.store.update(family.id, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
         return replace(row, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
-
-    def _postpone(self, stale: Sequence[Sleeper], known: Mapping[UUID, Row]) -> dict[UUID, Row]:
-        outdated = {family.id: known[family.id] for family, seen in stale if not _is_fresh(seen, known[family.id])}
-        self._context.store.update_all({id_: {"cron_of": None} for id_, row in outdated.items() if row.cron_of})
-        return {id_: replace(row, cron_next=None) for id_, row in outdated.items()}
 
 
 def _is_fresh(container: ContainerSummary, row: Row) -> bool:

@@ -1,6 +1,7 @@
 """Makes the decision for one family: from a listing, or from its inspected container and its agent's answer."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 from fleet.host.activity import Activity
 from fleet.registry import Family
@@ -13,12 +14,20 @@ from reaper.store import Entry, Row
 
 @dataclass(frozen=True)
 class Decided:
-    """A family's facts and what follows from them. `container_id` is empty where it has no container."""
+    """A family's facts, what follows from them, and what was done about it in words; empty where nothing was to do.
+
+    `container_id` is empty if the family has no container.
+    """
 
     family: Family
     container_id: str
     facts: Facts
     decision: Decision
+    done: str = ""
+
+    def outcome(self, done: str) -> Self:
+        """Return the same decision with what was done about it."""
+        return replace(self, done=done)
 
     def entry(self, at: float, action: str) -> Entry:
         """Return the ledger's line about an action at a time (epoch seconds), with the reason and the facts."""

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from fleet.errors import FleetError
 from reaper.context import Context
@@ -11,12 +11,8 @@ from reaper.policy.rules import Action
 from reaper.store.database import StoreError
 from reaper.sweep.backoff import Backoff
 from reaper.sweep.probe import Decided
-from reaper.sweep.report import Outcome
 from reaper.wake.runtime import NoBootSlotError
 from reaper.wake.waker import Waker
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
 
@@ -30,7 +26,7 @@ class Starts:
         self._waker = waker
         self._dry_run = dry_run
         self._failed = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
-        self._seen_in_time: set[UUID] = set()
+        self._seen_in_time = set[UUID]()
 
     def select(self, decided: Iterable[Decided]) -> list[Decided]:
         """Return the families to start at this sweep: all with a fresh heartbeat, and some of those with a job."""
@@ -56,7 +52,7 @@ class Starts:
         yield from islice((each for each in due if each.family.id in in_time), settings.max_cron_starts)
         yield from islice((each for each in due if each.family.id not in in_time), 1)
 
-    def process(self, decided: Iterable[Decided], selected: Iterable[Decided]) -> Iterator[Outcome]:
+    def process(self, decided: Iterable[Decided], selected: Iterable[Decided]) -> Iterator[Decided]:
         """Start the selected families in the background; yield an outcome for each family that is to be started."""
         starting = {each.family.id for each in selected}
         for each in decided:
@@ -64,12 +60,12 @@ class Starts:
                 continue
             if each.family.id not in starting:
                 failed = self._waits(each)
-                yield Outcome.of(each, "its start failed; retried later" if failed else "started at a later sweep")
+                yield each.outcome("its start failed; retried later" if failed else "started at a later sweep")
             elif self._dry_run:
-                yield Outcome.of(each, "would start")
+                yield each.outcome("would start")
             else:
                 self._start(each)
-                yield Outcome.of(each, "starting")
+                yield each.outcome("starting")
 
     def _start(self, decided: Decided) -> None:
         family, code = decided.family, decided.decision.reason.code

@@ -22,7 +22,6 @@ from reaper.policy.rules import Action
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
 from reaper.sweep.probe import Decided, decide_family, read_candidate, read_family
-from reaper.sweep.report import Outcome
 
 log = logging.getLogger("reaper")
 
@@ -51,9 +50,9 @@ class Stops:
         self._context = context
         self._dry_run = dry_run
         self._probed_at: dict[UUID, float] = {}
-        self._batch: dict[UUID, Future[Outcome]] = {}
+        self._batch: dict[UUID, Future[Decided]] = {}
 
-    def process(self, decided: Iterable[Decided], grace_since: float, *, wait: bool) -> list[Outcome]:
+    def process(self, decided: Iterable[Decided], grace_since: float, *, wait: bool) -> list[Decided]:
         """Probe the candidates among a sweep's families and stop the idle ones; return an outcome for each.
 
         With `wait=False` that happens in the background: the outcomes then say which families are being probed. While
@@ -73,7 +72,7 @@ class Stops:
         """Tell whether a batch is running."""
         return not all(future.done() for future in self._batch.values())
 
-    def _begin(self, batch: Sequence[Decided], grace_since: float, *, wait: bool) -> dict[UUID, Future[Outcome]]:
+    def _begin(self, batch: Sequence[Decided], grace_since: float, *, wait: bool) -> dict[UUID, Future[Decided]]:
         budget = threading.Semaphore(self._context.settings.max_stops)
         begun = self._batch = {}
         pool = ThreadPoolExecutor(_WORKERS, "stop")
@@ -86,10 +85,10 @@ class Stops:
         pool.shutdown(wait=wait)
         return begun
 
-    def _process_one(self, decided: Decided, grace_since: float, budget: threading.Semaphore) -> Outcome:
+    def _process_one(self, decided: Decided, grace_since: float, budget: threading.Semaphore) -> Decided:
         context, family = self._context, decided.family
         if context.ended.is_set():
-            return Outcome.of(decided, "the reaper is ending")
+            return decided.outcome("the reaper is ending")
         self._probed_at[family.id] = context.clock.monotonic()
         read = read_family if self._dry_run else read_candidate
         try:
@@ -97,20 +96,20 @@ class Stops:
             return self._act(decided, budget)
         except (FleetError, StoreError) as error:
             log.warning("%s: not stopped: %s", family.name, error)
-            return Outcome.of(decided, str(error))
+            return decided.outcome(str(error))
         except Exception:
             log.exception("%s: not stopped; the other families are probed all the same", family.name)
-            return Outcome.of(decided, "could not be probed")
+            return decided.outcome("could not be probed")
 
-    def _act(self, decided: Decided, budget: threading.Semaphore) -> Outcome:
+    def _act(self, decided: Decided, budget: threading.Semaphore) -> Decided:
         if decided.decision.action is not Action.STOP:
-            outcome = Outcome.of(decided)
+            outcome = decided
         elif self._dry_run:
-            outcome = Outcome.of(decided, "would stop")
+            outcome = decided.outcome("would stop")
         elif self._context.ended.is_set():
-            outcome = Outcome.of(decided, "the reaper is ending")
+            outcome = decided.outcome("the reaper is ending")
         elif not budget.acquire(blocking=False):
-            outcome = Outcome.of(decided, "stopped at a later sweep")
+            outcome = decided.outcome("stopped at a later sweep")
         else:
             outcome = stop_family(self._context, decided)
             if outcome.done != Stopped.DONE:
@@ -119,7 +118,7 @@ class Stops:
             self._record_kept(outcome)
         return outcome
 
-    def _record_kept(self, outcome: Outcome) -> None:
+    def _record_kept(self, outcome: Decided) -> None:
         context, reason = self._context, outcome.decision.reason
         context.metrics.skips.labels(reason.code).inc()
         if context.store.row(outcome.family.id).reason != reason.code:
@@ -127,13 +126,13 @@ class Stops:
             context.store.append([outcome.entry(context.clock.now(), "keep")])
 
 
-def _outcome(decided: Decided, future: "Future[Outcome] | None", *, wait: bool) -> Outcome:
+def _outcome(decided: Decided, future: "Future[Decided] | None", *, wait: bool) -> Decided:
     if future is None or future.cancelled():
-        return Outcome.of(decided, "probed at a later sweep")
-    return future.result() if wait else Outcome.of(decided, "being probed")
+        return decided.outcome("probed at a later sweep")
+    return future.result() if wait else decided.outcome("being probed")
 
 
-def stop_family(context: Context, first: Decided) -> Outcome:
+def stop_family(context: Context, first: Decided) -> Decided:
     """Stop a family whose first reading decided so, if the second reading still does.
 
     The outcome holds the second reading, or the first where there was no second. Raises StoreError; the family is not
@@ -141,35 +140,35 @@ def stop_family(context: Context, first: Decided) -> Outcome:
     """
     lease = context.store.acquire(first.family.id, "stop", context.settings.stop_grace + _MARGIN_SECONDS)
     if lease is None:
-        return Outcome.of(first, Stopped.HELD)
+        return first.outcome(Stopped.HELD)
     try:
         return _stop_leased(context, first, lease)
     except GoneError:
-        return Outcome.of(first, Stopped.REPLACED)
+        return first.outcome(Stopped.REPLACED)
     except FleetError as error:
         log.warning("%s: the second reading failed: %s", first.family.name, error)
-        return Outcome.of(first, Stopped.BUSY)
+        return first.outcome(Stopped.BUSY)
     finally:
         context.store.release(lease)
 
 
-def _stop_leased(context: Context, first: Decided, lease: Lease) -> Outcome:
+def _stop_leased(context: Context, first: Decided, lease: Lease) -> Decided:
     second = second_reading(context, first)
     if second.facts.state != RUNNING:
-        return Outcome.of(first, Stopped.REPLACED)
+        return first.outcome(Stopped.REPLACED)
     if second.decision.action is not Action.STOP:
         context.metrics.aborted_stops.labels(second.decision.reason.code).inc()
         context.store.append([second.entry(context.clock.now(), "abort")])
-        return Outcome.of(second, Stopped.BUSY)
+        return second.outcome(Stopped.BUSY)
     if not context.store.renew(lease, context.settings.stop_grace + _MARGIN_SECONDS):
-        return Outcome.of(first, Stopped.HELD)
+        return first.outcome(Stopped.HELD)
     context.store.append([second.entry(context.clock.now(), "stopping")])
     failure = _stop_container(context, second.container_id)
     if failure:
         _record_failure(context, second, failure)
     else:
         _record_stop(context, second)
-    return Outcome.of(second, Stopped.FAILED if failure else Stopped.DONE)
+    return second.outcome(Stopped.FAILED if failure else Stopped.DONE)
 
 
 def second_reading(context: Context, first: Decided) -> Decided:

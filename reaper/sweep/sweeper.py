@@ -18,14 +18,13 @@ from reaper.store import Entry, Row
 from reaper.store.database import StoreError
 from reaper.sweep.cron import Schedules
 from reaper.sweep.probe import Decided, decide_family
-from reaper.sweep.report import Outcome, Report
+from reaper.sweep.report import Report
 from reaper.sweep.start import Starts
 from reaper.sweep.stop import Stops
 from reaper.wake.waker import Waker
 
 log = logging.getLogger("reaper")
 
-_ROTATE_SECONDS = 3600.0
 # Reasons to keep a family running that do not mean that it is in use.
 _NOT_IN_USE = frozenset({"leased", "grace"})
 # Decisions that the sweep itself writes to the ledger; a stop writes its own lines.
@@ -56,7 +55,6 @@ class Sweeper:
         self.waker = waker
         self.last = Report()
         self._dry_run = dry_run
-        self._rotated = 0.0
         self._schedules = Schedules(context)
         self._starts = Starts(context, waker, dry_run=dry_run)
         self._stops = Stops(context, dry_run=dry_run)
@@ -91,7 +89,6 @@ class Sweeper:
         starting = self._starts.select(decided)
         if not self._dry_run:
             self._record(observed, decided, starting)
-            self._rotate()
         self.context.metrics.store_ok.set(1)
         outcomes = [
             *self._keep(observed, decided),
@@ -167,7 +164,7 @@ class Sweeper:
         return decided
 
     def _record(self, observed: Observation, decided: Sequence[Decided], starting: Sequence[Decided]) -> None:
-        """Store what changed since the last sweep: who is awake, who was healthy, and why."""
+        """Store what changed since the last sweep: who is awake, who was healthy, and why. Delete the oldest lines."""
         now = self.context.clock.now()
         starts = {each.family.id for each in starting}
         values: dict[UUID, dict[str, float | str | None]] = {}
@@ -186,27 +183,21 @@ class Sweeper:
             if (action is Action.KEEP or id_ in starts) and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
                 entries.append(each.entry(now, _RECORDED[action]))
-            if changed:
-                values[id_] = changed
+            values[id_] = changed
         self.context.store.update_all(values)
         self.context.store.append(entries)
-
-    def _rotate(self) -> None:
-        now = self.context.clock.now()
-        if abs(now - self._rotated) > _ROTATE_SECONDS:
-            self._rotated = now
-            self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
+        self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
 
     # -- act
 
-    def _keep(self, observed: Observation, decided: Sequence[Decided]) -> list[Outcome]:
+    def _keep(self, observed: Observation, decided: Sequence[Decided]) -> list[Decided]:
         """Count the running families that stay as they are."""
         kept = [each for each in decided if each.decision.action is Action.KEEP]
         for each in kept:
             container = observed.containers.get(each.family.id)
             if container and container.state == RUNNING:
                 self.context.metrics.skips.labels(each.decision.reason.code).inc()
-        return [Outcome.of(each) for each in kept]
+        return kept
 
 
 def _is_in_use(decided: Decided) -> bool:
