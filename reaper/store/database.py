@@ -82,9 +82,9 @@ class Database:
         with self._open() as database:
             if database is None or self._read_only:
                 raise StoreError(f"{self.path} is open for reading only")
-            database.execute("BEGIN IMMEDIATE")
-            yield database
-            database.execute("COMMIT")
+            with database:  # commits, or rolls back
+                database.execute("BEGIN IMMEDIATE")
+                yield database
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
@@ -95,9 +95,6 @@ class Database:
             except (sqlite3.Error, OSError, ValueError, TypeError) as error:
                 self._fail(error)
                 raise StoreError(f"{self.path}: {error}") from error
-            except BaseException:
-                self.close()  # rolls back the transaction
-                raise
 
     def _connected(self) -> sqlite3.Connection | None:
         if self._connection is not None and self._file() != self._inode:

@@ -9,7 +9,7 @@ from reaper.context import Context
 from reaper.engine import ContainerDetails
 from reaper.policy.facts import RUNNING, Facts, known_facts, policy_of
 from reaper.policy.rules import Action, Decision, decide
-from reaper.store import Entry, Row
+from reaper.store import Entry
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def read_candidate(context: Context, family: Family, container_id: str, grace_si
     activity: Activity | None = None
     while True:
         row = context.store.row(family.id)
-        facts = _probed_facts(context, details, activity, row, grace_since)
-        decided = decide_family(context, family, details.id, facts)
+        facts = known_facts(details, row, context.settings.stack, grace_since, leased=False)
+        decided = decide_family(context, family, details.id, replace(facts, activity=activity))
         if decided.decision.action is not Action.PROBE:
             return decided
         activity = context.engine.activity(details.id)
@@ -66,15 +66,8 @@ def read_family(context: Context, family: Family, container_id: str, grace_since
     details = context.engine.inspect(container_id)
     row, leased = context.store.row(family.id), str(family.id) in context.store.holders()
     activity = context.engine.activity(details.id) if details.state == RUNNING else None
-    facts = replace(_probed_facts(context, details, activity, row, grace_since), leased=leased)
-    return decide_family(context, family, details.id, facts)
-
-
-def _probed_facts(
-    context: Context, details: ContainerDetails, activity: Activity | None, row: Row, grace_since: float
-) -> Facts:
-    facts = known_facts(details, row, context.settings.stack, grace_since, leased=False)
-    return replace(facts, up_since=details.started, activity=activity)
+    facts = known_facts(details, row, context.settings.stack, grace_since, leased=leased)
+    return decide_family(context, family, details.id, replace(facts, activity=activity))
 
 
 def _record(
