@@ -90,13 +90,13 @@ class Sweeper:
         if not self._dry_run:
             self._record(observed, decided, starting)
         self.context.metrics.store_ok.set(1)
+        self._count_kept(observed, decided)
         outcomes = [
-            *self._keep(observed, decided),
+            *decided,
             *self._starts.process(decided, starting),
             *self._stops.process(decided, observed.grace_since, wait=wait),
         ]
-        by_id = {outcome.family.id: outcome for outcome in outcomes}
-        return Report({each.family.id: by_id[each.family.id] for each in decided}, grace=observed.grace)
+        return Report({each.family.id: each for each in outcomes}, grace=observed.grace)
 
     # -- observe
 
@@ -188,16 +188,12 @@ class Sweeper:
         self.context.store.append(entries)
         self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
 
-    # -- act
-
-    def _keep(self, observed: Observation, decided: Sequence[Decided]) -> list[Decided]:
+    def _count_kept(self, observed: Observation, decided: Sequence[Decided]) -> None:
         """Count the running families that stay as they are."""
-        kept = [each for each in decided if each.decision.action is Action.KEEP]
-        for each in kept:
+        for each in decided:
             container = observed.containers.get(each.family.id)
-            if container and container.state == RUNNING:
+            if each.decision.action is Action.KEEP and container and container.state == RUNNING:
                 self.context.metrics.skips.labels(each.decision.reason.code).inc()
-        return kept
 
 
 def _is_in_use(decided: Decided) -> bool:
