@@ -1,7 +1,7 @@
 """Observes the whole fleet, decides for every family, and has the decisions carried out."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -167,12 +167,12 @@ class Sweeper:
         """Store what changed since the last sweep: who is awake, who was healthy, and why. Delete the oldest lines."""
         now = self.context.clock.now()
         starts = {each.family.id for each in starting}
-        values: dict[UUID, dict[str, float | str | None]] = {}
+        values: dict[UUID, dict[str, float | str | None]] = defaultdict(dict)
         entries = []
         for each in decided:
             id_, reason, action = each.family.id, each.decision.reason, each.decision.action
             row, state = observed.rows.get(id_, Row()), family_state(each.facts.state)
-            changed: dict[str, float | str | None] = {}
+            changed = values[id_]
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", each.container_id))
@@ -183,7 +183,6 @@ class Sweeper:
             if (action is Action.KEEP or id_ in starts) and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
                 entries.append(each.entry(now, _RECORDED[action]))
-            values[id_] = changed
         self.context.store.update_all(values)
         self.context.store.append(entries)
         self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
