@@ -22,11 +22,11 @@ class Families:
         self._registry = load_registry(path)
         self.problem: str | None = None
 
-    def _stat(self) -> tuple[int, int, int]:
+    def _stat(self) -> tuple[int, ...]:
         try:
             status = self._path.stat()
         except OSError:
-            return (0, 0, 0)
+            return ()
         return (status.st_mtime_ns, status.st_size, status.st_ino)
 
     def current(self) -> Registry:

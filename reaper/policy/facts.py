@@ -104,11 +104,11 @@ def last_activity(row: Row) -> tuple[float, str] | None:
 
 
 def known_facts(container: Container | None, row: Row, stack: str, grace_since: float, *, leased: bool) -> Facts:
-    """Return the facts in Docker's answer and the store; `up_since` and `activity` take a probe."""
+    """Return the facts in Docker's answer and the store. A listing does not tell when a container was started."""
     return Facts(
         state=state_of(container, stack),
         was_healthy=container is not None and was_healthy(container, row),
-        up_since=0.0,
+        up_since=container.started if isinstance(container, ContainerDetails) else 0.0,
         last_heartbeat_at=row.heartbeat,
         last_request_at=row.touched,
         last_wake_at=row.woken,

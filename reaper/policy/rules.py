@@ -1,11 +1,10 @@
 """Decides what to do with a family: a pure function of the time, the facts, the policy and the limits.
 
-A rule is a function that returns the reason to keep a family running, to keep it asleep or to start it, or None. The
-first rule that applies gives the decision its reason; `reasons` returns all that keep a family running. Nothing here
-reads a clock, a file or the Docker daemon.
+The rules are tables, one for a family whose container runs and one for the others. The first rule that applies gives
+the decision and its reason. Nothing here reads a clock, a file or the Docker daemon.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,16 +39,26 @@ class Decision:
     reason: Reason
 
 
+# Whether a rule applies, and its reason's code and text. The text makes sense only if the rule applies.
+_Rule = tuple[bool, str, str]
+
+# restarting and removing are Docker's own transitions, paused is an operator's choice: leave all three.
+_NOT_STARTABLE = frozenset({"restarting", "paused", "removing"})
+# Numbers in an agent's answer that keep its family awake unless they are 0; each name is also the reason's code.
+_COUNTS = {
+    "active_agents": "{} turn(s) in progress",
+    "cron_running": "{} scheduled turn(s) in progress",
+    "children": "{} background process(es)",
+    "inbound": "{} open connection(s) to its API",
+}
+
+
 @dataclass(frozen=True)
 class _Case:
     now: float
     facts: Facts
     policy: Policy
     limits: Limits
-
-    @property
-    def activity(self) -> Activity:
-        return self.facts.activity or Activity(0.0)
 
     def within(self, moment: float | None, seconds: float) -> bool:
         """Tell whether a moment is less than that many seconds ago, or in the future."""
@@ -58,8 +67,13 @@ class _Case:
     def ago(self, moment: float | None) -> str:
         return span(max(0.0, self.now - (moment or 0.0)))
 
+    def recent(self, moment: float | None, seconds: float, code: str, text: str) -> _Rule:
+        """Return a rule that applies `within` some seconds of a moment; `{}` in its text is how long ago it was."""
+        return self.within(moment, seconds), code, text.format(self.ago(moment))
 
-Rule = Callable[[_Case], Reason | None]
+    def due(self, run: float | None) -> str:
+        ahead = (run or 0.0) - self.now
+        return f"a scheduled job is due {'in' if ahead >= 0 else 'since'} {span(abs(ahead))}"
 
 
 def span(seconds: float) -> str:
@@ -74,64 +88,14 @@ def span(seconds: float) -> str:
 def decide(now: float, facts: Facts, policy: Policy, limits: Limits | None = None) -> Decision:
     """Return what to do with a family at `now` (epoch seconds)."""
     case = _Case(now, facts, policy, limits or Limits())
-    if facts.state != RUNNING:
-        return _decide_stopped(case)
-    if leased := _leased(case):
-        return Decision(Action.KEEP, leased)
-    if suspended := _suspended(case):
-        return Decision(Action.STOP, suspended)
-    if reason := next(_reasons(case), None):
-        return Decision(Action.KEEP, reason)
-    if facts.activity is None:
-        return Decision(Action.PROBE, Reason("candidate", "no known reason to stay awake; its agent is probed"))
-    return Decision(Action.STOP, Reason("idle", f"no sign of life for {span(policy.idle_after)} or longer"))
+    rules = _running(case) if facts.state == RUNNING else _stopped(case)
+    return next(Decision(action, Reason(code, text)) for action, applies, code, text in rules if applies)
 
 
 def reasons(now: float, facts: Facts, policy: Policy, limits: Limits | None = None) -> Iterator[Reason]:
     """Yield every reason to keep a running family running; those its agent gives only if it was probed."""
-    return _reasons(_Case(now, facts, policy, limits or Limits()))
-
-
-def _reasons(case: _Case) -> Iterator[Reason]:
-    rules = _KNOWN if case.facts.activity is None else (*_KNOWN, *_PROBED)
-    return (reason for rule in rules if (reason := rule(case)))
-
-
-def _decide_stopped(case: _Case) -> Decision:
-    if keep := next((reason for rule in _STAY_STOPPED if (reason := rule(case))), None):
-        return Decision(Action.KEEP, keep)
-    if start := next((reason for rule in _START if (reason := rule(case))), None):
-        return Decision(Action.START, start)
-    return Decision(Action.KEEP, Reason("asleep", "no device or job needs it"))
-
-
-def _not_startable(case: _Case) -> Reason | None:
-    return _NOT_STARTABLE.get(case.facts.state)
-
-
-def _suspended(case: _Case) -> Reason | None:
-    return Reason("suspended", "the registry says suspended") if case.policy.suspended else None
-
-
-def _leased(case: _Case) -> Reason | None:
-    return Reason("leased", "a start or stop of it is in progress") if case.facts.leased else None
-
-
-def _fresh_heartbeat(case: _Case) -> Reason | None:
-    heartbeat = case.facts.last_heartbeat_at
-    if not case.within(heartbeat, case.limits.fresh):
-        return None
-    return Reason("heartbeat", f"its device sent a heartbeat {case.ago(heartbeat)} ago, and it does not run")
-
-
-def _job_due(case: _Case) -> Reason | None:
-    facts, due = case.facts, case.facts.cron_next
-    if not case.policy.wake_for_cron or due is None or due - case.limits.cron_lead > case.now:
-        return None
-    served = served_until(case.now, facts.cron_woken, case.limits, was_healthy=facts.was_healthy)
-    if served is not None and due <= served:
-        return None
-    return Reason("cron", f"a scheduled job is due {_when(due, case.now)}")
+    rules = _keep_awake(_Case(now, facts, policy, limits or Limits()))
+    return (Reason(code, text) for applies, code, text in rules if applies)
 
 
 def served_until(now: float, cron_woken: float | None, limits: Limits, *, was_healthy: bool) -> float | None:
@@ -145,113 +109,76 @@ def served_until(now: float, cron_woken: float | None, limits: Limits, *, was_he
     return min(cron_woken, now - limits.cron_late)
 
 
-def _when(due: float, now: float) -> str:
-    return f"in {span(due - now)}" if due >= now else f"since {span(now - due)}"
+def _stopped(case: _Case) -> list[tuple[Action, bool, str, str]]:
+    facts, state, suspended = case.facts, case.facts.state, case.policy.suspended
+    heartbeat = "its device sent a heartbeat {} ago, and it does not run"
+    return [
+        (Action.KEEP, state == UNMANAGED, "stranger", "the container with its name was not made by this stack"),
+        (Action.KEEP, state == MISSING, "not_provisioned", "it has no container; fix: pulumi up"),
+        (Action.KEEP, state in _NOT_STARTABLE, state, f"its container is {state}"),
+        (Action.KEEP, suspended, "suspended", "the registry says suspended"),
+        (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress"),
+        (Action.START, *case.recent(facts.last_heartbeat_at, case.limits.fresh, "heartbeat", heartbeat)),
+        (Action.START, _needs_start_for_job(case), "cron", case.due(facts.cron_next)),
+        (Action.KEEP, True, "asleep", "no device or job needs it"),
+    ]
 
 
-def _never(case: _Case) -> Reason | None:
-    return Reason("never", "the registry says that it never sleeps") if case.policy.never else None
+def _needs_start_for_job(case: _Case) -> bool:
+    facts, due = case.facts, case.facts.cron_next
+    if not case.policy.wake_for_cron or due is None or due - case.limits.cron_lead > case.now:
+        return False
+    served = served_until(case.now, facts.cron_woken, case.limits, was_healthy=facts.was_healthy)
+    return served is None or due > served
 
 
-def _keep_warm(case: _Case) -> Reason | None:
-    local = datetime.fromtimestamp(case.now, ZoneInfo(case.policy.timezone))
-    if any(window.covers(local) for window in case.policy.keep_warm):
-        return Reason("keep_warm", f"{local:%a %H:%M} is in its keep_warm times")
-    return None
+def _running(case: _Case) -> list[tuple[Action, bool, str, str]]:
+    facts, suspended = case.facts, case.policy.suspended
+    idle = f"no sign of life for {span(case.policy.idle_after)} or longer"
+    return [
+        (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress"),
+        (Action.STOP, suspended, "suspended", "the registry says suspended"),
+        *((Action.KEEP, *rule) for rule in _keep_awake(case)),
+        (Action.PROBE, facts.activity is None, "candidate", "no known reason to stay awake; its agent is probed"),
+        (Action.STOP, True, "idle", idle),
+    ]
 
 
-def _young(case: _Case) -> Reason | None:
-    up_since = case.facts.up_since
-    if up_since is not None and not case.within(up_since, case.limits.min_uptime):
-        return None
-    text = f"up for {case.ago(up_since)}" if up_since else "its start cannot be read"
-    return Reason("young", f"{text}, under {span(case.limits.min_uptime)}")
+def _keep_awake(case: _Case) -> list[_Rule]:
+    """Return what keeps a running family awake: what is known without its agent, then what the agent answered."""
+    facts, policy, idle, uptime = case.facts, case.policy, case.policy.idle_after, case.limits.min_uptime
+    local = datetime.fromtimestamp(case.now, ZoneInfo(policy.timezone))
+    warm = any(window.covers(local) for window in policy.keep_warm)
+    young = facts.up_since is None or case.within(facts.up_since, uptime)
+    up = f"up for {case.ago(facts.up_since)}" if facts.up_since else "its start cannot be read"
+    unhealthy = "its container has not been healthy yet; a roll may be waiting for it"
+    return [
+        (policy.never, "never", "the registry says that it never sleeps"),
+        case.recent(facts.last_heartbeat_at, idle, "heartbeat", "its device sent a heartbeat {} ago"),
+        case.recent(facts.last_request_at, idle, "touched", "it was requested {} ago"),
+        case.recent(facts.last_wake_at, idle, "woken", "it was woken {} ago"),
+        (warm, "keep_warm", f"{local:%a %H:%M} is in its keep_warm times"),
+        (young, "young", f"{up}, under {span(uptime)}"),
+        (not facts.was_healthy, "never_healthy", unhealthy),
+        case.recent(facts.last_human_message_at, idle, "human_message", "a person wrote {} ago"),
+        case.recent(facts.grace_since, idle, "grace", "the reaper has been watching for only {}"),
+        *(_in_answer(case, facts.activity) if facts.activity else ()),
+    ]
 
 
-def _never_healthy(case: _Case) -> Reason | None:
-    if case.facts.was_healthy:
-        return None
-    return Reason("never_healthy", "its container has not been healthy yet; a roll may be waiting for it")
-
-
-def _grace(case: _Case) -> Reason | None:
-    if case.within(case.facts.grace_since, case.policy.idle_after):
-        return Reason("grace", f"the reaper has been watching for only {case.ago(case.facts.grace_since)}")
-    return None
-
-
-def _recent(name: str, code: str, text: str) -> Rule:
-    def rule(case: _Case) -> Reason | None:
-        moment: float | None = getattr(case.facts, name)
-        return Reason(code, text.format(case.ago(moment))) if case.within(moment, case.policy.idle_after) else None
-
-    return rule
-
-
-def _cron_due(case: _Case) -> Reason | None:
-    due = case.facts.cron_next if "cron_next" in case.activity.unread else case.activity.cron_next
-    if due is not None and -case.limits.cron_late <= due - case.now <= case.limits.cron_lead:
-        return Reason("cron_due", f"a scheduled job is due {_when(due, case.now)}")
-    return None
-
-
-def _human_message(case: _Case) -> Reason | None:
-    if case.within(case.activity.human, case.policy.idle_after):
-        return Reason("human_message", f"a person wrote {case.ago(case.activity.human)} ago")
-    return None
-
-
-def _any_message(case: _Case) -> Reason | None:
-    if case.within(case.activity.any, case.limits.quiet):
-        return Reason("message", f"a message of any source {case.ago(case.activity.any)} ago")
-    return None
-
-
-def _counted(name: str, code: str, text: str) -> Rule:
-    def rule(case: _Case) -> Reason | None:
-        count: int = getattr(case.activity, name)
-        return Reason(code, text.format(count)) if count else None
-
-    return rule
-
-
-def _unreadable(case: _Case) -> Reason | None:
-    unread = case.activity.unread
-    since = case.now if case.facts.unread_since is None else case.facts.unread_since
-    if not unread or not case.within(since, case.limits.unread_for):
-        return None
-    name, why = next(iter(unread.items()))
-    return Reason("unreadable", f"{', '.join(unread)} unreadable for {case.ago(since)} ({name}: {why})")
-
-
-# restarting and removing are Docker's own transitions, paused is an operator's choice: leave all three.
-_NOT_STARTABLE = {
-    UNMANAGED: Reason("stranger", "the container with its name was not made by this stack"),
-    MISSING: Reason("not_provisioned", "it has no container; fix: pulumi up"),
-    **{state: Reason(state, f"its container is {state}") for state in ("restarting", "paused", "removing")},
-}
-# For a family that does not run.
-_STAY_STOPPED: tuple[Rule, ...] = (_not_startable, _suspended, _leased)
-_START: tuple[Rule, ...] = (_fresh_heartbeat, _job_due)
-# What keeps a running family awake: known without its agent, and in the agent's answer.
-_KNOWN: tuple[Rule, ...] = (
-    _never,
-    _recent("last_heartbeat_at", "heartbeat", "its device sent a heartbeat {} ago"),
-    _recent("last_request_at", "touched", "it was requested {} ago"),
-    _recent("last_wake_at", "woken", "it was woken {} ago"),
-    _keep_warm,
-    _young,
-    _never_healthy,
-    _recent("last_human_message_at", "human_message", "a person wrote {} ago"),
-    _grace,
-)
-_PROBED: tuple[Rule, ...] = (
-    _human_message,
-    _any_message,
-    _counted("active_agents", "active_agents", "{} turn(s) in progress"),
-    _counted("cron_running", "cron_running", "{} scheduled turn(s) in progress"),
-    _counted("children", "children", "{} background process(es)"),
-    _counted("inbound", "inbound", "{} open connection(s) to its API"),
-    _cron_due,
-    _unreadable,
-)
+def _in_answer(case: _Case, answer: Activity) -> list[_Rule]:
+    """Return what keeps a family awake in its agent's answer."""
+    facts, limits = case.facts, case.limits
+    counts = {name: getattr(answer, name) for name in _COUNTS}
+    run = facts.cron_next if "cron_next" in answer.unread else answer.cron_next
+    due = run is not None and -limits.cron_late <= run - case.now <= limits.cron_lead
+    since = case.now if facts.unread_since is None else facts.unread_since
+    unread = bool(answer.unread) and case.within(since, limits.unread_for)
+    first = ": ".join(next(iter(answer.unread.items()), ()))
+    return [
+        case.recent(answer.human, case.policy.idle_after, "human_message", "a person wrote {} ago"),
+        case.recent(answer.any, limits.quiet, "message", "a message of any source {} ago"),
+        *((count > 0, name, _COUNTS[name].format(count)) for name, count in counts.items()),
+        (due, "cron_due", case.due(run)),
+        (unread, "unreadable", f"{', '.join(answer.unread)} unreadable for {case.ago(since)} ({first})"),
+    ]

@@ -8,20 +8,18 @@ written are buffered in memory and written later.
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from reaper.clock import Beat, Clock, boot_id
 from reaper.store.database import Database, StoreError
 
-_Result = TypeVar("_Result")
-
 # The times of a family's last heartbeat, request and wake: a write never moves them back.
 SIGNALS = ("heartbeat", "touched", "woken")
-_LEDGER_COLUMNS = "at, family, action, reason, text, container, inputs"
 _LONGEST_LEASE = 900.0
 _TIMES = (*SIGNALS, "human", "message", "state_since", "unread_since", "cron_woken")
 
@@ -77,7 +75,19 @@ class Entry:
     inputs: Mapping[str, Any] | None = None
 
 
-class Store:
+def _upsert(column: str) -> str:
+    """Return the statement that sets a column of a family's record, which may not exist yet."""
+    value = f"max(excluded.{column}, coalesce({column}, 0))" if column in SIGNALS else f"excluded.{column}"
+    return f"INSERT INTO families (id, {column}) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET {column} = {value}"  # noqa: S608
+
+
+_UPSERTS = {column: _upsert(column) for column in _COLUMNS}
+_LEDGER_COLUMNS = tuple(entry.name for entry in fields(Entry))
+# Leases end by the boot clock. One that ends later than any lease may is from before a reboot.
+_HELD = f"boot = :boot AND until > :now AND until <= :now + {_LONGEST_LEASE}"
+
+
+class Store(Database):
     """The SQLite file at `path`. With `read_only` nothing is ever written, and a missing file is not created.
 
     Every call raises StoreError if the file fails, unless its docstring says that it never raises.
@@ -85,36 +95,26 @@ class Store:
 
     def __init__(self, path: Path, clock: Clock | None = None, *, read_only: bool = False) -> None:
         """Open nothing yet: the file is opened on first use, and again after a failure."""
-        self._clock = clock or Clock()
-        self._database = Database(path, self._clock, read_only=read_only)
+        super().__init__(path, clock or Clock(), read_only=read_only)
         self._buffered: dict[tuple[UUID, str], float] = {}
-
-    def pop_error(self) -> str | None:
-        """Return the last error since the previous call, None if there was none."""
-        return self._database.pop_error()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._database.close()
 
     # -- families
 
-    def rows(self) -> dict[UUID, Row]:
-        """Return the records of all families."""
-        return self._rows("", ())
+    def rows(self, family: UUID | None = None) -> dict[UUID, Row]:
+        """Return the records of all families, or the one of `family`."""
+        condition = "WHERE id = ?" if family else ""
+        statement = f"SELECT id, {', '.join(_COLUMNS)} FROM families {condition}"  # noqa: S608 - our own names
+        found = self._read(statement, (str(family),) if family else ())
+        rows = {UUID(id_): Row(*columns) for id_, *columns in found}
+        for (id_, name), at in list(self._buffered.items()):
+            row = rows.get(id_, Row())
+            newest: dict[str, Any] = {name: max(at, getattr(row, name) or at)}
+            rows[id_] = replace(row, **newest)
+        return rows
 
     def row(self, family: UUID) -> Row:
         """Return one family's record, an empty one if there is none."""
-        return self._rows("WHERE id = ?", (str(family),)).get(family, Row())
-
-    def _rows(self, condition: str, values: tuple[str, ...]) -> dict[UUID, Row]:
-        statement = f"SELECT id, {', '.join(_COLUMNS)} FROM families {condition}"  # noqa: S608 - our own names
-        rows = {UUID(found[0]): Row(*found[1:]) for found in self._database.read(statement, values)}
-        for (family, name), at in list(self._buffered.items()):
-            row = rows.get(family, Row())
-            newest: dict[str, Any] = {name: max(at, getattr(row, name) or at)}
-            rows[family] = replace(row, **newest)
-        return rows
+        return self.rows(family).get(family, Row())
 
     def update(self, family: UUID, **values: float | str | None) -> None:
         """Set columns of a family's record."""
@@ -122,105 +122,88 @@ class Store:
 
     def update_all(self, values: Mapping[UUID, Mapping[str, Any]]) -> None:
         """Set columns of many families' records, in one transaction."""
-
-        def write(database: sqlite3.Connection) -> None:
-            for family, columns in values.items():
-                _upsert(database, family, columns)
-
-        if values:
-            self._write(write)
+        cells = [(id_, name, value) for id_, columns in values.items() for name, value in columns.items()]
+        if cells:
+            with self._transaction() as database:
+                for id_, name, value in cells:
+                    database.execute(_UPSERTS[name], (str(id_), value))
 
     def record_activity(self, family: UUID, signal: str, at: float) -> Lease | None:
         """Store when a signal came (epoch seconds), then return the lease held on the family, None if there is none.
 
-        Both are one transaction: a process that takes the lease afterwards sees the signal. Never raises StoreError: a
-        signal that cannot be written is buffered.
+        In this order: a process that takes the lease afterwards sees the signal. Never raises StoreError: a signal that
+        cannot be written is buffered.
         """
         if signal not in SIGNALS:
             raise ValueError(f"{signal} is not a signal")
-        key = str(family)
-
-        def write(database: sqlite3.Connection) -> Lease | None:
-            _upsert(database, family, {signal: at})
-            return self._holder(database, key)
-
+        statement = f"SELECT key, owner, purpose FROM leases WHERE key = :key AND {_HELD}"  # noqa: S608 - our own words
         try:
-            return self._write(write)
+            self.update(family, **{signal: at})
+            found = self._read(statement, {"key": str(family), **self._boot()})
         except StoreError:
-            with self._database.lock:
+            with self.lock:
                 self._buffered[family, signal] = at
             return None
+        return Lease(*found[0]) if found else None
 
     def clamp(self, now: float) -> None:
         """Move times in the future to `now` (epoch seconds): the clock was set back."""
         columns = ", ".join(f"{name} = min({name}, :now)" for name in _TIMES)
-        statement = f"UPDATE families SET {columns}"  # noqa: S608 - our names
-        self._write(lambda database: database.execute(statement, {"now": now}))
+        self._execute(f"UPDATE families SET {columns}", {"now": now})  # noqa: S608 - our own names
 
     # -- leases
 
     def acquire(self, key: UUID | str, purpose: str, seconds: float) -> Lease | None:
         """Take the lease on a key for that many seconds; return None if it is held."""
         lease = Lease(str(key), uuid4().hex, purpose)
-
-        def write(database: sqlite3.Connection) -> Lease | None:
-            if self._holder(database, lease.key):
-                return None
-            until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
-            values = (lease.key, lease.owner, purpose, until, boot_id())
-            database.execute(
-                "INSERT OR REPLACE INTO leases (key, owner, purpose, until, boot) VALUES (?,?,?,?,?)", values
-            )
-            return lease
-
-        return self._write(write)
+        statement = (
+            "INSERT OR REPLACE INTO leases (key, owner, purpose, until, boot) "  # noqa: S608 - our own words
+            "SELECT :key, :owner, :purpose, :now + :seconds, :boot "
+            f"WHERE NOT EXISTS (SELECT 1 FROM leases WHERE key = :key AND {_HELD})"
+        )
+        return lease if self._execute(statement, self._terms(lease, seconds)) else None
 
     def renew(self, lease: Lease, seconds: float) -> bool:
         """Hold a lease for that many more seconds; return False if it is lost."""
-        until = self._clock.boot() + min(seconds, _LONGEST_LEASE)
-        values = (until, lease.key, lease.owner, self._clock.boot())
-        statement = "UPDATE leases SET until = ? WHERE key = ? AND owner = ? AND until > ?"
-        return bool(self._write(lambda database: database.execute(statement, values).rowcount))
+        statement = f"UPDATE leases SET until = :now + :seconds WHERE key = :key AND owner = :owner AND {_HELD}"  # noqa: S608
+        return bool(self._execute(statement, self._terms(lease, seconds)))
 
     def release(self, lease: Lease) -> None:
         """Release a lease. Never raises: one that cannot be released expires."""
-        values = (lease.key, lease.owner)
         with contextlib.suppress(StoreError):
-            self._write(lambda database: database.execute("DELETE FROM leases WHERE key = ? AND owner = ?", values))
+            self._execute("DELETE FROM leases WHERE key = :key AND owner = :owner", vars(lease))
 
     def holders(self) -> set[str]:
         """Return the keys of all leases that are held."""
-        found = self._database.read("SELECT key, until, boot FROM leases", ())
-        return {key for key, until, boot in found if self._valid(until, boot)}
+        return {key for (key,) in self._read(f"SELECT key FROM leases WHERE {_HELD}", self._boot())}  # noqa: S608
 
-    def _holder(self, database: sqlite3.Connection, key: str) -> Lease | None:
-        found = database.execute("SELECT owner, purpose, until, boot FROM leases WHERE key = ?", (key,)).fetchone()
-        return Lease(key, found[0], found[1]) if found and self._valid(found[2], found[3]) else None
+    def _terms(self, lease: Lease, seconds: float) -> dict[str, Any]:
+        return {**vars(lease), "seconds": min(seconds, _LONGEST_LEASE), **self._boot()}
 
-    def _valid(self, until: float, boot: str) -> bool:
-        left = until - self._clock.boot()
-        return boot == boot_id() and 0 < left <= _LONGEST_LEASE
+    def _boot(self) -> dict[str, Any]:
+        return {"now": self._clock.boot(), "boot": boot_id()}
 
     # -- ledger and clock
 
     def append(self, entries: Iterable[Entry]) -> None:
         """Append lines to the ledger."""
-        values = [
-            (e.at, str(e.family), e.action, e.reason, e.text, e.container, json.dumps(e.inputs) if e.inputs else None)
-            for e in entries
+        lines = [
+            {**vars(e), "family": str(e.family), "inputs": json.dumps(e.inputs) if e.inputs else None} for e in entries
         ]
-        statement = f"INSERT INTO ledger ({_LEDGER_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - our own names
-        if values:
-            self._write(lambda database: database.executemany(statement, values))
+        marks = ", ".join(f":{name}" for name in _LEDGER_COLUMNS)
+        if lines:
+            with self._transaction() as database:
+                database.executemany(f"INSERT INTO ledger ({', '.join(_LEDGER_COLUMNS)}) VALUES ({marks})", lines)  # noqa: S608
 
     def ledger(self, family: UUID | None, since: float, limit: int = 10_000) -> list[Entry]:
         """Return the newest lines since a time (epoch seconds), oldest first, of one family or of all."""
-        condition = "AND family = ?" if family else ""
-        order = f"WHERE at >= ? {condition} ORDER BY id DESC LIMIT ?"
-        values = (since, *((str(family),) if family else ()), limit)
-        found = self._database.read(f"SELECT {_LEDGER_COLUMNS} FROM ledger {order}", values)  # noqa: S608 - our own names
+        condition = "at >= :since AND family = :family" if family else "at >= :since"
+        columns = ", ".join(_LEDGER_COLUMNS)
+        statement = f"SELECT {columns} FROM ledger WHERE {condition} ORDER BY id DESC LIMIT :limit"  # noqa: S608
+        found = self._read(statement, {"since": since, "family": str(family), "limit": limit})
         return [
-            Entry(v[0], UUID(v[1]), v[2], v[3], v[4], v[5], json.loads(v[6]) if v[6] else None) for v in reversed(found)
+            Entry(at, UUID(id_), action, reason, text, container, json.loads(inputs) if inputs else None)
+            for at, id_, action, reason, text, container, inputs in reversed(found)
         ]
 
     def changes(self, since: float) -> dict[UUID, list[tuple[float, bool]]]:
@@ -228,51 +211,38 @@ class Store:
         awake = "action IN ('start', 'restart') OR (action = 'seen' AND reason = 'awake')"
         told = "action IN ('start', 'stop', 'restart') OR (action = 'seen' AND reason != 'restarting')"
         statement = f"SELECT family, at, {awake} FROM ledger WHERE at >= ? AND ({told}) ORDER BY id"  # noqa: S608
-        found: dict[str, list[tuple[float, bool]]] = {}
-        for family, at, woke in self._database.read(statement, (since,)):
-            found.setdefault(family, []).append((at, bool(woke)))
-        return {UUID(family): changes for family, changes in found.items()}
+        found: dict[UUID, list[tuple[float, bool]]] = defaultdict(list)
+        for family, at, woke in self._read(statement, (since,)):
+            found[UUID(family)].append((at, bool(woke)))
+        return found
 
     def rotate(self, before: float) -> None:
         """Delete lines of the ledger from before a time (epoch seconds)."""
-        self._write(lambda database: database.execute("DELETE FROM ledger WHERE at < ?", (before,)))
+        self._execute("DELETE FROM ledger WHERE at < :before", {"before": before})
 
     def beat(self) -> Beat | None:
         """Return the clocks at the last sweep, None if there was none."""
-        found = self._database.read("SELECT value FROM meta WHERE key = 'beat'", ())
+        found = self._read("SELECT value FROM meta WHERE key = 'beat'", ())
         return Beat(**json.loads(found[0][0])) if found else None
 
     def set_beat(self, beat: Beat) -> None:
         """Store the clocks of this sweep."""
-        value = json.dumps(vars(beat))
-        statement = "INSERT OR REPLACE INTO meta (key, value) VALUES ('beat', ?)"
-        self._write(lambda database: database.execute(statement, (value,)))
+        statement = "INSERT OR REPLACE INTO meta (key, value) VALUES ('beat', :value)"
+        self._execute(statement, {"value": json.dumps(vars(beat))})
 
     # -- the file
 
-    def _write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run `write` in a transaction that also writes the buffered signals."""
+    def _execute(self, statement: str, values: Mapping[str, Any]) -> int:
+        """Run a statement in a transaction; return how many rows it changed."""
+        with self._transaction() as database:
+            return database.execute(statement, values).rowcount
 
-        def with_buffered(database: sqlite3.Connection) -> _Result:
-            for (family, name), at in self._buffered.items():
-                _upsert(database, family, {name: at})
-            return write(database)
-
-        with self._database.lock:
-            result = self._database.write(with_buffered)
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the database in a transaction that also writes the buffered signals."""
+        with self.lock:
+            with super()._transaction() as database:
+                for (family, signal), at in self._buffered.items():
+                    database.execute(_UPSERTS[signal], (str(family), at))
+                yield database
             self._buffered.clear()
-            return result
-
-
-def _upsert(database: sqlite3.Connection, family: UUID, values: Mapping[str, Any]) -> None:
-    unknown = set(values) - set(_COLUMNS)
-    if unknown:
-        raise LookupError(f"not columns: {sorted(unknown)}")
-    names = ", ".join(values)
-    marks = ", ".join("?" for _ in values)
-    updates = ", ".join(
-        f"{name} = max(excluded.{name}, coalesce({name}, 0))" if name in SIGNALS else f"{name} = excluded.{name}"
-        for name in values
-    )
-    statement = f"INSERT INTO families (id, {names}) VALUES (?, {marks}) ON CONFLICT (id) DO UPDATE SET {updates}"  # noqa: S608
-    database.execute(statement, (str(family), *values.values()))

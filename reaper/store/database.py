@@ -9,13 +9,11 @@ import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from reaper.clock import Clock
-
-_Result = TypeVar("_Result")
 
 _BUSY_SECONDS = 2.0
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -60,21 +58,6 @@ class Database:
         self._inode = 0
         self._error: str | None = None
 
-    def read(self, statement: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        """Return the rows of a query; none if a read-only file is missing."""
-        with self._open() as database:
-            return database.execute(statement, values).fetchall() if database else []
-
-    def write(self, write: Callable[[sqlite3.Connection], _Result]) -> _Result:
-        """Run `write` in an exclusive transaction and return what it returns."""
-        with self._open() as database:
-            if database is None or self._read_only:
-                raise StoreError(f"{self.path} is open for reading only")
-            database.execute("BEGIN IMMEDIATE")
-            result = write(database)
-            database.execute("COMMIT")
-            return result
-
     def pop_error(self) -> str | None:
         """Return the last error since the previous call, None if there was none."""
         with self.lock:
@@ -84,9 +67,24 @@ class Database:
     def close(self) -> None:
         """Close the file."""
         with self.lock:
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _read(self, statement: str, values: tuple[Any, ...] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """Return the rows of a query; none if a read-only file is missing."""
+        with self._open() as database:
+            return database.execute(statement, values).fetchall() if database else []
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """Yield the open database in an exclusive transaction, which is committed unless the block raises."""
+        with self._open() as database:
+            if database is None or self._read_only:
+                raise StoreError(f"{self.path} is open for reading only")
+            with database:  # commits, or rolls back
+                database.execute("BEGIN IMMEDIATE")
+                yield database
 
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection | None]:
@@ -97,28 +95,24 @@ class Database:
             except (sqlite3.Error, OSError, ValueError, TypeError) as error:
                 self._fail(error)
                 raise StoreError(f"{self.path}: {error}") from error
-            except BaseException:
-                self.close()  # rolls back the transaction
-                raise
 
     def _connected(self) -> sqlite3.Connection | None:
         if self._connection is not None and self._file() != self._inode:
             self.close()  # the file was moved away
         if self._connection is None:
-            if self._read_only and not self.path.exists():
-                return None
-            mode = "ro" if self._read_only else "rwc"
             if not self._read_only:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with contextlib.suppress(FileExistsError):
                     os.mknod(self.path, 0o600)  # readable by its owner only, and not opened
-            uri = f"{self.path.resolve().as_uri()}?mode={mode}"
-            connection = sqlite3.connect(
+            elif not self.path.exists():
+                return None
+            uri = f"{self.path.resolve().as_uri()}?mode={'ro' if self._read_only else 'rw'}"
+            self._connection = sqlite3.connect(
                 uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            self._connection, self._inode = connection, self._file()
+            self._inode = self._file()
             if not self._read_only:
-                connection.executescript(_SCHEMA)
+                self._connection.executescript(_SCHEMA)
         return self._connection
 
     def _file(self) -> int:
@@ -128,20 +122,13 @@ class Database:
             return 0
 
     def _fail(self, error: Exception) -> None:
+        """Remember an error and close the file. A corrupt one is moved aside; the next use creates a new one."""
         self._error = f"{self.path}: {error}"
         same_file = self._file() == self._inode
         with contextlib.suppress(sqlite3.Error):
             self.close()
-        self._connection = None
-        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN and same_file:
-            self._set_aside()
-
-    def _set_aside(self) -> None:
-        """Move a corrupt file away; the next use creates a new one."""
-        if self._read_only:
-            return
-        aside = self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():.0f}")
-        with contextlib.suppress(OSError):
-            self.path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _BROKEN and same_file and not self._read_only:
+            with contextlib.suppress(OSError):
+                self.path.rename(self.path.with_name(f"{self.path.name}.corrupt-{self._clock.now():.0f}"))
+                for suffix in ("-wal", "-shm"):
+                    self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from fleet.host import ContainerSummary
@@ -48,18 +49,21 @@ class Schedules:
         known = {family.id: rows.get(family.id, Row()) for family, _ in asleep}
         stale = [sleeper for sleeper in asleep if self._is_due(sleeper[1], known[sleeper[0].id], began)]
         stale.sort(key=lambda sleeper: _rank(known[sleeper[0].id]))
-        reads = 0
-        while reads < min(_READS, len(stale)) and clock.monotonic() < began + _SECONDS:
-            family, container = stale[reads]
-            known[family.id] = self._read(family, container, known[family.id])
-            reads += 1
-        return {**rows, **known, **self._postpone(stale[reads:], known)}
+        columns: dict[UUID, dict[str, Any]] = {}
+        for number, (family, container) in enumerate(stale):
+            if number < _READS and clock.monotonic() < began + _SECONDS:
+                columns[family.id] = self._read(family, container, known[family.id])
+            elif not _is_fresh(container, known[family.id]):
+                columns[family.id] = {"cron_of": None}
+        self._context.store.update_all(columns)
+        return {**rows, **known, **{id_: replace(known[id_], **values) for id_, values in columns.items()}}
 
     def _is_due(self, container: ContainerSummary, row: Row, now: float) -> bool:
         retried = bool(row.cron_unread) and not self._unreadable.waits(container.id, now)
         return retried or not _is_fresh(container, row)
 
-    def _read(self, family: Family, container: ContainerSummary, row: Row) -> Row:
+    def _read(self, family: Family, container: ContainerSummary, row: Row) -> dict[str, Any]:
+        """Read one schedule; return the columns to store."""
         context = self._context
         healthy = was_healthy(container, row)
         served = served_until(context.clock.now(), row.cron_woken, context.settings.limits, was_healthy=healthy)
@@ -71,13 +75,7 @@ class Schedules:
         else:
             self._unreadable.went_well(container.id)
         next_run = _earliest(reading, row, served)
-        context.store.update(family.id, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
-        return replace(row, cron_next=next_run, cron_of=container.id, cron_unread=reading.unread)
-
-    def _postpone(self, stale: Sequence[Sleeper], known: Mapping[UUID, Row]) -> dict[UUID, Row]:
-        outdated = {family.id: known[family.id] for family, seen in stale if not _is_fresh(seen, known[family.id])}
-        self._context.store.update_all({id_: {"cron_of": None} for id_, row in outdated.items() if row.cron_of})
-        return {id_: replace(row, cron_next=None) for id_, row in outdated.items()}
+        return {"cron_next": next_run, "cron_of": container.id, "cron_unread": reading.unread}
 
 
 def _is_fresh(container: ContainerSummary, row: Row) -> bool:

@@ -1,6 +1,7 @@
 """Makes the decision for one family: from a listing, or from its inspected container and its agent's answer."""
 
 from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 from fleet.host.activity import Activity
 from fleet.registry import Family
@@ -8,17 +9,25 @@ from reaper.context import Context
 from reaper.engine import ContainerDetails
 from reaper.policy.facts import RUNNING, Facts, known_facts, policy_of
 from reaper.policy.rules import Action, Decision, decide
-from reaper.store import Entry, Row
+from reaper.store import Entry
 
 
 @dataclass(frozen=True)
 class Decided:
-    """A family's facts and what follows from them. `container_id` is empty where it has no container."""
+    """A family's facts, what follows from them, and what was done about it in words; empty where nothing was to do.
+
+    `container_id` is empty if the family has no container.
+    """
 
     family: Family
     container_id: str
     facts: Facts
     decision: Decision
+    done: str = ""
+
+    def outcome(self, done: str) -> Self:
+        """Return the same decision with what was done about it."""
+        return replace(self, done=done)
 
     def entry(self, at: float, action: str) -> Entry:
         """Return the ledger's line about an action at a time (epoch seconds), with the reason and the facts."""
@@ -41,8 +50,8 @@ def read_candidate(context: Context, family: Family, container_id: str, grace_si
     activity: Activity | None = None
     while True:
         row = context.store.row(family.id)
-        facts = _probed_facts(context, details, activity, row, grace_since)
-        decided = decide_family(context, family, details.id, facts)
+        facts = known_facts(details, row, context.settings.stack, grace_since, leased=False)
+        decided = decide_family(context, family, details.id, replace(facts, activity=activity))
         if decided.decision.action is not Action.PROBE:
             return decided
         activity = context.engine.activity(details.id)
@@ -57,15 +66,8 @@ def read_family(context: Context, family: Family, container_id: str, grace_since
     details = context.engine.inspect(container_id)
     row, leased = context.store.row(family.id), str(family.id) in context.store.holders()
     activity = context.engine.activity(details.id) if details.state == RUNNING else None
-    facts = replace(_probed_facts(context, details, activity, row, grace_since), leased=leased)
-    return decide_family(context, family, details.id, facts)
-
-
-def _probed_facts(
-    context: Context, details: ContainerDetails, activity: Activity | None, row: Row, grace_since: float
-) -> Facts:
-    facts = known_facts(details, row, context.settings.stack, grace_since, leased=False)
-    return replace(facts, up_since=details.started, activity=activity)
+    facts = known_facts(details, row, context.settings.stack, grace_since, leased=leased)
+    return decide_family(context, family, details.id, replace(facts, activity=activity))
 
 
 def _record(

@@ -2,8 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from fleet.errors import FleetError
 from reaper.context import Context
@@ -11,12 +10,8 @@ from reaper.policy.rules import Action
 from reaper.store.database import StoreError
 from reaper.sweep.backoff import Backoff
 from reaper.sweep.probe import Decided
-from reaper.sweep.report import Outcome
 from reaper.wake.runtime import NoBootSlotError
 from reaper.wake.waker import Waker
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _RETRY_SECONDS, _RETRY_LONGEST = 60.0, 900.0
 
@@ -30,33 +25,30 @@ class Starts:
         self._waker = waker
         self._dry_run = dry_run
         self._failed = Backoff(_RETRY_SECONDS, _RETRY_LONGEST)
-        self._seen_in_time: set[UUID] = set()
+        self._seen_in_time = set[UUID]()
 
     def select(self, decided: Iterable[Decided]) -> list[Decided]:
-        """Return the families to start at this sweep: all with a fresh heartbeat, and some of those with a job."""
-        ready = [each for each in decided if each.decision.action is Action.START and not self._waits(each)]
-        with_job = [each for each in ready if each.decision.reason.code == "cron"]
-        return [*(each for each in ready if each.decision.reason.code != "cron"), *self._select_jobs(with_job)]
+        """Return the families to start at this sweep: all with a fresh heartbeat, and some of those with a job.
 
-    def _waits(self, decided: Decided) -> bool:
-        return self._failed.waits(decided.family.id, self._context.clock.monotonic())
-
-    def _select_jobs(self, with_job: list[Decided]) -> Iterator[Decided]:
-        """Yield up to `max_cron_starts` families whose job is due now, earliest first, and one that is long overdue.
-
-        A family whose job became due while it waited here is not overdue. A clock that was set ahead, or a reaper that
+        Those are up to `max_cron_starts` families whose job is due now, earliest first, and one that is long overdue. A
+        family whose job became due while it waited here is not overdue. A clock that was set ahead, or a reaper that
         was away, makes many overdue at once. An agent schedules its next runs only while it runs, so all of them are
         started, but one per sweep.
         """
         settings = self._context.settings
         long_ago = self._context.clock.now() - settings.limits.cron_late
-        due = sorted(with_job, key=_due)
-        in_time = {each.family.id for each in due if _due(each) >= long_ago or each.family.id in self._seen_in_time}
-        self._seen_in_time = in_time
-        yield from islice((each for each in due if each.family.id in in_time), settings.max_cron_starts)
-        yield from islice((each for each in due if each.family.id not in in_time), 1)
+        ready = [each for each in decided if each.decision.action is Action.START and not self._waits(each)]
+        with_heartbeat = [each for each in ready if each.decision.reason.code != "cron"]
+        with_job = sorted((each for each in ready if each.decision.reason.code == "cron"), key=_due)
+        in_time = [each for each in with_job if _due(each) >= long_ago or each.family.id in self._seen_in_time]
+        self._seen_in_time = {each.family.id for each in in_time}
+        overdue = [each for each in with_job if each.family.id not in self._seen_in_time]
+        return [*with_heartbeat, *in_time[: settings.max_cron_starts], *overdue[:1]]
 
-    def process(self, decided: Iterable[Decided], selected: Iterable[Decided]) -> Iterator[Outcome]:
+    def _waits(self, decided: Decided) -> bool:
+        return self._failed.waits(decided.family.id, self._context.clock.monotonic())
+
+    def process(self, decided: Iterable[Decided], selected: Iterable[Decided]) -> Iterator[Decided]:
         """Start the selected families in the background; yield an outcome for each family that is to be started."""
         starting = {each.family.id for each in selected}
         for each in decided:
@@ -64,12 +56,12 @@ class Starts:
                 continue
             if each.family.id not in starting:
                 failed = self._waits(each)
-                yield Outcome.of(each, "its start failed; retried later" if failed else "started at a later sweep")
+                yield each.outcome("its start failed; retried later" if failed else "started at a later sweep")
             elif self._dry_run:
-                yield Outcome.of(each, "would start")
+                yield each.outcome("would start")
             else:
                 self._start(each)
-                yield Outcome.of(each, "starting")
+                yield each.outcome("starting")
 
     def _start(self, decided: Decided) -> None:
         family, code = decided.family, decided.decision.reason.code

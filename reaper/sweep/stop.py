@@ -7,10 +7,11 @@ before the lease is looked at: either the second reading sees it, or its sender 
 
 import logging
 import threading
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 from fleet.errors import FleetError
 from reaper.clock import next_beat
@@ -20,11 +21,7 @@ from reaper.policy.facts import RUNNING
 from reaper.policy.rules import Action
 from reaper.store import Entry, Lease
 from reaper.store.database import StoreError
-from reaper.sweep.probe import Decided, read_candidate, read_family
-from reaper.sweep.report import Outcome
-
-if TYPE_CHECKING:
-    from uuid import UUID
+from reaper.sweep.probe import Decided, decide_family, read_candidate, read_family
 
 log = logging.getLogger("reaper")
 
@@ -33,7 +30,6 @@ _WORKERS = 4
 _PROBES_PER_STOP = 2
 # Docker answers a stop once the container is down; this much longer than the grace means that it does not answer.
 _MARGIN_SECONDS = 30
-_LATER = "probed at a later sweep"
 
 
 class Stopped(StrEnum):
@@ -54,83 +50,66 @@ class Stops:
         self._context = context
         self._dry_run = dry_run
         self._probed_at: dict[UUID, float] = {}
-        self._running = threading.Lock()
+        self._batch: dict[UUID, Future[Decided]] = {}
 
-    def process(self, decided: Iterable[Decided], grace_since: float, *, wait: bool) -> list[Outcome]:
+    def process(self, decided: Iterable[Decided], grace_since: float, *, wait: bool) -> list[Decided]:
         """Probe the candidates among a sweep's families and stop the idle ones; return an outcome for each.
 
-        With `wait=False` that happens in the background, unless an earlier batch is still running: the outcomes then
-        say which families are being probed.
+        With `wait=False` that happens in the background: the outcomes then say which families are being probed. While
+        an earlier batch is still running, all candidates are left to a later sweep.
         """
-        most = self._context.settings.max_stops
-        batch, later = self._select(decided, most * _PROBES_PER_STOP)
-        outcomes: list[Outcome] = []
-
-        def work() -> None:
-            budget = threading.Semaphore(most)
-            try:
-                with ThreadPoolExecutor(_WORKERS, "stop") as pool:
-                    outcomes.extend(pool.map(lambda each: self._process_one(each, grace_since, budget), batch))
-            finally:
-                self._running.release()
-
-        state = _LATER
-        if batch and self._running.acquire(blocking=wait) and (thread := self._begin(work)):
-            state = "being probed"
-            if wait:
-                thread.join()
-                state = "could not be probed"
-        known = {outcome.family.id: outcome for outcome in list(outcomes)}
-        probed = [known.get(each.family.id) or Outcome.of(each, state) for each in batch]
-        return [*probed, *(Outcome.of(each, _LATER) for each in later)]
-
-    def _begin(self, work: Callable[[], None]) -> threading.Thread | None:
-        thread = threading.Thread(target=work, name="stops", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            self._running.release()
-            log.error("no family is probed at this sweep: %s", error)  # noqa: TRY400 - said in full
-            return None
-        return thread
-
-    def _select(self, decided: Iterable[Decided], most: int) -> tuple[list[Decided], list[Decided]]:
-        """Return the families to probe now and those to probe later. Stops that need no probe come first."""
         candidates = [each for each in decided if each.decision.action in {Action.STOP, Action.PROBE}]
+        # Stops that need no probe come first.
         candidates.sort(
             key=lambda each: (self._probed_at.get(each.family.id, 0.0), each.decision.action is Action.PROBE)
         )
-        return candidates[:most], candidates[most:]
+        most = self._context.settings.max_stops * _PROBES_PER_STOP
+        batch = {} if self.running else self._begin(candidates[:most], grace_since, wait=wait)
+        return [_outcome(each, batch.get(each.family.id), wait=wait) for each in candidates]
 
-    def _process_one(self, candidate: Decided, grace_since: float, budget: threading.Semaphore) -> Outcome:
-        context, family = self._context, candidate.family
+    @property
+    def running(self) -> bool:
+        """Tell whether a batch is running."""
+        return not all(future.done() for future in self._batch.values())
+
+    def _begin(self, batch: Sequence[Decided], grace_since: float, *, wait: bool) -> dict[UUID, Future[Decided]]:
+        budget = threading.Semaphore(self._context.settings.max_stops)
+        begun = self._batch = {}
+        pool = ThreadPoolExecutor(_WORKERS, "stop")
+        try:
+            for each in batch:
+                begun[each.family.id] = pool.submit(self._process_one, each, grace_since, budget)
+        except RuntimeError as error:
+            log.error("not all families are probed at this sweep: %s", error)  # noqa: TRY400 - said in full
+            pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=wait)
+        return begun
+
+    def _process_one(self, decided: Decided, grace_since: float, budget: threading.Semaphore) -> Decided:
+        context, family = self._context, decided.family
         if context.ended.is_set():
-            return Outcome.of(candidate, "the reaper is ending")
+            return decided.outcome("the reaper is ending")
         self._probed_at[family.id] = context.clock.monotonic()
         read = read_family if self._dry_run else read_candidate
-        decided = candidate
         try:
-            decided = read(context, family, candidate.container_id, grace_since)
+            decided = read(context, family, decided.container_id, grace_since)
             return self._act(decided, budget)
-        except FleetError as error:
-            log.warning("%s: %s", family.name, error)
-            return Outcome.of(decided, str(error))
-        except StoreError as error:
-            log.error("the store fails, so %s is not stopped: %s", family.name, error)  # noqa: TRY400 - said in full
-            return Outcome.of(decided, str(error))
+        except (FleetError, StoreError) as error:
+            log.warning("%s: not stopped: %s", family.name, error)
+            return decided.outcome(str(error))
         except Exception:
             log.exception("%s: not stopped; the other families are probed all the same", family.name)
-            return Outcome.of(decided, "could not be probed")
+            return decided.outcome("could not be probed")
 
-    def _act(self, decided: Decided, budget: threading.Semaphore) -> Outcome:
+    def _act(self, decided: Decided, budget: threading.Semaphore) -> Decided:
         if decided.decision.action is not Action.STOP:
-            outcome = Outcome.of(decided)
+            outcome = decided
         elif self._dry_run:
-            outcome = Outcome.of(decided, "would stop")
+            outcome = decided.outcome("would stop")
         elif self._context.ended.is_set():
-            outcome = Outcome.of(decided, "the reaper is ending")
+            outcome = decided.outcome("the reaper is ending")
         elif not budget.acquire(blocking=False):
-            outcome = Outcome.of(decided, "stopped at a later sweep")
+            outcome = decided.outcome("stopped at a later sweep")
         else:
             outcome = stop_family(self._context, decided)
             if outcome.done != Stopped.DONE:
@@ -139,7 +118,7 @@ class Stops:
             self._record_kept(outcome)
         return outcome
 
-    def _record_kept(self, outcome: Outcome) -> None:
+    def _record_kept(self, outcome: Decided) -> None:
         context, reason = self._context, outcome.decision.reason
         context.metrics.skips.labels(reason.code).inc()
         if context.store.row(outcome.family.id).reason != reason.code:
@@ -147,7 +126,13 @@ class Stops:
             context.store.append([outcome.entry(context.clock.now(), "keep")])
 
 
-def stop_family(context: Context, first: Decided) -> Outcome:
+def _outcome(decided: Decided, future: "Future[Decided] | None", *, wait: bool) -> Decided:
+    if future is None or future.cancelled():
+        return decided.outcome("probed at a later sweep")
+    return future.result() if wait else decided.outcome("being probed")
+
+
+def stop_family(context: Context, first: Decided) -> Decided:
     """Stop a family whose first reading decided so, if the second reading still does.
 
     The outcome holds the second reading, or the first where there was no second. Raises StoreError; the family is not
@@ -155,72 +140,70 @@ def stop_family(context: Context, first: Decided) -> Outcome:
     """
     lease = context.store.acquire(first.family.id, "stop", context.settings.stop_grace + _MARGIN_SECONDS)
     if lease is None:
-        return Outcome.of(first, Stopped.HELD)
+        return first.outcome(Stopped.HELD)
     try:
         return _stop_leased(context, first, lease)
     except GoneError:
-        return Outcome.of(first, Stopped.REPLACED)
+        return first.outcome(Stopped.REPLACED)
+    except FleetError as error:
+        log.warning("%s: the second reading failed: %s", first.family.name, error)
+        return first.outcome(Stopped.BUSY)
     finally:
         context.store.release(lease)
 
 
-def _stop_leased(context: Context, first: Decided, lease: Lease) -> Outcome:
-    try:
-        second = second_reading(context, first)
-    except GoneError:
-        raise
-    except FleetError as error:
-        log.warning("%s: the second reading failed: %s", first.family.name, error)
-        return Outcome.of(first, Stopped.BUSY)
+def _stop_leased(context: Context, first: Decided, lease: Lease) -> Decided:
+    second = second_reading(context, first)
     if second.facts.state != RUNNING:
-        return Outcome.of(first, Stopped.REPLACED)
+        return first.outcome(Stopped.REPLACED)
     if second.decision.action is not Action.STOP:
         context.metrics.aborted_stops.labels(second.decision.reason.code).inc()
         context.store.append([second.entry(context.clock.now(), "abort")])
-        return Outcome.of(second, Stopped.BUSY)
+        return second.outcome(Stopped.BUSY)
     if not context.store.renew(lease, context.settings.stop_grace + _MARGIN_SECONDS):
-        return Outcome.of(first, Stopped.HELD)
-    return Outcome.of(second, _stop_container(context, second))
+        return first.outcome(Stopped.HELD)
+    context.store.append([second.entry(context.clock.now(), "stopping")])
+    failure = _stop_container(context, second.container_id)
+    if failure:
+        _record_failure(context, second, failure)
+    else:
+        _record_stop(context, second)
+    return second.outcome(Stopped.FAILED if failure else Stopped.DONE)
 
 
 def second_reading(context: Context, first: Decided) -> Decided:
-    """Read everything again, the clocks too: after a host slept since the first reading, every family looks idle."""
+    """Read everything again, the clocks last: after a host slept since the first reading, every family looks idle."""
+    second = read_candidate(context, first.family, first.container_id, first.facts.grace_since)
     beat, _ = next_beat(context.store.beat(), context.clock, context.settings.sweep_every)
-    second = read_candidate(context, first.family, first.container_id, beat.grace_since)
-    beat, _ = next_beat(context.store.beat(), context.clock, context.settings.sweep_every)
-    if beat.grace_since > second.facts.grace_since:
-        return read_candidate(context, first.family, first.container_id, beat.grace_since)
-    return second
+    return decide_family(
+        context, second.family, second.container_id, replace(second.facts, grace_since=beat.grace_since)
+    )
 
 
-def _stop_container(context: Context, decided: Decided) -> Stopped:
-    family, container_id, reason = decided.family, decided.container_id, decided.decision.reason
-    context.store.append([decided.entry(context.clock.now(), "stopping")])
+def _stop_container(context: Context, container_id: str) -> str | None:
+    """Stop a container; return what failed, None if it is down. Raises GoneError."""
     try:
         context.engine.stop(container_id, context.settings.stop_grace)
-        if context.engine.inspect(container_id).state == RUNNING:
-            return _record_failure(context, decided, "it is still running, or running again")
+        state = context.engine.inspect(container_id).state
     except GoneError:
         raise
     except FleetError as error:
-        return _record_failure(context, decided, str(error))
-    now = context.clock.now()
-    context.metrics.stops.labels(reason.code).inc()
-    log.info("%s: stopped: %s", family.name, reason.text)
-    activity = decided.facts.activity
-    # Unless the agent told its next job, the known one is of an earlier sleep: forgotten, it is read from its files.
-    outdated = {} if activity and "cron_next" not in activity.unread else {"cron_of": None}
-    context.store.update(family.id, state="asleep", state_since=now, reason=reason.code, text=reason.text, **outdated)
-    context.store.append([Entry(now, family.id, "stop", reason.code, reason.text, container_id)])
-    return Stopped.DONE
+        return str(error)
+    return "it is still running, or running again" if state == RUNNING else None
 
 
-def _record_failure(context: Context, decided: Decided, why: str) -> Stopped:
+def _record_failure(context: Context, decided: Decided, why: str) -> None:
     context.metrics.failed_stops.inc()
     log.error("%s: could not be stopped, which is retried: %s", decided.family.name, why)
     entry = Entry(context.clock.now(), decided.family.id, "stop_failed", "docker", why, decided.container_id)
-    try:
-        context.store.append([entry])
-    except StoreError as error:
-        log.warning("%s", error)
-    return Stopped.FAILED
+    context.store.append([entry])
+
+
+def _record_stop(context: Context, decided: Decided) -> None:
+    family, reason, activity, now = decided.family, decided.decision.reason, decided.facts.activity, context.clock.now()
+    context.metrics.stops.labels(reason.code).inc()
+    log.info("%s: stopped: %s", family.name, reason.text)
+    # Unless the agent told its next job, the known one is of an earlier sleep: forgotten, it is read from its files.
+    outdated = {} if activity and "cron_next" not in activity.unread else {"cron_of": None}
+    context.store.update(family.id, state="asleep", state_since=now, reason=reason.code, text=reason.text, **outdated)
+    context.store.append([Entry(now, family.id, "stop", reason.code, reason.text, decided.container_id)])

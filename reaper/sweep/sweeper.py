@@ -1,7 +1,7 @@
 """Observes the whole fleet, decides for every family, and has the decisions carried out."""
 
 import logging
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
@@ -10,7 +10,7 @@ from fleet import naming
 from fleet.errors import FleetError
 from fleet.host import ContainerSummary
 from fleet.registry import Family
-from reaper.clock import Beat, next_beat
+from reaper.clock import next_beat
 from reaper.context import Context
 from reaper.policy.facts import MISSING, RUNNING, UNMANAGED, family_state, known_facts, state_of
 from reaper.policy.rules import Action, Reason
@@ -18,14 +18,13 @@ from reaper.store import Entry, Row
 from reaper.store.database import StoreError
 from reaper.sweep.cron import Schedules
 from reaper.sweep.probe import Decided, decide_family
-from reaper.sweep.report import Outcome, Report
+from reaper.sweep.report import Report
 from reaper.sweep.start import Starts
 from reaper.sweep.stop import Stops
 from reaper.wake.waker import Waker
 
 log = logging.getLogger("reaper")
 
-_ROTATE_SECONDS = 3600.0
 # Reasons to keep a family running that do not mean that it is in use.
 _NOT_IN_USE = frozenset({"leased", "grace"})
 # Decisions that the sweep itself writes to the ledger; a stop writes its own lines.
@@ -56,7 +55,6 @@ class Sweeper:
         self.waker = waker
         self.last = Report()
         self._dry_run = dry_run
-        self._rotated = 0.0
         self._schedules = Schedules(context)
         self._starts = Starts(context, waker, dry_run=dry_run)
         self._stops = Stops(context, dry_run=dry_run)
@@ -74,16 +72,16 @@ class Sweeper:
             metrics.last_sweep.set(clock.now())
         except StoreError as error:
             metrics.store_ok.set(0)
-            self.last = self._failed(f"the store fails, so no family is stopped: {error}{self._count_without_store()}")
+            self.last = Report(
+                problem=f"the store fails, so no family is stopped: {error}{self._count_without_store()}"
+            )
         except FleetError as error:
             metrics.daemon_ok.set(0)
-            self.last = self._failed(str(error))
+            self.last = Report(problem=str(error))
+        if self.last.problem:
+            log.error("%s", self.last.problem)
         metrics.sweep_seconds.set(clock.monotonic() - began)
         return self.last
-
-    def _failed(self, problem: str) -> Report:
-        log.error("%s", problem)
-        return Report(problem=problem)
 
     def _sweep(self, *, resumed: bool, wait: bool) -> Report:
         observed = self._observe(resumed=resumed)
@@ -91,86 +89,65 @@ class Sweeper:
         starting = self._starts.select(decided)
         if not self._dry_run:
             self._record(observed, decided, starting)
-            self._rotate()
         self.context.metrics.store_ok.set(1)
+        self._count_kept(observed, decided)
         outcomes = [
-            *self._keep(observed, decided),
+            *decided,
             *self._starts.process(decided, starting),
             *self._stops.process(decided, observed.grace_since, wait=wait),
         ]
-        by_id = {outcome.family.id: outcome for outcome in outcomes}
-        return Report({each.family.id: by_id[each.family.id] for each in decided}, grace=observed.grace)
+        return Report({each.family.id: each for each in outcomes}, grace=observed.grace)
 
     # -- observe
 
     def _observe(self, *, resumed: bool) -> Observation:
-        context = self.context
+        context, store = self.context, self.context.store
         families = context.families.by_id()
         context.metrics.registry_ok.set(0 if context.families.problem else 1)
-        beat, grace = self._read_clocks(resumed=resumed)
-        rows, leased = context.store.rows(), context.store.holders()
-        listed = context.engine.list()
+        beat, grace = next_beat(store.beat() if resumed else None, context.clock, context.settings.sweep_every)
+        if grace and not self._dry_run:
+            store.clamp(beat.wall)  # the clock may have been ahead
+        rows, leased = store.rows(), store.holders()
+        containers = self._list(families)
         context.metrics.daemon_ok.set(1)
-        beat, grace = self._write_clocks(beat, grace)
-        containers = self._count(families, listed)
+        # Only now: without a listing it is not a sweep.
+        error = store.pop_error()
+        if error and not grace:
+            # Heartbeats may have been lost.
+            beat, grace = replace(beat, grace_since=beat.wall), f"the store failed ({error})"
+        if grace and not self._dry_run:
+            log.warning("%s: every family gets a full grace", grace)
         if not self._dry_run:
+            store.set_beat(beat)
             rows = self._read_schedules(families, containers, rows)
         return Observation(families, containers, rows, frozenset(leased), beat.grace_since, grace)
 
-    def _read_clocks(self, *, resumed: bool) -> tuple[Beat, str | None]:
-        """Return the clocks now, and how they tell that sweeps were interrupted; None if they were not.
-
-        If they were, times in the store that lie in the future, as the clock was ahead, are moved to now.
-        """
-        context = self.context
-        previous = context.store.beat() if resumed else None
-        beat, why = next_beat(previous, context.clock, context.settings.sweep_every)
-        if why and not self._dry_run:
-            context.store.clamp(beat.wall)
-        return beat, why
-
-    def _write_clocks(self, beat: Beat, why: str | None) -> tuple[Beat, str | None]:
-        """Store the clocks of this sweep, once Docker has answered: without a listing it is not a sweep.
-
-        A store that failed since the last sweep, and may have lost heartbeats, also begins a full grace.
-        """
-        store = self.context.store
-        error = store.pop_error()
-        if error and not why:
-            beat, why = replace(beat, grace_since=beat.wall), f"the store failed ({error})"
-        if not self._dry_run:
-            if why:
-                log.warning("%s: every family gets a full grace", why)
-            store.set_beat(beat)
-        return beat, why
-
-    def _count(
-        self, families: Mapping[UUID, Family], listed: Mapping[str, ContainerSummary]
-    ) -> dict[UUID, ContainerSummary]:
-        """Set the gauges of a listing, and return the families' containers."""
-        metrics, stack = self.context.metrics, self.context.settings.stack
+    def _list(self, families: Mapping[UUID, Family]) -> dict[UUID, ContainerSummary]:
+        """List all containers, set the gauges, and return the families' containers."""
+        metrics, listed = self.context.metrics, self.context.engine.list()
         names = {id_: naming.container_name(id_) for id_ in families}
-        states = Counter(family_state(state_of(listed.get(name), stack)) for name in names.values())
+        states = Counter(self._state(listed.get(name)) for name in names.values())
         metrics.awake.set(states["awake"])
         metrics.asleep.set(states["asleep"])
         metrics.missing.set(states[MISSING] + states[UNMANAGED])
         metrics.orphans.set(sum(naming.is_orphan(name) for name in listed))
         return {id_: listed[name] for id_, name in names.items() if name in listed}
 
+    def _state(self, container: ContainerSummary | None) -> str:
+        return family_state(state_of(container, self.context.settings.stack))
+
     def _read_schedules(
         self, families: Mapping[UUID, Family], containers: Mapping[UUID, ContainerSummary], rows: dict[UUID, Row]
     ) -> dict[UUID, Row]:
-        stack = self.context.settings.stack
-        asleep = {id_: each for id_, each in containers.items() if family_state(state_of(each, stack)) == "asleep"}
-        if asleep:
-            rows = self._schedules.read([(families[id_], each) for id_, each in asleep.items()], rows)
-        self.context.metrics.cron_unread.set(sum(bool(rows[id_].cron_unread) for id_ in asleep))
+        asleep = [(families[id_], each) for id_, each in containers.items() if self._state(each) == "asleep"]
+        rows = self._schedules.read(asleep, rows) if asleep else rows
+        self.context.metrics.cron_unread.set(sum(bool(rows[family.id].cron_unread) for family, _ in asleep))
         return rows
 
     def _count_without_store(self) -> str:
         """Set the gauges of a listing; return what is wrong with Docker too. Requests and heartbeats still wake."""
         try:
-            self._count(self.context.families.by_id(), self.context.engine.list())
+            self._list(self.context.families.by_id())
         except FleetError as error:
             return f"; {error}"
         return ""
@@ -187,15 +164,15 @@ class Sweeper:
         return decided
 
     def _record(self, observed: Observation, decided: Sequence[Decided], starting: Sequence[Decided]) -> None:
-        """Store what changed since the last sweep: who is awake, who was healthy, and why."""
+        """Store what changed since the last sweep: who is awake, who was healthy, and why. Delete the oldest lines."""
         now = self.context.clock.now()
         starts = {each.family.id for each in starting}
-        values: dict[UUID, dict[str, float | str | None]] = {}
+        values: dict[UUID, dict[str, float | str | None]] = defaultdict(dict)
         entries = []
         for each in decided:
             id_, reason, action = each.family.id, each.decision.reason, each.decision.action
             row, state = observed.rows.get(id_, Row()), family_state(each.facts.state)
-            changed: dict[str, float | str | None] = {}
+            changed = values[id_]
             if row.state != state:
                 changed |= {"state": state, "state_since": now}
                 entries.append(Entry(now, id_, "seen", state, f"found {state}", each.container_id))
@@ -206,27 +183,16 @@ class Sweeper:
             if (action is Action.KEEP or id_ in starts) and _is_news(row, state, reason):
                 changed |= {"reason": reason.code, "text": reason.text}
                 entries.append(each.entry(now, _RECORDED[action]))
-            if changed:
-                values[id_] = changed
         self.context.store.update_all(values)
         self.context.store.append(entries)
+        self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
 
-    def _rotate(self) -> None:
-        now = self.context.clock.now()
-        if abs(now - self._rotated) > _ROTATE_SECONDS:
-            self._rotated = now
-            self.context.store.rotate(now - self.context.settings.ledger_days * 86400)
-
-    # -- act
-
-    def _keep(self, observed: Observation, decided: Sequence[Decided]) -> list[Outcome]:
+    def _count_kept(self, observed: Observation, decided: Sequence[Decided]) -> None:
         """Count the running families that stay as they are."""
-        kept = [each for each in decided if each.decision.action is Action.KEEP]
-        for each in kept:
+        for each in decided:
             container = observed.containers.get(each.family.id)
-            if container and container.state == RUNNING:
+            if each.decision.action is Action.KEEP and container and container.state == RUNNING:
                 self.context.metrics.skips.labels(each.decision.reason.code).inc()
-        return [Outcome.of(each) for each in kept]
 
 
 def _is_in_use(decided: Decided) -> bool:

@@ -15,11 +15,10 @@ from fleet import cli
 from reaper.context import Context
 from reaper.sweep import stop
 from reaper.sweep.probe import Decided
-from reaper.sweep.report import Outcome
 from reaper.sweep.stop import stop_family
 
 
-def _slowly(context: Context, first: Decided) -> Outcome:
+def _slowly(context: Context, first: Decided) -> Decided:
     os.write(1, f"{first.family.name}\n".encode())  # a test reads this; print() of two threads would mix lines
     time.sleep(float(sys.argv[1]))
     return stop_family(context, first)

@@ -147,7 +147,7 @@ def test_a_locked_file_buffers_signals(store: Store, path: Path, monkeypatch: py
 def test_a_full_disk_is_a_passing_error(store: Store) -> None:
     """Nothing is written by half; the store works again once there is room."""
     store.update(FAMILY, text="x")
-    connection = store._database._connected()
+    connection = store._connected()
     assert connection
     connection.execute("PRAGMA max_page_count = 1")
     with pytest.raises(StoreError, match="full"):

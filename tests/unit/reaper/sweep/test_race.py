@@ -14,7 +14,6 @@ from fleet.host.cron import CronReading
 from reaper.context import Context
 from reaper.sweep import stop
 from reaper.sweep.probe import Decided
-from reaper.sweep.report import Outcome
 from reaper.sweep.sweeper import Sweeper
 from reaper.wake.runtime import WakeError
 from reaper.wake.waker import Waker
@@ -104,7 +103,7 @@ def run(tmp_path: Path, patched: pytest.MonkeyPatch, seed: int) -> Simulation:
         container.port, container.next_run = 4000 + at, CronReading()
     stop_family = stop.stop_family
 
-    def later(context: Context, first: Decided) -> Outcome:
+    def later(context: Context, first: Decided) -> Decided:
         for _ in range(3):
             simulation.happen()
         return stop_family(context, first)

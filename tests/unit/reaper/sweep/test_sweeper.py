@@ -317,7 +317,7 @@ def test_a_report_does_not_change_after_the_sweep(reaper: ReaperUnderTest) -> No
     assert {outcome.done for outcome in report.outcomes.values()} == {"being probed"}
     assert {outcome.done for outcome in second.outcomes.values()} == {"probed at a later sweep"}
     gate.set()
-    until(lambda: len(reaper.engine.did("stop")) == 2 and not found._stops._running.locked(), 30)
+    until(lambda: len(reaper.engine.did("stop")) == 2 and not found._stops.running, 30)
     assert {outcome.done for outcome in report.outcomes.values()} == {"being probed"}
 
 
