@@ -264,6 +264,17 @@ def test_a_family_suspended_before_its_wake_begins_is_not_woken(
     assert asleep.engine.did("start") == []
 
 
+def test_a_postponed_wake_has_its_full_time(asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its health_timeout starts with its first step."""
+    operation = WakeOperation(asleep.context, asleep.context.families.current().get("ash"), "woken", "cron")
+    asleep.clock.pass_time(1000)
+    ready = asleep.clock.steady + 100
+    monkeypatch.setattr("reaper.wake.operation.healthy", lambda *_: asleep.clock.steady > ready)
+    runtime = operation.run()
+    assert runtime.woken
+    assert runtime.ms < 110_000
+
+
 def test_without_a_boot_slot_the_family_did_not_fail(asleep: ReaperUnderTest) -> None:
     """Nor if another operation holds its lease: all slots are taken, and nothing is wrong with the family."""
     store, ash = asleep.context.store, asleep.context.families.current().get("ash")
