@@ -49,5 +49,5 @@ def new_agents(
 
 @pytest.fixture
 def unused_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a port of loopback that no process listens on."""
     return free_port()

@@ -48,7 +48,7 @@ def wanted_state(agents: AgentFleet, profile: str) -> str:
     """Return what the gateway of a profile was told to be last.
 
     Hermes 0.19 notes it apart: its `stop` leaves a note for the gateway and then sends a signal, and a gateway that has
-    read the note before the signal comes takes that for somebody else's, and notes that it runs.
+    read the note before the signal comes takes that for another's, and notes that it runs.
     """
     return str(noted(agents, profile).get("desired_state", gateway_state(agents, profile)))
 

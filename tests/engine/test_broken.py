@@ -1,4 +1,4 @@
-"""The tests are tested: they fail where somebody breaks a component, without the official provider, too."""
+"""The tests are tested: they fail when a component is broken, also without the official provider."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A change touches the family it is about, and nobody else."""
+"""A change touches only the family it is about."""
 
 from collections.abc import Callable
 
@@ -58,7 +58,7 @@ def trio(new_fleet: Callable[[], FleetUnderTest]) -> FleetUnderTest:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_changes_touch_nobody_else(trio: FleetUnderTest, change: Callable[[FleetUnderTest], None]) -> None:
+def test_changes_touch_no_other_family(trio: FleetUnderTest, change: Callable[[FleetUnderTest], None]) -> None:
     """Adding, removing, renaming and reordering, and tuning a roll or sleep, touch just the family they are about."""
     before = {trio.id(name): container for name, container in trio.ids().items()}
     change(trio)

@@ -48,7 +48,7 @@ def refused(fleet: FleetUnderTest, *said: str) -> None:
 
 @contextlib.contextmanager
 def unmanaged(fleet: FleetUnderTest, name: str, **labels: str) -> Iterator[Container]:
-    """Run a container under a family's name inside the block, as if somebody had started it by hand."""
+    """Run a container under a family's name inside the block, as if it had been started by hand."""
     made = fleet.client.containers.run(
         fleet.image, ["sleep", "600"], name=fleet.resource(name), labels=labels, network_mode="none", detach=True
     )
@@ -71,7 +71,7 @@ def test_a_bad_registry_is_refused_with_every_problem(up: FleetUnderTest) -> Non
 
 
 def test_a_bad_config_is_refused_with_every_problem(up: FleetUnderTest) -> None:
-    """Missing and malformed keys are named with the line that mends them."""
+    """Missing and malformed keys are named with the line that fixes them."""
     up.stack.configure({"hermesLine": "0.18", "rollout.wave_size": "0"})
     refused(
         up,
@@ -159,7 +159,7 @@ def test_a_network_that_an_up_left_makes_way(fleet: FleetUnderTest) -> None:
     assert fleet.silent(refreshed=True)
 
 
-def test_a_network_of_somebody_else_stops_up_before_anything_is_made(fleet: FleetUnderTest) -> None:
+def test_an_unmanaged_network_stops_up_before_anything_is_made(fleet: FleetUnderTest) -> None:
     """It is named and left alone; once it is gone, new families are still new, and come up awake."""
     fleet.declare("ash")
     strange = network(fleet, {})

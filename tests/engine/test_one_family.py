@@ -43,7 +43,7 @@ def test_labels_say_who_owns_what(settled: FleetUnderTest) -> None:
 
 
 def test_a_healthy_family_that_is_suspended_is_stopped(settled: FleetUnderTest) -> None:
-    """Suspension is an order, not a wish: the running container goes, the data stays, nobody else is touched."""
+    """Suspending removes the running container, keeps the data and touches no other family."""
     before = settled.ids()
     settled.entry("birch")["state"] = "suspended"
     settled.write()

@@ -93,16 +93,16 @@ def test_a_bad_registry_is_an_error_with_its_place(fleet: FleetUnderTest) -> Non
 def test_an_unknown_stack_is_an_error(fleet: FleetUnderTest, tmp_path: Path) -> None:
     """Pulumi's own words, no trace."""
     done = subprocess.run(
-        [sys.executable, "-m", "fleet", "plan", "--stack", "nobody"],
+        [sys.executable, "-m", "fleet", "plan", "--stack", "absent"],
         cwd=ROOT,
-        env={**fleet.stack.env, "DOCKER_HOST": f"unix://{tmp_path / 'nobody.sock'}"},
+        env={**fleet.stack.env, "DOCKER_HOST": f"unix://{tmp_path / 'absent.sock'}"},
         text=True,
         capture_output=True,
         check=False,
         timeout=120,
     )
     assert done.returncode == 1
-    assert "nobody" in done.stderr
+    assert "absent" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -16,7 +16,7 @@ ALL = int(os.environ.get("FLEET_TEST_FAMILIES", "60"))
 
 
 def test_a_whole_fleet_is_planned_without_a_daemon(fleet: FleetUnderTest) -> None:
-    """Twenty added, three removed, the key rotated: each family is told, nobody else, in a comment that fits."""
+    """Twenty added, three removed, the key rotated: the comment names each of them, no other family, and fits."""
     fleet.declare("quokka")
     fleet.up()
     names = multiply(fleet, "quokka", ALL - ADDED + REMOVED - 1)

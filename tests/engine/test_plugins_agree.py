@@ -326,7 +326,7 @@ def test_what_is_gone_is_gone(
     made: dict[tuple[str, str, str], tuple[Made, Properties]],
     kind: str,
 ) -> None:
-    """Reading what somebody removed says so, and removing it again is no error."""
+    """Reading a removed resource reports it as gone, and removing it again is no error."""
     for which, plugin in plugins.items():
         it, inputs = made[which, kind, "created"]
         plugin.delete(kind, it)

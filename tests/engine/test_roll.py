@@ -71,7 +71,7 @@ def test_a_roll_goes_in_waves_with_canaries_first(fleet: FleetUnderTest) -> None
 
 
 def test_new_families_that_a_halted_up_did_not_come_to_are_still_new(fleet: FleetUnderTest) -> None:
-    """Nothing of a later wave is made before its turn: once the cause is mended, everyone comes up awake and gated."""
+    """No resource of a later wave is created early: once the cause is fixed, every family comes up awake and gated."""
     fleet.stack.configure({"rollout.wave_size": "1"})
     fleet.declare("ash", canary=True)
     fleet.declare("birch", "cedar")

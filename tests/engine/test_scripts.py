@@ -1,4 +1,4 @@
-"""The scripts that every container gets: the state knows them by path and digest, whoever runs `up` from wherever."""
+"""The scripts of every container: the state holds path and digest, from any machine and user that runs `up`."""
 
 import json
 from pathlib import Path

@@ -49,7 +49,7 @@ def test_a_chat_is_answered_and_stored(agents: AgentFleet) -> None:
     ("file", "mode"), [("config.yaml", 0o640), (".env", 0o600), ("memories/MEMORY.md", 0o600), ("memories", None)]
 )
 def test_seeded_files_belong_to_the_agent(agents: AgentFleet, file: str, mode: int | None) -> None:
-    """What is seeded is the agent's own, and nobody else's to read."""
+    """Seeded files belong to the agent, and no other user can read them."""
     stat = (agents.data("ash") / file).stat()
     assert (stat.st_uid, stat.st_gid) == (AGENT, AGENT)
     if mode is not None:

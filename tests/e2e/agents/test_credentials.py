@@ -15,7 +15,7 @@ EXTRA = "planted-extra-token-0004"
 GZIP = b"\x1f\x8b"
 
 
-def test_a_new_key_reaches_everyone_and_wakes_nobody(agents: AgentFleet) -> None:
+def test_a_new_key_reaches_every_family_and_wakes_none(agents: AgentFleet) -> None:
     """The awake use the new key on their next chat; a sleeper stays `Created` and uses it at its first boot."""
     agents.container("birch").stop(timeout=30)
     agents.stack.configure({}, {"llmApiKey": ANOTHER_KEY})

@@ -143,7 +143,7 @@ def test_the_second_reading_saves_who_comes_in_between(awake: ActingFleet) -> No
 
 
 def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
-    """A stop goes to the container that was read, not to whoever bears its name by then."""
+    """A stop goes to the container that was read, not to another one that has its name by then."""
     awake.beside.has_watched()
     context = awake.beside.context()
     gone = replace(candidate(context, "ash"), container_id="0" * 64)
@@ -151,7 +151,7 @@ def test_a_container_of_another_id_is_not_stopped(awake: ActingFleet) -> None:
     assert awake.state("ash") == "running"
 
 
-def test_strangers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
+def test_unmanaged_containers_are_left_alone(awake: ActingFleet, stub_image: str) -> None:
     """A container under a family's name that this stack did not make is neither stopped nor started."""
     awake.declare("stranger")
     name = naming.container_name(awake.id("stranger"))

@@ -82,7 +82,7 @@ def test_a_second_boot_changes_nothing(container: Boot) -> None:
     first = {path: path.read_bytes() for path in container.data.rglob("*") if path.is_file()}
     container.boot()
     assert {path: path.read_bytes() for path in container.data.rglob("*") if path.is_file()} == first
-    assert container.leftovers() == []
+    assert container.unfinished() == []
 
 
 def test_edits_to_the_configuration_are_gone_after_a_start(container: Boot) -> None:
@@ -148,7 +148,7 @@ def test_a_full_disk_truncates_nothing(container: Boot) -> None:
         said = container.refused()
         assert "cannot write all of" in said
         assert container.read("config.yaml") == "model: old\n"
-        assert container.leftovers() == []
+        assert container.unfinished() == []
     finally:
         subprocess.run(["umount", str(container.data)], check=True)
 
@@ -166,7 +166,7 @@ def test_what_an_interrupted_boot_left_is_cleared(container: Boot) -> None:
     """A boot that was killed in mid-write leaves a temporary file; the next one removes it."""
     (container.data / ".hermes-fleet.AbCdEf").write_text("half a secret")
     container.boot()
-    assert container.leftovers() == []
+    assert container.unfinished() == []
 
 
 def test_nothing_that_the_agent_could_have_written_is_run(container: Boot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -153,7 +153,7 @@ FAILED = '{"gateway_state": "startup_failed"}'
 def test_a_profile_that_ended_with_the_container_comes_back(
     container: Boot, own: str | None, profile: str, apart: int, expected: str
 ) -> None:
-    """Hermes 0.15 notes every end as an order to stop; one that somebody really gave came at another time."""
+    """Hermes 0.15 notes every end as an order to stop; a real order came at another time."""
     if own is not None:
         os.utime(container.agent_writes("gateway_state.json", own), (1_800_000_000, 1_800_000_000))
     state = container.agent_writes("profiles/kid/gateway_state.json", profile)

@@ -117,7 +117,7 @@ def test_a_lock_that_stays_held_stops_the_boot(container: Boot) -> None:
 
 
 def test_a_lock_that_is_let_go_is_waited_for(container: Boot) -> None:
-    """Whoever writes at that moment finishes first."""
+    """A writer that holds the lock finishes first."""
     container.agent_writes(MEMORY, "half")
     with container.agent_writes(f"{MEMORY}.lock", "").open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)

@@ -140,7 +140,7 @@ def test_busybox_ash_runs_it_too(tmp_path: Path, server: http.server.HTTPServer)
     assert ask(tmp_path, server.server_address[1], "curl", "busybox ash").returncode == 1
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becomes somebody else; run it as root")
+@pytest.mark.skipif(os.geteuid() != 0, reason="changes its user; run it as root")
 def test_who_is_not_root_has_nothing_to_guard() -> None:
     """On a host a developer owns one directory of the search path, and root the others, which still count."""
     script = (TEMPLATES / "health.sh").read_text().replace(":8642/", ":1/")

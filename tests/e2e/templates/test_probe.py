@@ -127,7 +127,7 @@ def test_the_earliest_job_is_next(tmp_path: Path) -> None:
     assert said(tmp_path)["cron_next"] == datetime(2999, 1, 15, 9, 30, tzinfo=UTC).timestamp()
 
 
-def test_a_job_that_nobody_runs_hides_no_other(tmp_path: Path) -> None:
+def test_a_job_that_never_runs_hides_no_other(tmp_path: Path) -> None:
     """One of a profile without a gateway stays overdue; the next of those that are run counts, where there is one."""
     now = datetime.now(UTC)
     long_ago, just_due, later = (now + timedelta(minutes=minutes) for minutes in (-60, -5, 60))
@@ -160,7 +160,7 @@ def test_what_cannot_be_read_says_so_and_the_rest_is_read(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("place", ["", "profiles/coder"])
-def test_a_turn_that_has_begun_is_a_word_of_somebody(tmp_path: Path, place: str) -> None:
+def test_a_turn_that_has_begun_is_a_persons_message(tmp_path: Path, place: str) -> None:
     """Hermes 0.15 writes a message down when its turn ends, but notes the session when it begins."""
     database(tmp_path, ("cli", "user", 1_000.0))
     assert said(tmp_path)["human"] == 1_000.0
@@ -190,7 +190,7 @@ def test_a_missing_directory_is_said(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["cron/jobs.json", "gateway_state.json"])
-def test_what_is_no_plain_file_blocks_nobody(tmp_path: Path, name: str) -> None:
+def test_what_is_no_plain_file_blocks_no_reader(tmp_path: Path, name: str) -> None:
     """A pipe in place of a file would hold a reader up for ever."""
     (tmp_path / "cron").mkdir()
     os.mkfifo(tmp_path / name)

@@ -140,6 +140,6 @@ class Boot:
         found = (self.data / name).lstat()
         return found.st_uid, found.st_gid, oct(stat.S_IMODE(found.st_mode))
 
-    def leftovers(self) -> list[Path]:
+    def unfinished(self) -> list[Path]:
         """Return the temporary files that a boot left behind."""
         return list(self.data.rglob(".hermes-fleet.*"))

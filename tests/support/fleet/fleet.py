@@ -117,7 +117,7 @@ class FleetUnderTest:
             return "gone"
 
     def ids(self) -> dict[str, str]:
-        """Return the container ID of every family that has one: the same ID means nobody touched it."""
+        """Return the container ID of every family that has one: the same ID means it was not replaced."""
         found = {}
         for entry in self.families:
             with contextlib.suppress(NotFound):

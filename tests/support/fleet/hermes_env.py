@@ -1,6 +1,6 @@
 """How Hermes reads one line of `.env`, for tests that have no Hermes at hand.
 
-It mends the file first, which may split a line in two, then reads it with python-dotenv, which interpolates.
+It repairs the file first, which may split a line in two, then reads it with python-dotenv, which interpolates.
 """
 
 import re

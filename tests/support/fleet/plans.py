@@ -34,7 +34,7 @@ def plan(fleet: FleetUnderTest, *args: str, daemon: bool = True) -> Told:
     file.unlink(missing_ok=True)
     env = dict(fleet.stack.env)
     if not daemon:
-        env["DOCKER_HOST"] = f"unix://{fleet.folder / 'nobody.sock'}"
+        env["DOCKER_HOST"] = f"unix://{fleet.folder / 'absent.sock'}"
     command = [sys.executable, "-m", "fleet", "plan", "--stack", fleet.stack.name, "--json", str(file)]
     done = subprocess.run(
         [*command, "--config-file", str(fleet.stack.config_file), *args],

@@ -79,7 +79,7 @@ def _quoted_scalars(value: Any) -> Any:
 
 
 def loads_or_says_why(text: str) -> None:
-    """Load a text. It may fail only with a FleetError whose problems all have a place."""
+    """Load a registry from a string. It may fail only with a FleetError whose problems all have a place."""
     for problem in problems_of(text):
         assert problem.startswith("families.yaml:")
         assert "\n" not in problem
