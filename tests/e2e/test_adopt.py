@@ -34,7 +34,7 @@ def fleet_command(agents: AgentFleet, *words: str) -> subprocess.CompletedProces
 def test_a_hand_started_fleet_is_adopted_with_its_data(
     docker_client: docker.DockerClient, provider: Provider, llm: LlmServer, tmp_path: Path
 ) -> None:
-    """`up` refuses the unmanaged container, `adopt` stops and removes it by ID, the next `up` declares it on its volume."""
+    """`up` refuses the unmanaged container, `adopt` removes it by ID, the next `up` declares it on its volume."""
     image = image_or_skip(docker_client, LINES["0.19"])
     agents = AgentFleet(docker_client, tmp_path, provider, image, llm=llm)
     try:
