@@ -4,13 +4,13 @@ An invalid value raises ValueError, with a message that continues a sentence who
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
 from uuid import UUID
 
-from fleet.hermes import dotenv
+from fleet.hermes import dotenv, threat_patterns
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.toolsets import TOOLSETS
 
@@ -38,7 +38,8 @@ _DURATION_PARTS = re.compile(r"([0-9]+)([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
-def suggestion(word: str, choices: Iterable[str]) -> str:
+@lru_cache(maxsize=256)
+def suggestion(word: str, choices: tuple[str, ...] | frozenset[str]) -> str:
     """Return `; did you mean 'X'?` for the nearest choice, or an empty string where none is near."""
     lowered = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
@@ -89,15 +90,10 @@ def timezones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
-@lru_cache(maxsize=256)
-def _near_timezone(value: str) -> str:
-    return suggestion(value, timezones())
-
-
 def timezone(value: str) -> str:
     """Return the name of an IANA time zone."""
     if value not in timezones():
-        raise ValueError(f"is not an IANA time zone{_near_timezone(value)}")
+        raise ValueError(f"is not an IANA time zone{suggestion(value, timezones())}")
     return value
 
 
@@ -106,6 +102,7 @@ def language(value: str) -> str:
     """Return a language tag in its usual case: `de`, `pt-BR`, `zh-Hant`."""
     if not re.fullmatch(LANGUAGE, value):
         raise ValueError("is not a language tag such as 'en' or 'pt-BR'")
+    _remembered(value)
     first, *rest = value.split("-")
     cased = {2: str.upper, 4: str.title}
     return "-".join([first.lower(), *(cased.get(len(part), str.lower)(part) for part in rest)])
@@ -119,6 +116,15 @@ def text(value: str) -> str:
         raise ValueError(f"is longer than {TEXT_LENGTH} characters")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("has a lone surrogate, half of a character")
+    return _remembered(value)
+
+
+@lru_cache(maxsize=4096)
+def _remembered(value: str) -> str:
+    """Return a string that Hermes does not block in the agent's memory."""
+    blocked = threat_patterns.findings(threat_patterns.line(value))
+    if blocked:
+        raise ValueError(f"looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it")
     return value
 
 
@@ -131,7 +137,7 @@ def email(value: str) -> str:
     """Return an e-mail address."""
     if not re.fullmatch(EMAIL, value) or not value.isprintable() or len(value) > TEXT_LENGTH:
         raise ValueError("is not an e-mail address")
-    return value
+    return _remembered(value)
 
 
 def toolset(value: str) -> str:

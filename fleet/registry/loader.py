@@ -8,15 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.hermes import threat_patterns
 from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.registry import plugins
 from fleet.registry.fields import family_id
 from fleet.registry.messages import path_text, what
-from fleet.registry.models import Family, RegistryFile, Shared
+from fleet.registry.models import Family, RegistryFile
 from fleet.registry.reader import At, Document, Finding, Location, display_path, parse, read_text, shown
 
 _SHOWN_AT: Mapping[str, At] = {"extra_forbidden": "key", "missing": "around"}
@@ -58,7 +57,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
     document = parse(text, where)
     merged = merged_families(document.value)
     families: list[Family] = []
-    findings = [*document.findings, *_top(document), *_defaults(document)]
+    findings = [*document.findings, *_shared(document)]
     for index, raw in enumerate(merged):
         try:
             families.append(Family.model_validate(raw))
@@ -66,7 +65,6 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
             findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
     findings += _unique(merged, document)
     findings += _owned_config(merged)
-    findings += memory_text(merged)
     mount = plugins.mount_problems(plugins_dir) if plugins_dir else []
     if plugins_dir and not mount:
         findings += plugins.missing(merged, plugins_dir)
@@ -107,38 +105,24 @@ def merged_families(value: object) -> list[Any]:
     return [merge(defaults, raw) if isinstance(raw, dict) else raw for raw in families]
 
 
-def _top(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the top level of the file."""
+def _shared(document: Document) -> Iterator[Finding]:
+    """Find what is wrong outside of the families. A key that each family can add is not missing in the defaults."""
     value = document.value
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds {shown(value)}"
         yield Finding((), f"the registry {found}, expected a mapping of defaults and families")
         return
-    shallow = {key: value[key] for key in value if key not in RegistryFile.model_fields} | {"families": []}
-    yield from _found(RegistryFile, shallow, ())
-    if "families" not in value:
-        yield from _found(RegistryFile, {}, ())
-    elif not isinstance(value["families"], list):
-        families = value["families"]
+    families = value.get("families", [])
+    try:
+        RegistryFile.model_validate(value | {key: [] for key in value if key == "families"})
+    except ValidationError as error:
+        for finding in _translated(error, ()):
+            in_list = any(isinstance(step, int) for step in finding.location)
+            if in_list or finding.at != "around" or finding.location == ("families",):
+                yield finding
+    if not isinstance(families, list):
         hint = "is empty" if families is None else f"{shown(families)} is not a list"
         yield Finding(("families",), f"{hint}; write families: [] for none")
-
-
-def _defaults(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the defaults. A key that each family can add is not missing there."""
-    value = document.value
-    if isinstance(value, dict) and "defaults" in value:
-        for finding in _found(Shared, value["defaults"], ("defaults",)):
-            in_list = any(isinstance(step, int) for step in finding.location)
-            if in_list or finding.at != "around":
-                yield finding
-
-
-def _found(model: type[BaseModel], value: object, base: Location) -> Iterator[Finding]:
-    try:
-        model.model_validate(value)
-    except ValidationError as error:
-        yield from _translated(error, base)
 
 
 def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
@@ -192,36 +176,6 @@ def _owned(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Fin
             return
     if last in here:
         yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")
-
-
-def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
-    """Find strings that Hermes would block in the agent's memory because they look like an attack.
-
-    One scan over all strings comes first: it is enough for the usual registry, which has no such string.
-    """
-    texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
-    if not threat_patterns.findings("\n".join({threat_patterns.line(text) for _, text in texts})):
-        return
-    for location, text in texts:
-        blocked = threat_patterns.findings(threat_patterns.line(text))
-        if blocked:
-            what = (
-                f"{shown(text)} looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
-            )
-            yield Finding(location, what)
-
-
-def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]:
-    """Yield the strings of a family that go into the identity block, with their locations."""
-    base: Location = ("families", index)
-    account, members = raw.get("account"), raw.get("members")
-    candidates: list[tuple[Location, object]] = [((*base, key), raw.get(key)) for key in ("display_name", "language")]
-    if isinstance(account, dict):
-        candidates += [((*base, "account", key), account.get(key)) for key in ("email", "phone")]
-    for number, member in enumerate(members if isinstance(members, list) else ()):
-        if isinstance(member, dict):
-            candidates += [((*base, "members", number, key), member.get(key)) for key in ("name", "role")]
-    return ((location, text) for location, text in candidates if isinstance(text, str))
 
 
 def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:

@@ -126,12 +126,12 @@ def _unknown_key(location: Location, root: type) -> str:
 
 
 def _not_a_choice(expected: str, found: object) -> str:
-    choices = re.findall(r"'([^']*)'", expected)
+    choices = tuple(re.findall(r"'([^']*)'", expected))
     near = suggestion(found, choices) if isinstance(found, str) else ""
     return f"is not {expected}{near}"
 
 
-def known_keys(location: Location, root: type) -> list[str]:
+def known_keys(location: Location, root: type) -> tuple[str, ...]:
     """Return the keys of the mapping at a location below `root`; none where its keys are free."""
     here: type | None = root
     for step in location:
@@ -141,7 +141,7 @@ def known_keys(location: Location, root: type) -> list[str]:
         here = _model(fields[step].annotation) if step in fields else None
     if isinstance(here, type) and issubclass(here, BaseModel):
         return field_order(here)
-    return list(_fields(here))
+    return tuple(_fields(here))
 
 
 def _fields(model: type | None) -> dict[str, FieldInfo]:

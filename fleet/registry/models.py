@@ -245,8 +245,8 @@ class RegistryFile(Model):
     families: Annotated[tuple[Family, ...], Field(strict=False)] = Field(description="The families.")
 
 
-def field_order(model: type[BaseModel]) -> list[str]:
+def field_order(model: type[BaseModel]) -> tuple[str, ...]:
     """Return the keys of a model as the file spells them, own keys before inherited ones."""
     own = [name for name in model.model_fields if name in model.__annotations__]
     inherited = [name for name in model.model_fields if name not in own]
-    return [model.model_fields[name].alias or name for name in (*own, *inherited)]
+    return tuple(model.model_fields[name].alias or name for name in (*own, *inherited))
