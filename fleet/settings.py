@@ -17,10 +17,11 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
-from fleet.errors import FleetError, Problem
+from fleet.errors import Problem
 from fleet.hermes.lines import CHANNELS, HERMES_LINES
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.providers import provider as known_provider
+from fleet.registry.fields import must
 from fleet.registry.messages import known_keys, validated, what
 
 NAMESPACE = "hermes-fleet"
@@ -65,21 +66,11 @@ def _json(value: object) -> object:
 
 
 def _must(accepts: Callable[[str], object], message: str) -> AfterValidator:
-    """Return a validator that rejects strings for which `accepts` is false."""
-
-    def check(value: str) -> str:
-        if not accepts(value):
-            raise ValueError(message)
-        return value
-
-    return AfterValidator(check)
+    return AfterValidator(must(accepts, message))
 
 
 def _provider(value: str) -> str:
-    try:
-        known_provider(value)
-    except FleetError as error:
-        raise ValueError(error.problems[0].what.removeprefix(f"'{value}' ")) from None
+    known_provider(value)
     return value
 
 
@@ -290,7 +281,7 @@ def _provider_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     llm, channels = _members(data, "llm"), _members(data, "channelEnv")
     try:
         provider = known_provider(str(llm.get("provider")))
-    except FleetError:  # reported by the model
+    except ValueError:  # reported by the model
         return
     owners = {provider.key_env: "llmApiKey"}
     if provider.base_url_env and "base_url" in llm:

@@ -46,19 +46,23 @@ def suggestion(word: str, choices: tuple[str, ...] | frozenset[str]) -> str:
     return f"; did you mean '{lowered[near[0]]}'?" if near else ""
 
 
-def _matching(pattern: str, message: str) -> Callable[[str], str]:
+def must(accepts: Callable[[str], object], message: str) -> Callable[[str], str]:
+    """Return a function that returns its argument, or raises ValueError where `accepts` is false for it."""
+
     def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+        if not accepts(value):
             raise ValueError(message)
         return value
 
     return check
 
 
-phone = _matching(PHONE, "is not a phone number with its country code, such as '+44 20 7946 0018'")
-e164 = _matching(E164, "is not a phone number in E.164 form, such as '+442079460018'")
-image = _matching(IMAGE, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
-profile = _matching(PROFILE, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
+phone = must(re.compile(PHONE).fullmatch, "is not a phone number with its country code, such as '+44 20 7946 0018'")
+e164 = must(re.compile(E164).fullmatch, "is not a phone number in E.164 form, such as '+442079460018'")
+image = must(
+    re.compile(IMAGE).fullmatch, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'"
+)
+profile = must(re.compile(PROFILE).fullmatch, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
 
 
 def slug(value: str) -> str:

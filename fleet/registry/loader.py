@@ -143,23 +143,18 @@ def _owned_config(families: Sequence[Any]) -> Iterator[Finding]:
     for index, raw in enumerate(families):
         config = raw.get("config") if isinstance(raw, dict) else None
         if isinstance(config, dict) and config:
-            for path in OWNED_CONFIG_KEYS:
-                yield from _owned(config, path, ("families", index, "config"))
+            for key in OWNED_CONFIG_KEYS:
+                yield from _owned(config, key.split("."), ("families", index, "config"))
 
 
-def _owned(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
-    *parents, last = path.split(".")
-    here: Any = config
-    for depth, parent in enumerate(parents, start=1):
-        if parent not in here:
-            return
-        here = here[parent]
-        if not isinstance(here, dict):
-            what = "would replace a mapping of which the fleet sets a part; give a mapping"
-            yield Finding((*base, *parents[:depth]), what, "key")
-            return
-    if last in here:
-        yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")
+def _owned(value: object, owned: Sequence[str], location: Location) -> Iterator[Finding]:
+    """Find an owned key below a value, or something else than the mapping in which the fleet sets it."""
+    if not owned:
+        yield Finding(location, "is set by the fleet and cannot be changed here", "key")
+    elif not isinstance(value, dict):
+        yield Finding(location, "would replace a mapping of which the fleet sets a part; give a mapping", "key")
+    elif owned[0] in value:
+        yield from _owned(value[owned[0]], owned[1:], (*location, owned[0]))
 
 
 def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:
@@ -179,21 +174,18 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
 
 def _inherited(document: Document, finding: Finding) -> Location | None:
     """Return the location in the defaults of a finding that a family has inherited, else None."""
-    location = finding.location
-    if location[:1] != ("families",) or document.holds(location):
-        return None
-    above: Location = ("defaults", *location[2:])
-    if finding.at != "around":
-        return above if document.holds(above) else None
+    location, is_missing = finding.location, finding.at == "around"
+    held = location[:-1] if is_missing else location
     # A missing key is the defaults' mistake only inside a list of theirs: lists are inherited whole.
-    in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
-    return above if in_list and document.holds(above[:-1]) else None
+    in_list = any(isinstance(step, int) for step in location[2:])
+    if location[:1] != ("families",) or document.holds(held) or (is_missing and not in_list):
+        return None
+    return ("defaults", *location[2:]) if document.holds(("defaults", *held[2:])) else None
 
 
 def _name_at(document: Document, location: Location) -> object:
     """Return the name of the family at a location, or None."""
-    name = (*location[:2], "name")
-    if len(location) > 1 and location[0] == "families" and document.holds(name):
-        registry: Any = document.value
-        return registry["families"][location[1]]["name"]
-    return None
+    if len(location) == 1 or location[:1] != ("families",) or not document.holds((*location[:2], "name")):
+        return None
+    registry: Any = document.value
+    return registry["families"][location[1]]["name"]
