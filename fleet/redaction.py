@@ -105,9 +105,8 @@ def redact_key_like(text: str) -> str:
     return text
 
 
-# Unicode categories: control characters and line breaks; invisible format characters and surrogates.
-_BREAKING = frozenset({"Cc", "Zl", "Zp"})
-_INVISIBLE = frozenset({"Cf", "Cs"})
+# What shows control characters and line breaks, invisible format characters and surrogates, by Unicode category.
+_SHOWN_AS = {"Cc": " ", "Zl": " ", "Zp": " ", "Cf": "\N{REPLACEMENT CHARACTER}", "Cs": "\N{REPLACEMENT CHARACTER}"}
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -115,11 +114,7 @@ def printable(text: str, keep: str = "") -> str:
 
     Line breaks and control characters become blanks, invisible characters U+FFFD. Characters in `keep` stay.
     """
-    return "".join(character if character in keep else _printable(character) for character in text)
-
-
-def _printable(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in _BREAKING:
-        return " "
-    return "\N{REPLACEMENT CHARACTER}" if category in _INVISIBLE else character
+    return "".join(
+        character if character in keep else _SHOWN_AS.get(unicodedata.category(character), character)
+        for character in text
+    )

@@ -31,11 +31,7 @@ class _Loader(yaml.SafeLoader):
     """Reads dates as strings: config values are strings or JSON, which has no dates."""
 
 
-def _as_written(_: _Loader, node: yaml.ScalarNode) -> str:
-    return str(node.value)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
 
 
 def stack_path(root: Path, stack: str) -> Path:

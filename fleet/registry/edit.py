@@ -145,8 +145,7 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
-            if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            os.fchown(file.fileno(), old.st_uid, old.st_gid)
             os.fchmod(file.fileno(), old.st_mode & 0o7777)
             os.fsync(file.fileno())
         Path(name).replace(path)

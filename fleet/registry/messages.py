@@ -8,13 +8,13 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fleet.errors import FleetError, Problem
 from fleet.registry.fields import suggestion
-from fleet.registry.models import Family, RegistryFile, field_order
+from fleet.registry.models import Own, RegistryFile
 from fleet.registry.reader import Location, shown
 
 # What is wrong, by the type of pydantic's error, with the error's context.
@@ -112,7 +112,7 @@ def _mismatch(error: ErrorDetails, location: Location, root: type) -> str:
 
 
 def _unknown_key(location: Location, root: type) -> str:
-    if location[:-1] == ("defaults",) and location[-1] in Family.model_fields:
+    if location[:-1] == ("defaults",) and location[-1] in Own.model_fields:
         return f"belongs to each family, not to the defaults{_MEANT_FOR_FEW.get(location[-1], '')}"
     known = known_keys(location[:-1], root)
     near = suggestion(str(location[-1]), known)
@@ -129,8 +129,6 @@ def known_keys(location: Location, root: type) -> tuple[str, ...]:
             continue
         fields = _fields(here)
         here = _model(fields[step].annotation) if step in fields else None
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return field_order(here)
     return tuple(_fields(here))
 
 

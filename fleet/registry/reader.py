@@ -50,10 +50,6 @@ class AmbiguousError(ValueError):
     """A scalar without quotes that YAML readers disagree about."""
 
 
-class _TooDeepError(yaml.MarkedYAMLError):
-    """The text is nested deeper than MAX_DEPTH; libyaml's time grows with the square of the depth."""
-
-
 @dataclass(frozen=True)
 class Place:
     """A line and a column, both counted from 1."""
@@ -166,15 +162,15 @@ class Document:
         value, size, self._aliases[*self._path] = anchored
         self._aliased += size
         self._count += size
-        if self._aliased <= MAX_ALIASED:
-            return value
-        if self._aliased - size <= MAX_ALIASED:
-            self._note(f"with *{event.anchor} the aliases stand for over {MAX_ALIASED} values", event)
-        return None
+        if self._aliased > MAX_ALIASED:
+            what = f"with *{event.anchor} the aliases stand for over {MAX_ALIASED} values"
+            raise yaml.MarkedYAMLError(note=what, problem_mark=event.start_mark)
+        return value
 
     def _collection(self, event: Event) -> Value:
         if len(self._path) >= MAX_DEPTH:
-            raise _TooDeepError(problem_mark=event.start_mark)
+            # libyaml's time grows with the square of the depth.
+            raise yaml.MarkedYAMLError(note=f"is nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         if not event.implicit:
             self._note(f"has the tag {event.tag}; tags are not read here", event)
         return self._mapping() if event.__class__ is MappingStartEvent else self._sequence()
@@ -240,8 +236,6 @@ def parse(text: str, where: str) -> Document:
     text = text.removeprefix("\ufeff")
     try:
         return Document(text)
-    except _TooDeepError as error:
-        place, what = _place(error.problem_mark), f"is nested deeper than {MAX_DEPTH} levels"
     except yaml.MarkedYAMLError as error:
         place, what = _syntax_error(error, text)
     except yaml.reader.ReaderError as error:
@@ -253,7 +247,7 @@ def parse(text: str, where: str) -> Document:
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str]:
     place = _place(error.problem_mark or error.context_mark)
-    what = f"is not valid YAML: {error.problem or error.context}"
+    what: str = error.note or f"is not valid YAML: {error.problem or error.context}"
     if error.context and error.context_mark:
         what += f" ({error.context} at line {error.context_mark.line + 1})"
     line = text.splitlines()[place.line - 1 : place.line]
