@@ -94,12 +94,6 @@ def _base_url(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
-def _plugins_dir(value: str, info: ValidationInfo) -> str:
-    if not value.startswith("/") and info.data["stack"] != "dev":
-        raise ValueError("is relative, expected an absolute path on the Docker host")
-    return value
-
-
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_json)]
 Switch = Annotated[bool, Field(strict=True), BeforeValidator(_json)]
 Image = Annotated[str, _must(re.compile(r"\S*").fullmatch, "is not an image reference")]
@@ -113,6 +107,9 @@ BareKey = Annotated[
 ]
 MasterKey = Annotated[
     str, _must(lambda key: len(key.encode()) >= MASTER_KEY_BYTES, f"is shorter than {MASTER_KEY_BYTES} bytes")
+]
+PluginsDir = Annotated[
+    str, _must(lambda path: path.startswith("/"), "is relative, expected an absolute path on the Docker host")
 ]
 Channel = Annotated[str, _must(CHANNELS.__contains__, f"is not a key of channelEnv ({', '.join(CHANNELS)})")]
 EntryName = Annotated[
@@ -164,7 +161,7 @@ class Settings:
     llm_api_key: BareKey = field(repr=False)
     master_key: MasterKey = field(repr=False)
     registry: Path
-    plugins_dir: Annotated[str, AfterValidator(_plugins_dir)]
+    plugins_dir: PluginsDir
     master_key_previous: MasterKey | None = field(default=None, repr=False)
     env: Entries = field(default_factory=dict, repr=False)
     channel_env: Mapping[Channel, Entries] = field(default_factory=dict, repr=False)

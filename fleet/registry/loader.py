@@ -58,7 +58,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
         try:
             families.append(Family.model_validate(raw))
         except ValidationError as error:
-            findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
+            findings += _translated(error, ("families", index))
     findings += _unique(merged, document)
     findings += _owned_config(merged)
     mount = plugins.mount_problems(plugins_dir) if plugins_dir else []
@@ -84,9 +84,8 @@ def merged_families(value: object) -> list[Any]:
     if not isinstance(value, dict) or not isinstance(families := value.get("families"), list):
         return []
     defaults = value.get("defaults")
-    if not isinstance(defaults, dict) or not defaults:
-        return families
-    return [merge(defaults, raw) if isinstance(raw, dict) else raw for raw in families]
+    below = defaults if isinstance(defaults, dict) else {}
+    return [merge(below, raw) if isinstance(raw, dict) else raw for raw in families]
 
 
 def _shared(document: Document) -> Iterator[Finding]:
@@ -187,5 +186,4 @@ def _name_at(document: Document, location: Location) -> object:
     """Return the name of the family at a location, or None."""
     if len(location) == 1 or location[:1] != ("families",) or not document.holds((*location[:2], "name")):
         return None
-    registry: Any = document.value
-    return registry["families"][location[1]]["name"]
+    return document.value["families"][location[1]]["name"]

@@ -51,10 +51,9 @@ def closed_to_agents(plugins_dir: Path) -> str | None:
 
     Hermes skips a plugin that it cannot read without a message. This is no error: another image may use another user.
     """
-    try:
+    closed: list[Path] = []
+    with suppress(OSError):
         closed = [path for path, status in sorted(_tree(plugins_dir)) if _is_closed(status)]
-    except OSError:
-        return None
     if not closed:
         return None
     fix = f"chmod -R a+rX {shlex.quote(display_path(plugins_dir))}"
@@ -69,8 +68,8 @@ def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
         if isinstance(channels, dict):
             for name in sorted(absent & channels.keys()):
                 if channels[name] is not None and channels[name] is not False:
-                    place = display_path(plugins_dir / name / "plugin.yaml")
-                    what = f"is on, but its plugin is missing: expected {place}"
+                    expected = display_path(plugins_dir / name / "plugin.yaml")
+                    what = f"is on, but its plugin is missing: expected {expected}"
                     yield Finding(("families", index, "channels", name), what, "key")
 
 

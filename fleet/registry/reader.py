@@ -77,7 +77,7 @@ class Document:
 
     def __init__(self, text: str) -> None:
         """Read a text. Raises yaml.YAMLError where it is not valid YAML."""
-        self.value: Value = None
+        self.value: Any = None
         self.findings: list[Finding] = []
         self._next = PARSER(text).get_event
         self._path: list[str | int] = []
