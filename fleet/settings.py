@@ -65,7 +65,7 @@ def _json(value: object) -> object:
     return value
 
 
-def _must(accepts: Callable[[str], object], message: str) -> AfterValidator:
+def _must(accepts: Callable[[Any], object], message: str) -> AfterValidator:
     return AfterValidator(must(accepts, message))
 
 
@@ -198,19 +198,16 @@ def load_settings(
 
 def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, Any]:
     """Return the config as the model takes it: blank values left out, objects parsed, paths below `root`."""
-    data: dict[str, Any] = {"stack": stack, "llm": "{}", "registry": DEFAULT_REGISTRY}
-    if stack == "dev":
-        data["pluginsDir"] = "plugins"
-    data |= {key: value for key in KEYS if (value := values.get(key)) and value.strip()}
+    data: dict[str, Any] = {key: value for key in KEYS if (value := values.get(key)) and value.strip()}
     for key in ("llm", "rollout", "health", "env", "channelEnv"):
         data[key] = _json(data.get(key, "{}"))
     for key in ("llm", "rollout", "health"):
         if isinstance(data[key], dict):
             data[key] = {name: member for name, member in data[key].items() if not _is_missing(name, member)}
-    data["registry"] = root / data["registry"]
-    if stack == "dev" and not data["pluginsDir"].startswith("/"):
-        data["pluginsDir"] = str(root / data["pluginsDir"])
-    return data
+    data["registry"] = root / data.get("registry", DEFAULT_REGISTRY)
+    if stack == "dev":
+        data["pluginsDir"] = str(root / data.get("pluginsDir", "plugins"))
+    return data | {"stack": stack}
 
 
 def _is_missing(name: str, member: object) -> bool:
@@ -283,8 +280,7 @@ def _provider_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     owners = {provider.key_env: "llmApiKey"}
     if provider.base_url_env and "base_url" in llm:
         owners[provider.base_url_env] = "llm.base_url"
-    places = {"env": _members(data, "env")}
-    places |= {f"channelEnv.{channel}": _members(channels, channel) for channel in channels}
-    for place, entries in places.items():
+    in_channels = {f"channelEnv.{channel}": _members(channels, channel) for channel in channels}
+    for place, entries in ({"env": _members(data, "env")} | in_channels).items():
         for name in owners.keys() & entries.keys():
             yield _removal(f"{place}.{name}", f"is set by the fleet from {NAMESPACE}:{owners[name]}")

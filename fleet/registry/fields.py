@@ -8,6 +8,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 from uuid import UUID
 
 from fleet.hermes import dotenv, threat_patterns
@@ -46,10 +47,10 @@ def suggestion(word: str, choices: tuple[str, ...] | frozenset[str]) -> str:
     return f"; did you mean '{lowered[near[0]]}'?" if near else ""
 
 
-def must(accepts: Callable[[str], object], message: str) -> Callable[[str], str]:
+def must(accepts: Callable[[Any], object], message: str) -> Callable[[Any], Any]:
     """Return a function that returns its argument, or raises ValueError where `accepts` is false for it."""
 
-    def check(value: str) -> str:
+    def check(value: Any) -> Any:  # noqa: ANN401 - any that `accepts` takes
         if not accepts(value):
             raise ValueError(message)
         return value
@@ -57,21 +58,21 @@ def must(accepts: Callable[[str], object], message: str) -> Callable[[str], str]
     return check
 
 
+slug = must(re.compile(SLUG).fullmatch, "is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
+no_id = must(
+    lambda value: not re.fullmatch(UUID_FORM, value),
+    "has the form of an id, which commands could take for another family's; choose another name",
+)
+email = must(
+    lambda value: re.fullmatch(EMAIL, value) and value.isprintable() and len(value) <= TEXT_LENGTH,
+    "is not an e-mail address",
+)
 phone = must(re.compile(PHONE).fullmatch, "is not a phone number with its country code, such as '+44 20 7946 0018'")
 e164 = must(re.compile(E164).fullmatch, "is not a phone number in E.164 form, such as '+442079460018'")
 image = must(
     re.compile(IMAGE).fullmatch, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'"
 )
 profile = must(re.compile(PROFILE).fullmatch, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
-
-
-def slug(value: str) -> str:
-    """Return a family's name."""
-    if not re.fullmatch(SLUG, value):
-        raise ValueError("is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
-    if re.fullmatch(UUID_FORM, value):
-        raise ValueError("has the form of an id, which commands could take for another family's; choose another name")
-    return value
 
 
 def family_id(value: object) -> UUID:
@@ -106,7 +107,6 @@ def language(value: str) -> str:
     """Return a language tag in its usual case: `de`, `pt-BR`, `zh-Hant`."""
     if not re.fullmatch(LANGUAGE, value):
         raise ValueError("is not a language tag such as 'en' or 'pt-BR'")
-    _remembered(value)
     first, *rest = value.split("-")
     cased = {2: str.upper, 4: str.title}
     return "-".join([first.lower(), *(cased.get(len(part), str.lower)(part) for part in rest)])
@@ -120,11 +120,11 @@ def text(value: str) -> str:
         raise ValueError(f"is longer than {TEXT_LENGTH} characters")
     if any("\ud800" <= character <= "\udfff" for character in value):
         raise ValueError("has a lone surrogate, half of a character")
-    return _remembered(value)
+    return value
 
 
 @lru_cache(maxsize=4096)
-def _remembered(value: str) -> str:
+def remembered(value: str) -> str:
     """Return a string that Hermes does not block in the agent's memory."""
     blocked = threat_patterns.findings(threat_patterns.line(value))
     if blocked:
@@ -135,13 +135,6 @@ def _remembered(value: str) -> str:
 def role(value: str) -> str:
     """Return a string that may be empty."""
     return text(value) if value else value
-
-
-def email(value: str) -> str:
-    """Return an e-mail address."""
-    if not re.fullmatch(EMAIL, value) or not value.isprintable() or len(value) > TEXT_LENGTH:
-        raise ValueError("is not an e-mail address")
-    return _remembered(value)
 
 
 def toolset(value: str) -> str:

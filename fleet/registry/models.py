@@ -27,11 +27,7 @@ from fleet.registry import fields
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-
-def _always_on(value: object) -> object:
-    if value is False:
-        raise ValueError("is invalid: the API server is always on; remove the key")
-    return value
+_always_on = fields.must(lambda value: value is not False, "is invalid: the API server is always on; remove the key")
 
 
 def _some(found: tuple[str, ...]) -> tuple[str, ...]:
@@ -50,6 +46,7 @@ def _form(pattern: str) -> dict[str, Any]:
 Text = Annotated[
     str,
     AfterValidator(fields.text),
+    AfterValidator(fields.remembered),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": fields.TEXT_LENGTH}),
 ]
 Clock = Annotated[int, BeforeValidator(fields.clock), WithJsonSchema(_form(fields.CLOCK))]
@@ -81,15 +78,20 @@ class Member(Model):
     """One person of a family."""
 
     name: Text = Field(description="What the agent calls the person.")
-    role: Annotated[str, AfterValidator(fields.role)] = Field("", description="Parent, child, grandmother, dog.")
+    role: Annotated[str, AfterValidator(fields.role), AfterValidator(fields.remembered)] = Field(
+        "", description="Parent, child, grandmother, dog."
+    )
 
 
 class Account(Model):
     """How the family is reached outside; part of the identity block."""
 
-    email: Annotated[str, AfterValidator(fields.email), WithJsonSchema(_form(fields.EMAIL))] | None = Field(
-        None, description="E-mail address of the account."
-    )
+    email: (
+        Annotated[
+            str, AfterValidator(fields.email), AfterValidator(fields.remembered), WithJsonSchema(_form(fields.EMAIL))
+        ]
+        | None
+    ) = Field(None, description="E-mail address of the account.")
     phone: Annotated[str, AfterValidator(fields.phone), WithJsonSchema(_form(fields.PHONE))] | None = Field(
         None, description="Phone number with its country code, in quotes."
     )
@@ -186,7 +188,10 @@ class Own(Model):
     """The keys that only a family may have."""
 
     name: Annotated[
-        str, AfterValidator(fields.slug), WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)})
+        str,
+        AfterValidator(fields.slug),
+        AfterValidator(fields.no_id),
+        WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)}),
     ] = Field(description="Short name for commands and routes, unique; may change.")
     id: Annotated[UUID, BeforeValidator(fields.family_id), WithJsonSchema(_form(fields.UUID_FORM))] = Field(
         description="UUID, unique and permanent: container and data are named after it."
@@ -201,9 +206,9 @@ class Shared(Model):
     """The keys that `defaults` and every family may have."""
 
     timezone: Annotated[str, AfterValidator(fields.timezone)] = Field("UTC", description="IANA time zone.")
-    language: Annotated[str, AfterValidator(fields.language), WithJsonSchema(_form(fields.LANGUAGE))] = Field(
-        "en", description="Language tag."
-    )
+    language: Annotated[
+        str, AfterValidator(fields.language), AfterValidator(fields.remembered), WithJsonSchema(_form(fields.LANGUAGE))
+    ] = Field("en", description="Language tag.")
     members: Annotated[tuple[Member, ...], Field(strict=False)] = Field((), description="The people.")
     account: Account = Field(Account(), description="E-mail and phone of the account.")
     channels: Channels = Field(Channels(), description="The ways in to the agent.")

@@ -35,14 +35,13 @@ def mount_problems(plugins_dir: Path) -> list[Problem]:
         return [_unreadable(plugins_dir, error)]
     problems = []
     if loose:
-        fix = f"chmod -R go-w {shlex.quote(where)}"
-        what = f"group or others can write to {_named(loose)}, which every agent runs; fix: {fix}"
-        problems.append(Problem(where, what))
+        what = f"group or others can write to {_named(loose)}, which every agent runs"
+        problems.append(Problem(where, f"{what}; fix: chmod -R go-w {shlex.quote(where)}"))
     if leaving:
         link = shlex.quote(display_path(leaving[0]))
+        what = f"links lead out of the directory, to files that no container has: {_named(leaving)}"
         fix = f"cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
-        what = f"links lead out of the directory, to files that no container has: {_named(leaving)}; fix: {fix}"
-        problems.append(Problem(where, what))
+        problems.append(Problem(where, f"{what}; fix: {fix}"))
     return problems
 
 

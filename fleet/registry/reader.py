@@ -6,6 +6,7 @@ Tags, merge keys and scalars that YAML readers disagree about are findings: noth
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -38,7 +39,6 @@ MAX_ALIASED = 1_000_000
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _STRING = "tag:yaml.org,2002:str"
-_BOOLS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 # Numbers in YAML 1.2 that are strings in YAML 1.1, and so to PyYAML.
@@ -216,8 +216,8 @@ def plain(text: str) -> str | int | float | bool | None:
     kind = tag.rpartition(":")[2]
     if kind == "null":
         return None
-    if kind == "bool" and text.lower() in _BOOLS:
-        return _BOOLS[text.lower()]
+    if kind == "bool" and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
     if _INTEGER.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):
@@ -276,10 +276,9 @@ def shown(value: object) -> str:
 
 def display_path(path: Path) -> str:
     """Return a path as the caller gave it, or relative where it lies below the working directory."""
-    try:
+    with suppress(ValueError, FileNotFoundError):
         return str(path.absolute().relative_to(Path.cwd()))
-    except (ValueError, FileNotFoundError):
-        return str(path)
+    return str(path)
 
 
 def read_text(path: Path) -> str:
