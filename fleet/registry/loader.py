@@ -58,7 +58,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
         try:
             families.append(Family.model_validate(raw))
         except ValidationError as error:
-            findings += _translated(error, ("families", index))
+            findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
     findings += _unique(merged, document)
     findings += _owned_config(merged)
     mount = plugins.mount_problems(plugins_dir) if plugins_dir else []
@@ -97,7 +97,7 @@ def _shared(document: Document) -> Iterator[Finding]:
         return
     families = value.get("families", [])
     try:
-        RegistryFile.model_validate(value | {key: [] for key in value if key == "families"})
+        RegistryFile.model_validate({**value, "families": []} if "families" in value else value)
     except ValidationError as error:
         for finding in _translated(error, ()):
             in_list = any(isinstance(step, int) for step in finding.location)
@@ -167,7 +167,7 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
         place = finding.place or document.place(location, finding.at)
         name = path_text(location, _name_at(document, location))
         problem = Problem(f"{where}:{place.line}:{place.column}" + (f": {name}" if name else ""), finding.what)
-        placed[place.line, place.column, name, finding.what] = problem
+        placed[*place, name, finding.what] = problem
     return [placed[key] for key in sorted(placed)]
 
 

@@ -125,10 +125,9 @@ def known_keys(location: Location, root: type) -> tuple[str, ...]:
     """Return the keys of the mapping at a location below `root`; none where its keys are free."""
     here: type | None = root
     for step in location:
-        if isinstance(step, int):
-            continue
-        fields = _fields(here)
-        here = _model(fields[step].annotation) if step in fields else None
+        if isinstance(step, str):
+            field = _fields(here).get(step)
+            here = _model(field.annotation) if field else None
     return tuple(_fields(here))
 
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from yaml.events import (
@@ -50,8 +50,7 @@ class AmbiguousError(ValueError):
     """A scalar without quotes that YAML readers disagree about."""
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A line and a column, both counted from 1."""
 
     line: int
