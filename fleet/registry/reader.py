@@ -135,9 +135,9 @@ class Document:
         return value
 
     def _discard(self, event: Event) -> None:
-        """Read a value for the anchors in it; its findings do not count."""
+        """Read a value for the anchors in it, at a step that no location has; its findings do not count."""
         told = len(self.findings)
-        self._below("?", event, event)
+        self._below(-1, event, event)
         del self.findings[told:]
 
     def _scalar(self, event: Event, *key: str) -> str | int | float | bool | None:
