@@ -94,11 +94,9 @@ def _entry(values: Mapping[str, str], dash_column: int = 2, key_column: int = 4,
 
 def _scalar(text: str) -> str:
     """Return a string as YAML, without quotes only where every reader takes it for a string."""
-    try:
+    with suppress(AmbiguousError):
         if re.fullmatch(r"[a-z0-9][a-z0-9-]*", text) and isinstance(plain(text), str):
             return text
-    except AmbiguousError:
-        pass
     quoted: str = yaml.dump(text, Dumper=yaml.SafeDumper, default_style='"', allow_unicode=True, width=10_000)
     return quoted.rstrip("\n")
 

@@ -1,6 +1,7 @@
 """Loads the registry: reads the file, merges the defaults, validates, and reports all problems at once."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -120,10 +121,9 @@ def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
 
 def _normal_id(value: object) -> str | None:
     """Return a UUID in lowercase with dashes, or None for anything else."""
-    try:
+    with suppress(ValueError):
         return str(family_id(value))
-    except ValueError:
-        return None
+    return None
 
 
 def _unique(families: Sequence[Any], document: Document) -> Iterator[Finding]:
