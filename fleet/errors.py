@@ -21,6 +21,5 @@ class FleetError(Exception):
 
     def __init__(self, problems: str | Iterable[Problem]) -> None:
         """Take one sentence or all problems."""
-        found = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
-        self.problems: tuple[Problem, ...] = found
-        super().__init__("\n".join(str(problem) for problem in found))
+        self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))

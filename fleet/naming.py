@@ -25,9 +25,6 @@ DATA = "/opt/data"
 PLUGINS = "/opt/data/plugins"
 API_PORT = 8642
 
-_CONTAINER = re.compile(rf"{PREFIX}([0-9a-f]{{32}})")
-_ORPHAN = re.compile(rf"{PREFIX}usr_.+")
-
 
 def container_name(family_id: UUID) -> str:
     """Return the name of the family's container; names of Pulumi's resources start with it too."""
@@ -46,13 +43,13 @@ def network_name(stack: str) -> str:
 
 def family_id_from_name(name: str) -> UUID | None:
     """Return the id of the family whose container has this name, or None for any other name."""
-    match = _CONTAINER.fullmatch(name)
+    match = re.fullmatch(rf"{PREFIX}([0-9a-f]{{32}})", name)
     return UUID(match[1]) if match else None
 
 
 def is_orphan(name: str) -> bool:
     """Tell whether the deployment before this one gave a container its name (`hermes-user-usr_…`)."""
-    return _ORPHAN.fullmatch(name) is not None
+    return re.fullmatch(rf"{PREFIX}usr_.+", name) is not None
 
 
 def owned_by(labels: Mapping[str, str], stack: str, family_id: UUID) -> bool:

@@ -92,22 +92,20 @@ _PATTERNS = [
         r"\bA(?:KIA|SIA)[0-9A-Z]{12,}",
         r"\beyJ[\w-]{8,4000}\.[\w-]+(?:\.[\w-]*)?",  # JWT
         rf"(?<!{PREFIX})(?<!sha256:)\b[0-9a-f]{{32,}}\b",
+        r"(?a-i:\b(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{24,}\b)",  # a long word of lower case, upper case and digits
     )
 ]
-# Any other long word that mixes lower case, upper case and digits.
-_RANDOM = re.compile(r"\b(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])\w{24,}\b", re.ASCII)
 
 
 def redact_key_like(text: str) -> str:
     """Return the text with everything that looks like a key replaced with `[secret]`."""
-    for pattern in (*_PATTERNS, _RANDOM):
+    for pattern in _PATTERNS:
         text = pattern.sub(lambda match: f"{match[1] if match.re.groups else ''}{REDACTED}", text)
     return text
 
 
-# Unicode categories: control characters and line breaks; invisible format characters and surrogates.
-_BREAKING = frozenset({"Cc", "Zl", "Zp"})
-_INVISIBLE = frozenset({"Cf", "Cs"})
+# What shows control characters and line breaks, invisible format characters and surrogates, by Unicode category.
+_SHOWN_AS = {"Cc": " ", "Zl": " ", "Zp": " ", "Cf": "\N{REPLACEMENT CHARACTER}", "Cs": "\N{REPLACEMENT CHARACTER}"}
 
 
 def printable(text: str, keep: str = "") -> str:
@@ -115,11 +113,7 @@ def printable(text: str, keep: str = "") -> str:
 
     Line breaks and control characters become blanks, invisible characters U+FFFD. Characters in `keep` stay.
     """
-    return "".join(character if character in keep else _printable(character) for character in text)
-
-
-def _printable(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in _BREAKING:
-        return " "
-    return "\N{REPLACEMENT CHARACTER}" if category in _INVISIBLE else character
+    return "".join(
+        character if character in keep else _SHOWN_AS.get(unicodedata.category(character), character)
+        for character in text
+    )

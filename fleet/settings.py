@@ -17,10 +17,11 @@ from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 from pydantic_core import ErrorDetails
 
-from fleet.errors import FleetError, Problem
+from fleet.errors import Problem
 from fleet.hermes.lines import CHANNELS, HERMES_LINES
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.providers import provider as known_provider
+from fleet.registry.fields import must
 from fleet.registry.messages import known_keys, validated, what
 
 NAMESPACE = "hermes-fleet"
@@ -64,22 +65,12 @@ def _json(value: object) -> object:
     return value
 
 
-def _must(accepts: Callable[[str], object], message: str) -> AfterValidator:
-    """Return a validator that rejects strings for which `accepts` is false."""
-
-    def check(value: str) -> str:
-        if not accepts(value):
-            raise ValueError(message)
-        return value
-
-    return AfterValidator(check)
+def _must(accepts: Callable[[Any], object], message: str) -> AfterValidator:
+    return AfterValidator(must(accepts, message))
 
 
 def _provider(value: str) -> str:
-    try:
-        known_provider(value)
-    except FleetError as error:
-        raise ValueError(error.problems[0].what.removeprefix(f"'{value}' ")) from None
+    known_provider(value)
     return value
 
 
@@ -103,12 +94,6 @@ def _base_url(value: str | None, info: ValidationInfo) -> str | None:
     return value
 
 
-def _plugins_dir(value: str, info: ValidationInfo) -> str:
-    if not value.startswith("/") and info.data["stack"] != "dev":
-        raise ValueError("is relative, expected an absolute path on the Docker host")
-    return value
-
-
 Count = Annotated[int, Field(strict=True, ge=1), BeforeValidator(_json)]
 Switch = Annotated[bool, Field(strict=True), BeforeValidator(_json)]
 Image = Annotated[str, _must(re.compile(r"\S*").fullmatch, "is not an image reference")]
@@ -122,6 +107,9 @@ BareKey = Annotated[
 ]
 MasterKey = Annotated[
     str, _must(lambda key: len(key.encode()) >= MASTER_KEY_BYTES, f"is shorter than {MASTER_KEY_BYTES} bytes")
+]
+PluginsDir = Annotated[
+    str, _must(lambda path: path.startswith("/"), "is relative, expected an absolute path on the Docker host")
 ]
 Channel = Annotated[str, _must(CHANNELS.__contains__, f"is not a key of channelEnv ({', '.join(CHANNELS)})")]
 EntryName = Annotated[
@@ -173,7 +161,7 @@ class Settings:
     llm_api_key: BareKey = field(repr=False)
     master_key: MasterKey = field(repr=False)
     registry: Path
-    plugins_dir: Annotated[str, AfterValidator(_plugins_dir)]
+    plugins_dir: PluginsDir
     master_key_previous: MasterKey | None = field(default=None, repr=False)
     env: Entries = field(default_factory=dict, repr=False)
     channel_env: Mapping[Channel, Entries] = field(default_factory=dict, repr=False)
@@ -210,19 +198,16 @@ def load_settings(
 
 def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, Any]:
     """Return the config as the model takes it: blank values left out, objects parsed, paths below `root`."""
-    data: dict[str, Any] = {"stack": stack, "llm": "{}", "registry": DEFAULT_REGISTRY}
-    if stack == "dev":
-        data["pluginsDir"] = "plugins"
-    data |= {key: value for key in KEYS if (value := values.get(key)) and value.strip()}
+    data: dict[str, Any] = {key: value for key in KEYS if (value := values.get(key)) and value.strip()}
     for key in ("llm", "rollout", "health", "env", "channelEnv"):
         data[key] = _json(data.get(key, "{}"))
     for key in ("llm", "rollout", "health"):
         if isinstance(data[key], dict):
             data[key] = {name: member for name, member in data[key].items() if not _is_missing(name, member)}
-    data["registry"] = root / data["registry"]
-    if stack == "dev" and not data["pluginsDir"].startswith("/"):
-        data["pluginsDir"] = str(root / data["pluginsDir"])
-    return data
+    data["registry"] = root / data.get("registry", DEFAULT_REGISTRY)
+    if stack == "dev":
+        data["pluginsDir"] = str(root / data.get("pluginsDir", "plugins"))
+    return data | {"stack": stack}
 
 
 def _is_missing(name: str, member: object) -> bool:
@@ -290,13 +275,12 @@ def _provider_problems(data: Mapping[str, Any]) -> Iterator[Problem]:
     llm, channels = _members(data, "llm"), _members(data, "channelEnv")
     try:
         provider = known_provider(str(llm.get("provider")))
-    except FleetError:  # reported by the model
+    except ValueError:  # reported by the model
         return
     owners = {provider.key_env: "llmApiKey"}
     if provider.base_url_env and "base_url" in llm:
         owners[provider.base_url_env] = "llm.base_url"
-    places = {"env": _members(data, "env")}
-    places |= {f"channelEnv.{channel}": _members(channels, channel) for channel in channels}
-    for place, entries in places.items():
+    in_channels = {f"channelEnv.{channel}": _members(channels, channel) for channel in channels}
+    for place, entries in ({"env": _members(data, "env")} | in_channels).items():
         for name in owners.keys() & entries.keys():
             yield _removal(f"{place}.{name}", f"is set by the fleet from {NAMESPACE}:{owners[name]}")

@@ -31,11 +31,7 @@ class _Loader(yaml.SafeLoader):
     """Reads dates as strings: config values are strings or JSON, which has no dates."""
 
 
-def _as_written(_: _Loader, node: yaml.ScalarNode) -> str:
-    return str(node.value)
-
-
-_Loader.add_constructor("tag:yaml.org,2002:timestamp", _as_written)
+_Loader.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: str(node.value))
 
 
 def stack_path(root: Path, stack: str) -> Path:
@@ -49,7 +45,7 @@ def read_settings(root: Path, stack: str, file: Path | None = None) -> Settings:
     `file` is read in place of the stack's own. Raises FleetError for an unreadable file or an invalid config.
     """
     found = _read(file or stack_path(root, stack))
-    values = {key: _string(key, found.get(f"{NAMESPACE}:{key}")) for key in KEYS}
+    values = {key: _string(key, value) for key in KEYS if (value := found.get(f"{NAMESPACE}:{key}")) is not None}
     return load_settings(values, stack=stack, root=root)
 
 
@@ -103,10 +99,8 @@ def _read(path: Path) -> Mapping[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _string(key: str, value: Any) -> str | None:  # noqa: ANN401 - any YAML
+def _string(key: str, value: Any) -> str:  # noqa: ANN401 - any YAML
     """Return a config value as Pulumi hands it out: a string, JSON for an object."""
-    if value is None:
-        return None
     redacted = _redacted(key, value, secret=key in SECRET_KEYS)
     return redacted if isinstance(redacted, str) else json.dumps(redacted)
 

@@ -54,7 +54,7 @@ def find_family(registry: Registry, slug_or_uuid: str) -> Family:
     try:
         return registry.get(slug_or_uuid)
     except KeyError:
-        near = suggestion(slug_or_uuid, (family.name for family in registry.families))
+        near = suggestion(slug_or_uuid, tuple(family.name for family in registry.families))
         raise FleetError(f"{slug_or_uuid!r} is not in {display_path(registry.path)}{near}") from None
 
 

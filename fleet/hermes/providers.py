@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from fleet.errors import FleetError, Problem
-
 
 @dataclass(frozen=True)
 class Provider:
@@ -56,14 +54,13 @@ PROVIDERS = tuple(sorted(_NAMES))
 
 
 def provider(name: str) -> Provider:
-    """Return a provider by its name or alias. Raises FleetError for one that Hermes takes no key for."""
+    """Return a provider by its name or alias. Raises ValueError for one that Hermes takes no key for."""
     known = _ALIASES.get(name, name)
     if known not in _NAMES:
         near = get_close_matches(name, [*_NAMES, *_ALIASES], n=1)
         hint = f", did you mean '{near[0]}'?" if near else ""
-        what = (
-            f"'{name}' is not a provider that Hermes takes a key for{hint}; known are {', '.join(PROVIDERS)};"
+        raise ValueError(
+            f"is not a provider that Hermes takes a key for{hint}; known are {', '.join(PROVIDERS)};"
             " for any other OpenAI-compatible endpoint use 'custom' and llm.base_url"
         )
-        raise FleetError([Problem("hermes-fleet:llm.provider", what)])
     return Provider(known, *_NAMES[known])

@@ -6,19 +6,17 @@ import re
 import tempfile
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import yaml
-from pydantic import ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.registry.loader import Registry, load_text, memory_text
-from fleet.registry.messages import what
+from fleet.registry.loader import Registry, load_text
+from fleet.registry.messages import validated, what
 from fleet.registry.models import Family
-from fleet.registry.reader import PARSER, AmbiguousError, display_path, plain, read_text
+from fleet.registry.reader import AmbiguousError, display_path, parse, plain, read_text
 
 _SLUG_LENGTH = 40
 _EMPTY_LIST = re.compile(r"^(\ufeff?families:) *\[ *\]([^\n]*\n?)", re.MULTILINE)
@@ -61,14 +59,7 @@ def slug_for(display_name: str, taken: Collection[str]) -> str:
 def _new_family(registry: Registry, display_name: str) -> dict[str, str]:
     slug = slug_for(display_name, {family.name for family in registry.families})
     values = {"name": slug, "id": str(uuid4()), "display_name": display_name}
-    try:
-        Family.model_validate(values)
-    except ValidationError as error:
-        problems = [Problem("display_name", what(detail, detail["loc"])) for detail in error.errors()]
-        raise FleetError(problems) from None
-    blocked = [Problem("display_name", finding.what) for finding in memory_text([values])]
-    if blocked:
-        raise FleetError(blocked)
+    validated(Family, values, lambda error: Problem("display_name", what(error, error["loc"])))
     return values
 
 
@@ -81,18 +72,15 @@ def with_entry(text: str, values: Mapping[str, str]) -> str:
     if empty := _EMPTY_LIST.search(text):
         before = text[: empty.start()] + empty[1] + empty[2]
         return _line_ended(before, newline) + _entry(values, newline=newline) + text[empty.end() :]
-    try:
-        root: Any = yaml.compose(text.removeprefix("\ufeff"), Loader=PARSER)
-    except yaml.YAMLError:  # its composer knows less than our reader: no anchor twice
+    document, lines = parse(text, ""), text.splitlines()
+    dash = document.place(("families",))
+    if lines[dash.line - 1][dash.column - 1] != "-":
         return text
-    families = next(value for key, value in root.value if key.value == "families")
-    if families.flow_style or not families.value:
-        return text
-    last = families.value[-1].start_mark
-    above = [line.strip() for line in text.splitlines()[: last.line] if not line.lstrip().startswith("#")]
-    blank = newline if len(families.value) > 1 and not above[-1] else ""
-    entry = _entry(values, families.start_mark.column, last.column, newline)
-    return _line_ended(text, newline) + blank + entry
+    count = len(document.value["families"])
+    last = document.place(("families", count - 1))
+    above = [line.strip() for line in lines[: last.line - 1] if not line.lstrip().startswith("#")]
+    blank = newline if count > 1 and not above[-1] else ""
+    return _line_ended(text, newline) + blank + _entry(values, dash.column - 1, last.column - 1, newline)
 
 
 def _line_ended(text: str, newline: str) -> str:
@@ -106,21 +94,18 @@ def _entry(values: Mapping[str, str], dash_column: int = 2, key_column: int = 4,
 
 def _scalar(text: str) -> str:
     """Return a string as YAML, without quotes only where every reader takes it for a string."""
-    try:
+    with suppress(AmbiguousError):
         if re.fullmatch(r"[a-z0-9][a-z0-9-]*", text) and isinstance(plain(text), str):
             return text
-    except AmbiguousError:
-        pass
     quoted: str = yaml.dump(text, Dumper=yaml.SafeDumper, default_style='"', allow_unicode=True, width=10_000)
     return quoted.rstrip("\n")
 
 
 def _verified(after: str, registry: Registry, values: dict[str, str], path: Path) -> Family:
     """Return the new family as the changed text holds it, once nothing else in it has changed."""
-    try:
+    found: tuple[Family, ...] = ()
+    with suppress(FleetError):
         found = load_text(after, path).families
-    except FleetError:
-        found = ()
     added = [family.model_dump(mode="json", include=set(values)) for family in found[-1:]]
     if added != [values] or found[:-1] != registry.families:
         what = f"the list of families is not in block style at the end of the file; fix: add there\n{_entry(values)}"
@@ -148,11 +133,9 @@ def _replace(path: Path, text: str) -> None:
         with os.fdopen(handle, "wb") as file:
             file.write(text.encode())
             file.flush()
-            if (old.st_uid, old.st_gid) != (os.getuid(), os.getgid()):
-                os.fchown(file.fileno(), old.st_uid, old.st_gid)
+            os.fchown(file.fileno(), old.st_uid, old.st_gid)
             os.fchmod(file.fileno(), old.st_mode & 0o7777)
             os.fsync(file.fileno())
         Path(name).replace(path)
-    except BaseException:
+    finally:
         Path(name).unlink(missing_ok=True)
-        raise

@@ -4,13 +4,14 @@ An invalid value raises ValueError, with a message that continues a sentence who
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import lru_cache
 from importlib.resources import files
+from typing import Any
 from uuid import UUID
 
-from fleet.hermes import dotenv
+from fleet.hermes import dotenv, threat_patterns
 from fleet.hermes.owned_settings import is_owned_env
 from fleet.hermes.toolsets import TOOLSETS
 
@@ -38,35 +39,40 @@ _DURATION_PARTS = re.compile(r"([0-9]+)([dhms])")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
-def suggestion(word: str, choices: Iterable[str]) -> str:
+@lru_cache(maxsize=256)
+def suggestion(word: str, choices: tuple[str, ...] | frozenset[str]) -> str:
     """Return `; did you mean 'X'?` for the nearest choice, or an empty string where none is near."""
     lowered = {choice.lower(): choice for choice in choices}
     near = get_close_matches(word.lower(), lowered, n=1, cutoff=0.6)
     return f"; did you mean '{lowered[near[0]]}'?" if near else ""
 
 
-def _matching(pattern: str, message: str) -> Callable[[str], str]:
-    def check(value: str) -> str:
-        if not re.fullmatch(pattern, value):
+def must(accepts: Callable[[Any], object], message: str) -> Callable[[Any], Any]:
+    """Return a function that returns its argument, or raises ValueError where `accepts` is false for it."""
+
+    def check(value: Any) -> Any:  # noqa: ANN401 - any that `accepts` takes
+        if not accepts(value):
             raise ValueError(message)
         return value
 
     return check
 
 
-phone = _matching(PHONE, "is not a phone number with its country code, such as '+44 20 7946 0018'")
-e164 = _matching(E164, "is not a phone number in E.164 form, such as '+442079460018'")
-image = _matching(IMAGE, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'")
-profile = _matching(PROFILE, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
-
-
-def slug(value: str) -> str:
-    """Return a family's name."""
-    if not re.fullmatch(SLUG, value):
-        raise ValueError("is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
-    if re.fullmatch(UUID_FORM, value):
-        raise ValueError("has the form of an id, which commands could take for another family's; choose another name")
-    return value
+slug = must(re.compile(SLUG).fullmatch, "is not a name: 1 to 40 of a-z, 0-9 and -, no - at an end")
+no_id = must(
+    lambda value: not re.fullmatch(UUID_FORM, value),
+    "has the form of an id, which commands could take for another family's; choose another name",
+)
+email = must(
+    lambda value: re.fullmatch(EMAIL, value) and value.isprintable() and len(value) <= TEXT_LENGTH,
+    "is not an e-mail address",
+)
+phone = must(re.compile(PHONE).fullmatch, "is not a phone number with its country code, such as '+44 20 7946 0018'")
+e164 = must(re.compile(E164).fullmatch, "is not a phone number in E.164 form, such as '+442079460018'")
+image = must(
+    re.compile(IMAGE).fullmatch, "is not an image reference such as 'nousresearch/hermes-agent:TAG@sha256:DIGEST'"
+)
+profile = must(re.compile(PROFILE).fullmatch, "is not the name of a profile: up to 64 of a-z, 0-9, - and _")
 
 
 def family_id(value: object) -> UUID:
@@ -89,15 +95,10 @@ def timezones() -> frozenset[str]:
     return frozenset((files("tzdata") / "zones").read_text(encoding="utf-8").split()) - {"Factory"}
 
 
-@lru_cache(maxsize=256)
-def _near_timezone(value: str) -> str:
-    return suggestion(value, timezones())
-
-
 def timezone(value: str) -> str:
     """Return the name of an IANA time zone."""
     if value not in timezones():
-        raise ValueError(f"is not an IANA time zone{_near_timezone(value)}")
+        raise ValueError(f"is not an IANA time zone{suggestion(value, timezones())}")
     return value
 
 
@@ -122,16 +123,18 @@ def text(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=4096)
+def remembered(value: str) -> str:
+    """Return a string that Hermes does not block in the agent's memory."""
+    blocked = threat_patterns.findings(threat_patterns.line(value))
+    if blocked:
+        raise ValueError(f"looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it")
+    return value
+
+
 def role(value: str) -> str:
     """Return a string that may be empty."""
     return text(value) if value else value
-
-
-def email(value: str) -> str:
-    """Return an e-mail address."""
-    if not re.fullmatch(EMAIL, value) or not value.isprintable() or len(value) > TEXT_LENGTH:
-        raise ValueError("is not an e-mail address")
-    return value
 
 
 def toolset(value: str) -> str:

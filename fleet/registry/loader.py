@@ -1,22 +1,20 @@
 """Loads the registry: reads the file, merges the defaults, validates, and reports all problems at once."""
 
-import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from fleet.errors import FleetError, Problem
-from fleet.hermes import threat_patterns
 from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
 from fleet.registry import plugins
 from fleet.registry.fields import family_id
 from fleet.registry.messages import path_text, what
-from fleet.registry.models import Family, RegistryFile, Shared
+from fleet.registry.models import Family, RegistryFile
 from fleet.registry.reader import At, Document, Finding, Location, display_path, parse, read_text, shown
 
 _SHOWN_AT: Mapping[str, At] = {"extra_forbidden": "key", "missing": "around"}
@@ -47,9 +45,7 @@ def load_registry(path: Path, plugins_dir: Path | None = None) -> Registry:
 
     With `plugins_dir`, the directory must exist, be safe to mount, and have a plugin for each enabled channel.
     """
-    text = read_text(path)
-    with _collector_paused():
-        return load_text(text, path, plugins_dir)
+    return load_text(read_text(path), path, plugins_dir)
 
 
 def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registry:
@@ -58,7 +54,7 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
     document = parse(text, where)
     merged = merged_families(document.value)
     families: list[Family] = []
-    findings = [*document.findings, *_top(document), *_defaults(document)]
+    findings = [*document.findings, *_shared(document)]
     for index, raw in enumerate(merged):
         try:
             families.append(Family.model_validate(raw))
@@ -66,7 +62,6 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
             findings += (f for f in _translated(error, ("families", index)) if not _inherited(document, f))
     findings += _unique(merged, document)
     findings += _owned_config(merged)
-    findings += memory_text(merged)
     mount = plugins.mount_problems(plugins_dir) if plugins_dir else []
     if plugins_dir and not mount:
         findings += plugins.missing(merged, plugins_dir)
@@ -74,18 +69,6 @@ def load_text(text: str, path: Path, plugins_dir: Path | None = None) -> Registr
     if problems:
         raise FleetError(problems)
     return Registry(tuple(families), path)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector: its search through thousands of new objects takes a third of the time to load."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,43 +85,28 @@ def merged_families(value: object) -> list[Any]:
     if not isinstance(value, dict) or not isinstance(families := value.get("families"), list):
         return []
     defaults = value.get("defaults")
-    if not isinstance(defaults, dict) or not defaults:
-        return families
-    return [merge(defaults, raw) if isinstance(raw, dict) else raw for raw in families]
+    below = defaults if isinstance(defaults, dict) else {}
+    return [merge(below, raw) if isinstance(raw, dict) else raw for raw in families]
 
 
-def _top(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the top level of the file."""
+def _shared(document: Document) -> Iterator[Finding]:
+    """Find what is wrong outside of the families. A key that each family can add is not missing in the defaults."""
     value = document.value
     if not isinstance(value, dict):
         found = "is empty" if value is None else f"holds {shown(value)}"
         yield Finding((), f"the registry {found}, expected a mapping of defaults and families")
         return
-    shallow = {key: value[key] for key in value if key not in RegistryFile.model_fields} | {"families": []}
-    yield from _found(RegistryFile, shallow, ())
-    if "families" not in value:
-        yield from _found(RegistryFile, {}, ())
-    elif not isinstance(value["families"], list):
-        families = value["families"]
+    families = value.get("families", [])
+    try:
+        RegistryFile.model_validate({**value, "families": []} if "families" in value else value)
+    except ValidationError as error:
+        for finding in _translated(error, ()):
+            in_list = any(isinstance(step, int) for step in finding.location)
+            if in_list or finding.at != "around" or finding.location == ("families",):
+                yield finding
+    if not isinstance(families, list):
         hint = "is empty" if families is None else f"{shown(families)} is not a list"
         yield Finding(("families",), f"{hint}; write families: [] for none")
-
-
-def _defaults(document: Document) -> Iterator[Finding]:
-    """Find what is wrong with the defaults. A key that each family can add is not missing there."""
-    value = document.value
-    if isinstance(value, dict) and "defaults" in value:
-        for finding in _found(Shared, value["defaults"], ("defaults",)):
-            in_list = any(isinstance(step, int) for step in finding.location)
-            if in_list or finding.at != "around":
-                yield finding
-
-
-def _found(model: type[BaseModel], value: object, base: Location) -> Iterator[Finding]:
-    try:
-        model.model_validate(value)
-    except ValidationError as error:
-        yield from _translated(error, base)
 
 
 def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
@@ -153,10 +121,9 @@ def _translated(error: ValidationError, base: Location) -> Iterator[Finding]:
 
 def _normal_id(value: object) -> str | None:
     """Return a UUID in lowercase with dashes, or None for anything else."""
-    try:
+    with suppress(ValueError):
         return str(family_id(value))
-    except ValueError:
-        return None
+    return None
 
 
 def _unique(families: Sequence[Any], document: Document) -> Iterator[Finding]:
@@ -175,53 +142,18 @@ def _owned_config(families: Sequence[Any]) -> Iterator[Finding]:
     for index, raw in enumerate(families):
         config = raw.get("config") if isinstance(raw, dict) else None
         if isinstance(config, dict) and config:
-            for path in OWNED_CONFIG_KEYS:
-                yield from _owned(config, path, ("families", index, "config"))
+            for key in OWNED_CONFIG_KEYS:
+                yield from _owned(config, key.split("."), ("families", index, "config"))
 
 
-def _owned(config: Mapping[str, Any], path: str, base: Location) -> Iterator[Finding]:
-    *parents, last = path.split(".")
-    here: Any = config
-    for depth, parent in enumerate(parents, start=1):
-        if parent not in here:
-            return
-        here = here[parent]
-        if not isinstance(here, dict):
-            what = "would replace a mapping of which the fleet sets a part; give a mapping"
-            yield Finding((*base, *parents[:depth]), what, "key")
-            return
-    if last in here:
-        yield Finding((*base, *parents, last), "is set by the fleet and cannot be changed here", "key")
-
-
-def memory_text(families: Sequence[Any]) -> Iterator[Finding]:
-    """Find strings that Hermes would block in the agent's memory because they look like an attack.
-
-    One scan over all strings comes first: it is enough for the usual registry, which has no such string.
-    """
-    texts = [found for index, raw in enumerate(families) if isinstance(raw, dict) for found in _texts(raw, index)]
-    if not threat_patterns.findings("\n".join({threat_patterns.line(text) for _, text in texts})):
-        return
-    for location, text in texts:
-        blocked = threat_patterns.findings(threat_patterns.line(text))
-        if blocked:
-            what = (
-                f"{shown(text)} looks like an attack to Hermes ({', '.join(blocked)}), which would hide it; reword it"
-            )
-            yield Finding(location, what)
-
-
-def _texts(raw: Mapping[str, Any], index: int) -> Iterator[tuple[Location, str]]:
-    """Yield the strings of a family that go into the identity block, with their locations."""
-    base: Location = ("families", index)
-    account, members = raw.get("account"), raw.get("members")
-    candidates: list[tuple[Location, object]] = [((*base, key), raw.get(key)) for key in ("display_name", "language")]
-    if isinstance(account, dict):
-        candidates += [((*base, "account", key), account.get(key)) for key in ("email", "phone")]
-    for number, member in enumerate(members if isinstance(members, list) else ()):
-        if isinstance(member, dict):
-            candidates += [((*base, "members", number, key), member.get(key)) for key in ("name", "role")]
-    return ((location, text) for location, text in candidates if isinstance(text, str))
+def _owned(value: object, owned: Sequence[str], location: Location) -> Iterator[Finding]:
+    """Find an owned key below a value, or something else than the mapping in which the fleet sets it."""
+    if not owned:
+        yield Finding(location, "is set by the fleet and cannot be changed here", "key")
+    elif not isinstance(value, dict):
+        yield Finding(location, "would replace a mapping of which the fleet sets a part; give a mapping", "key")
+    elif owned[0] in value:
+        yield from _owned(value[owned[0]], owned[1:], (*location, owned[0]))
 
 
 def _sorted_problems(document: Document, findings: Iterable[Finding], where: str) -> list[Problem]:
@@ -235,27 +167,23 @@ def _sorted_problems(document: Document, findings: Iterable[Finding], where: str
         place = finding.place or document.place(location, finding.at)
         name = path_text(location, _name_at(document, location))
         problem = Problem(f"{where}:{place.line}:{place.column}" + (f": {name}" if name else ""), finding.what)
-        placed[place.line, place.column, name, finding.what] = problem
+        placed[*place, name, finding.what] = problem
     return [placed[key] for key in sorted(placed)]
 
 
 def _inherited(document: Document, finding: Finding) -> Location | None:
     """Return the location in the defaults of a finding that a family has inherited, else None."""
-    location = finding.location
-    if location[:1] != ("families",) or document.holds(location):
-        return None
-    above: Location = ("defaults", *location[2:])
-    if finding.at != "around":
-        return above if document.holds(above) else None
+    location, is_missing = finding.location, finding.at == "around"
+    held = location[:-1] if is_missing else location
     # A missing key is the defaults' mistake only inside a list of theirs: lists are inherited whole.
-    in_list = any(isinstance(step, int) for step in location[2:]) and not document.holds(location[:-1])
-    return above if in_list and document.holds(above[:-1]) else None
+    in_list = any(isinstance(step, int) for step in location[2:])
+    if location[:1] != ("families",) or document.holds(held) or (is_missing and not in_list):
+        return None
+    return ("defaults", *location[2:]) if document.holds(("defaults", *held[2:])) else None
 
 
 def _name_at(document: Document, location: Location) -> object:
     """Return the name of the family at a location, or None."""
-    name = (*location[:2], "name")
-    if len(location) > 1 and location[0] == "families" and document.holds(name):
-        registry: Any = document.value
-        return registry["families"][location[1]]["name"]
-    return None
+    if len(location) == 1 or location[:1] != ("families",) or not document.holds((*location[:2], "name")):
+        return None
+    return document.value["families"][location[1]]["name"]

@@ -8,28 +8,28 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from fleet.errors import FleetError, Problem
 from fleet.registry.fields import suggestion
-from fleet.registry.models import Family, RegistryFile, field_order
+from fleet.registry.models import Own, RegistryFile
 from fleet.registry.reader import Location, shown
 
-_EXPECTED = {
-    "bool_type": "true or false",
-    "dict_type": "a mapping of names and values",
-    "mapping_type": "a mapping of names and values",
-    "float_type": "a number",
-    "int_from_float": "an integer",
-    "int_type": "an integer",
-    "string_type": "a string",
-    "tuple_type": "a list",
+# What is wrong, by the type of pydantic's error, with the error's context.
+_MISMATCHES = {
+    "bool_type": "is not true or false",
+    "dict_type": "is not a mapping of names and values",
+    "mapping_type": "is not a mapping of names and values",
+    "float_type": "is not a number",
+    "int_from_float": "is not an integer",
+    "int_type": "is not an integer",
+    "string_type": "is not a string",
+    "tuple_type": "is not a list",
+    "greater_than_equal": "is less than {ge}",
+    "less_than_equal": "is more than {le}",
 }
-_UNKNOWN = frozenset({"extra_forbidden", "unexpected_keyword_argument"})
-_NO_MODEL = frozenset({"model_type", "dataclass_type"})
-_BOUNDS = {"greater_than_equal": ("less than", "ge"), "less_than_equal": ("more than", "le")}
 _MISSING: Mapping[Location, str] = {
     ("families", "id"): "; make one with: python3 -c 'import uuid; print(uuid.uuid4())'",
     ("families", "name"): "; a short name of a-z, 0-9 and -",
@@ -64,6 +64,7 @@ def validated(
 def path_text(location: Location, slug: object = None) -> str:
     """Return a location as messages name it: `families[3] (smith).sleep.keep_warm[0]`."""
     text = ""
+    label = slug if isinstance(slug, str) and slug.isprintable() and len(slug) <= _LABEL_LENGTH else ""
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
@@ -71,13 +72,9 @@ def path_text(location: Location, slug: object = None) -> str:
             text += f".{step}" if text else step
         else:
             text += f"[{shown(step)}]"
-        if isinstance(step, int) and text == f"families[{step}]" and isinstance(slug, str) and _short(slug):
-            text += f" ({slug})"
+        if text == f"families[{step}]" and label:
+            text += f" ({label})"
     return text
-
-
-def _short(slug: str) -> bool:
-    return slug.isprintable() and 0 < len(slug) <= _LABEL_LENGTH
 
 
 def what(error: ErrorDetails, location: Location, root: type = RegistryFile, *, hidden: bool = False) -> str:
@@ -88,7 +85,7 @@ def what(error: ErrorDetails, location: Location, root: type = RegistryFile, *, 
     kind, found = error["type"], error["input"]
     if kind == "missing":
         return f"is missing{_MISSING.get(location[::2], '')}"
-    if kind in _UNKNOWN:
+    if kind in {"extra_forbidden", "unexpected_keyword_argument"}:
         return _unknown_key(location, root)
     value = "" if hidden else f"{shown(found)} "
     if kind == "value_error":
@@ -104,19 +101,18 @@ def _mismatch(error: ErrorDetails, location: Location, root: type) -> str:
     """Return what is wrong with a value, as the words after it."""
     kind, found, context = error["type"], error["input"], error.get("ctx", {})
     if kind == "literal_error":
-        return _not_a_choice(str(context["expected"]), found)
-    if kind in _NO_MODEL:
+        expected = str(context["expected"])
+        choices = tuple(re.findall(r"'([^']*)'", expected))
+        return f"is not {expected}{suggestion(found, choices) if isinstance(found, str) else ''}"
+    if kind in {"model_type", "dataclass_type"}:
         return f"is not a mapping (keys: {', '.join(known_keys(location, root))})"
-    if kind in _BOUNDS:
-        word, bound = _BOUNDS[kind]
-        return f"is {word} {context[bound]}"
-    if kind in _EXPECTED:
-        return f"is not {_EXPECTED[kind]}"
+    if kind in _MISMATCHES:
+        return _MISMATCHES[kind].format(**context)
     return f"is invalid: {error['msg'][:1].lower()}{error['msg'][1:]}"
 
 
 def _unknown_key(location: Location, root: type) -> str:
-    if location[:-1] == ("defaults",) and location[-1] in Family.model_fields:
+    if location[:-1] == ("defaults",) and location[-1] in Own.model_fields:
         return f"belongs to each family, not to the defaults{_MEANT_FOR_FEW.get(location[-1], '')}"
     known = known_keys(location[:-1], root)
     near = suggestion(str(location[-1]), known)
@@ -125,23 +121,14 @@ def _unknown_key(location: Location, root: type) -> str:
     return f"is not a key of {location[-2]} ({', '.join(known)}){near}"
 
 
-def _not_a_choice(expected: str, found: object) -> str:
-    choices = re.findall(r"'([^']*)'", expected)
-    near = suggestion(found, choices) if isinstance(found, str) else ""
-    return f"is not {expected}{near}"
-
-
-def known_keys(location: Location, root: type) -> list[str]:
+def known_keys(location: Location, root: type) -> tuple[str, ...]:
     """Return the keys of the mapping at a location below `root`; none where its keys are free."""
     here: type | None = root
     for step in location:
-        if isinstance(step, int):
-            continue
-        fields = _fields(here)
-        here = _model(fields[step].annotation) if step in fields else None
-    if isinstance(here, type) and issubclass(here, BaseModel):
-        return field_order(here)
-    return list(_fields(here))
+        if isinstance(step, str):
+            field = _fields(here).get(step)
+            here = _model(field.annotation) if field else None
+    return tuple(_fields(here))
 
 
 def _fields(model: type | None) -> dict[str, FieldInfo]:

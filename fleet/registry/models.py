@@ -4,7 +4,7 @@ They are validated from the file's notation (`2g`, `30m`) and hold MiB and secon
 those of the JSON Schema; `docs/registry.md` is checked against them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -27,11 +27,7 @@ from fleet.registry import fields
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 DAYS: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
-
-def _always_on(value: object) -> object:
-    if value is False:
-        raise ValueError("is invalid: the API server is always on; remove the key")
-    return value
+_always_on = fields.must(lambda value: value is not False, "is invalid: the API server is always on; remove the key")
 
 
 def _some(found: tuple[str, ...]) -> tuple[str, ...]:
@@ -47,18 +43,10 @@ def _form(pattern: str) -> dict[str, Any]:
     return {"type": "string", "pattern": pattern}
 
 
-def _input(default: object) -> Callable[[dict[str, Any]], None]:
-    """Show a default in the file's notation in the schema."""
-
-    def extra(schema: dict[str, Any]) -> None:
-        schema["default"] = default
-
-    return extra
-
-
 Text = Annotated[
     str,
     AfterValidator(fields.text),
+    AfterValidator(fields.remembered),
     WithJsonSchema({"type": "string", "minLength": 1, "maxLength": fields.TEXT_LENGTH}),
 ]
 Clock = Annotated[int, BeforeValidator(fields.clock), WithJsonSchema(_form(fields.CLOCK))]
@@ -90,15 +78,20 @@ class Member(Model):
     """One person of a family."""
 
     name: Text = Field(description="What the agent calls the person.")
-    role: Annotated[str, AfterValidator(fields.role)] = Field("", description="Parent, child, grandmother, dog.")
+    role: Annotated[str, AfterValidator(fields.role), AfterValidator(fields.remembered)] = Field(
+        "", description="Parent, child, grandmother, dog."
+    )
 
 
 class Account(Model):
     """How the family is reached outside; part of the identity block."""
 
-    email: Annotated[str, AfterValidator(fields.email), WithJsonSchema(_form(fields.EMAIL))] | None = Field(
-        None, description="E-mail address of the account."
-    )
+    email: (
+        Annotated[
+            str, AfterValidator(fields.email), AfterValidator(fields.remembered), WithJsonSchema(_form(fields.EMAIL))
+        ]
+        | None
+    ) = Field(None, description="E-mail address of the account.")
     phone: Annotated[str, AfterValidator(fields.phone), WithJsonSchema(_form(fields.PHONE))] | None = Field(
         None, description="Phone number with its country code, in quotes."
     )
@@ -145,7 +138,7 @@ class Resources(Model):
     """What the container may use of its host."""
 
     memory: Annotated[int, BeforeValidator(fields.memory), WithJsonSchema(_form(fields.MEMORY))] = Field(
-        2048, description="Memory: MiB (`512m`) or GiB (`2g`), at least `256m`.", json_schema_extra=_input("2g")
+        2048, description="Memory: MiB (`512m`) or GiB (`2g`), at least `256m`.", json_schema_extra={"default": "2g"}
     )
     cpus: float = Field(1.0, ge=0.1, le=1024, allow_inf_nan=False, description="Processors, also parts of one.")
 
@@ -181,7 +174,9 @@ class Sleep(Model):
         int,
         BeforeValidator(fields.duration),
         WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, _form(fields.DURATION)]}),
-    ] = Field(1800, description="Time without activity: seconds, or `30m`, `1h30m`.", json_schema_extra=_input("30m"))
+    ] = Field(
+        1800, description="Time without activity: seconds, or `30m`, `1h30m`.", json_schema_extra={"default": "30m"}
+    )
     never: bool = Field(False, description="Never stop it.")
     keep_warm: Annotated[tuple[Window, ...], Field(strict=False)] = Field(
         (), description="Times of the week in which it is not stopped."
@@ -189,13 +184,31 @@ class Sleep(Model):
     wake_for_cron: bool = Field(True, description="Start it in time for its own scheduled jobs.")
 
 
+class Own(Model):
+    """The keys that only a family may have."""
+
+    name: Annotated[
+        str,
+        AfterValidator(fields.slug),
+        AfterValidator(fields.no_id),
+        WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)}),
+    ] = Field(description="Short name for commands and routes, unique; may change.")
+    id: Annotated[UUID, BeforeValidator(fields.family_id), WithJsonSchema(_form(fields.UUID_FORM))] = Field(
+        description="UUID, unique and permanent: container and data are named after it."
+    )
+    display_name: Text = Field(
+        default_factory=lambda data: data.get("name", ""), description="What the agent calls the family."
+    )
+    canary: bool = Field(False, description="Goes first in a roll.")
+
+
 class Shared(Model):
     """The keys that `defaults` and every family may have."""
 
     timezone: Annotated[str, AfterValidator(fields.timezone)] = Field("UTC", description="IANA time zone.")
-    language: Annotated[str, AfterValidator(fields.language), WithJsonSchema(_form(fields.LANGUAGE))] = Field(
-        "en", description="Language tag."
-    )
+    language: Annotated[
+        str, AfterValidator(fields.language), AfterValidator(fields.remembered), WithJsonSchema(_form(fields.LANGUAGE))
+    ] = Field("en", description="Language tag.")
     members: Annotated[tuple[Member, ...], Field(strict=False)] = Field((), description="The people.")
     account: Account = Field(Account(), description="E-mail and phone of the account.")
     channels: Channels = Field(Channels(), description="The ways in to the agent.")
@@ -218,19 +231,8 @@ class Shared(Model):
     sleep: Sleep = Field(Sleep(), description="The family's rules of sleep.")
 
 
-class Family(Shared):
+class Family(Shared, Own):
     """One family, with the defaults merged under it."""
-
-    name: Annotated[
-        str, AfterValidator(fields.slug), WithJsonSchema(_form(fields.SLUG) | {"not": _form(fields.UUID_FORM)})
-    ] = Field(description="Short name for commands and routes, unique; may change.")
-    id: Annotated[UUID, BeforeValidator(fields.family_id), WithJsonSchema(_form(fields.UUID_FORM))] = Field(
-        description="UUID, unique and permanent: container and data are named after it."
-    )
-    display_name: Text = Field(
-        default_factory=lambda data: data.get("name", ""), description="What the agent calls the family."
-    )
-    canary: bool = Field(False, description="Goes first in a roll.")
 
     @property
     def plugins(self) -> tuple[str, ...]:
@@ -243,10 +245,3 @@ class RegistryFile(Model):
 
     defaults: Shared = Field(Shared(), description="Merged under every family; a family's own values win.")
     families: Annotated[tuple[Family, ...], Field(strict=False)] = Field(description="The families.")
-
-
-def field_order(model: type[BaseModel]) -> list[str]:
-    """Return the keys of a model as the file spells them, own keys before inherited ones."""
-    own = [name for name in model.model_fields if name in model.__annotations__]
-    inherited = [name for name in model.model_fields if name not in own]
-    return [model.model_fields[name].alias or name for name in (*own, *inherited)]

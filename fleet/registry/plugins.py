@@ -4,6 +4,7 @@ import os
 import shlex
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +28,20 @@ def mount_problems(plugins_dir: Path) -> list[Problem]:
         if not plugins_dir.is_dir():
             what = "is not a directory" if plugins_dir.exists() else "the plugins directory is missing"
             return [Problem(where, f"{what}; fix: install -d -m 755 {shlex.quote(where)}")]
-        inside = sorted(_tree(plugins_dir))
-        links = {path for path in inside if path.is_symlink()}
-        loose = [path for path in (plugins_dir, *inside) if path not in links and _writable_by_others(path)]
-        leaving = [path for path in inside if path in links and _leads_out(path, plugins_dir)]
+        modes = {path: status.st_mode for path, status in sorted(_tree(plugins_dir))}
+        loose = [path for path, mode in modes.items() if mode & 0o022 and not stat.S_ISLNK(mode)]
+        leaving = [path for path, mode in modes.items() if stat.S_ISLNK(mode) and _leads_out(path, plugins_dir)]
     except OSError as error:
         return [_unreadable(plugins_dir, error)]
     problems = []
     if loose:
-        fix = f"chmod -R go-w {shlex.quote(where)}"
-        what = f"group or others can write to {_named(loose)}, which every agent runs; fix: {fix}"
-        problems.append(Problem(where, what))
+        what = f"group or others can write to {_named(loose)}, which every agent runs"
+        problems.append(Problem(where, f"{what}; fix: chmod -R go-w {shlex.quote(where)}"))
     if leaving:
         link = shlex.quote(display_path(leaving[0]))
+        what = f"links lead out of the directory, to files that no container has: {_named(leaving)}"
         fix = f"cp -rL {link} {link}.copy && rm {link} && mv {link}.copy {link}"
-        what = f"links lead out of the directory, to files that no container has: {_named(leaving)}; fix: {fix}"
-        problems.append(Problem(where, what))
+        problems.append(Problem(where, f"{what}; fix: {fix}"))
     return problems
 
 
@@ -51,10 +50,9 @@ def closed_to_agents(plugins_dir: Path) -> str | None:
 
     Hermes skips a plugin that it cannot read without a message. This is no error: another image may use another user.
     """
-    try:
-        closed = [path for path in (plugins_dir, *sorted(_tree(plugins_dir))) if _is_closed(path)]
-    except OSError:
-        return None
+    closed: list[Path] = []
+    with suppress(OSError):
+        closed = [path for path, status in sorted(_tree(plugins_dir)) if _is_closed(status)]
     if not closed:
         return None
     fix = f"chmod -R a+rX {shlex.quote(display_path(plugins_dir))}"
@@ -69,15 +67,19 @@ def missing(families: Sequence[Any], plugins_dir: Path) -> Iterator[Finding]:
         if isinstance(channels, dict):
             for name in sorted(absent & channels.keys()):
                 if channels[name] is not None and channels[name] is not False:
-                    place = display_path(plugins_dir / name / "plugin.yaml")
-                    what = f"is on, but its plugin is missing: expected {place}"
+                    expected = display_path(plugins_dir / name / "plugin.yaml")
+                    what = f"is on, but its plugin is missing: expected {expected}"
                     yield Finding(("families", index, "channels", name), what, "key")
 
 
-def _tree(top: Path) -> Iterator[Path]:
+def _tree(top: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Yield a directory and all paths in it with their status, of a link its own. What has just gone is skipped."""
+    yield top, top.stat()
     for directory, directories, names in os.walk(top, onerror=_unless_gone):
         for name in (*directories, *names):
-            yield Path(directory, name)
+            path = Path(directory, name)
+            with suppress(FileNotFoundError):
+                yield path, path.lstat()
 
 
 def _unless_gone(error: OSError) -> None:
@@ -85,19 +87,10 @@ def _unless_gone(error: OSError) -> None:
         raise error
 
 
-def _writable_by_others(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH))
-    except FileNotFoundError:
-        return False
-
-
-def _is_closed(path: Path) -> bool:
-    if path.is_symlink():
-        return False
-    found = path.stat()
-    wanted = 0o5 if path.is_dir() else 0o4
-    return found.st_mode & wanted != wanted and found.st_uid != _AGENT
+def _is_closed(status: os.stat_result) -> bool:
+    wanted = 0o5 if stat.S_ISDIR(status.st_mode) else 0o4
+    is_readable = status.st_mode & wanted == wanted or status.st_uid == _AGENT
+    return not is_readable and not stat.S_ISLNK(status.st_mode)
 
 
 def _leads_out(link: Path, plugins_dir: Path) -> bool:

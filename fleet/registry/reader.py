@@ -6,10 +6,11 @@ Tags, merge keys and scalars that YAML readers disagree about are findings: noth
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import yaml
 from yaml.events import (
@@ -30,7 +31,6 @@ Value = dict[str, Any] | list[Any] | str | int | float | bool | None
 # PyYAML has no types for its events, and no common one for the marks of its C and Python parsers.
 Event = Any
 Mark = Any
-Marks = dict[str | int, tuple[Mark, Mark]]
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_DEPTH = 50
@@ -39,7 +39,6 @@ MAX_ALIASED = 1_000_000
 PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _STRING = "tag:yaml.org,2002:str"
-_BOOLS = {"true": True, "false": False}
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}")
 # Numbers in YAML 1.2 that are strings in YAML 1.1, and so to PyYAML.
@@ -51,12 +50,7 @@ class AmbiguousError(ValueError):
     """A scalar without quotes that YAML readers disagree about."""
 
 
-class _TooDeepError(yaml.MarkedYAMLError):
-    """The text is nested deeper than MAX_DEPTH; libyaml's time grows with the square of the depth."""
-
-
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A line and a column, both counted from 1."""
 
     line: int
@@ -76,97 +70,85 @@ class Finding:
 class Document:
     """The value of a YAML text, and what is wrong with it as YAML.
 
-    The value is built from the events of PyYAML's parser: composing its nodes first makes loading a registry half as
-    slow again. For the same reason places are only kept with `locate`, by a second pass once something is wrong.
+    The value is built from the events of PyYAML's parser: its composer rejects an anchor that is used twice, knows no
+    limit of depth, and says nothing of the tags that a text has.
     """
 
-    def __init__(self, text: str, *, locate: bool = False) -> None:
+    def __init__(self, text: str) -> None:
         """Read a text. Raises yaml.YAMLError where it is not valid YAML."""
-        self.value: Value = None
+        self.value: Any = None
         self.findings: list[Finding] = []
-        self._text = text
-        self._locate = locate
-        self._root: Mark = None
-        self._marks: dict[int, Marks] = {}  # of the keys and values in each list and mapping, by its id
         self._next = PARSER(text).get_event
         self._path: list[str | int] = []
-        self._anchors: dict[str, tuple[Value, int] | None] = {}
+        self._marks: dict[Location, tuple[Mark, Mark]] = {}  # of each key and its value
+        self._aliases: dict[Location, Location] = {}  # where the anchor of each alias stands
+        self._anchors: dict[str | None, tuple[Value, int, Location] | None] = {}
         self._count = 0
         self._aliased = 0
         while (event := self._next()) is not None:
             if event.__class__ is DocumentStartEvent:
-                if self._root:
+                if self._marks:
                     self._note("starts a second YAML document; one file holds one", event)
                     return
                 first = self._next()
-                self._root = first.start_mark
+                self._marks[()] = first.start_mark, first.start_mark
                 self.value = self._value(first)
 
     def holds(self, location: Location) -> bool:
         """Tell whether there is a value at a location."""
-        here: Any = self.value
-        for step in location:
-            inside = step in here if isinstance(here, dict) else isinstance(here, list) and step in range(len(here))
-            if not inside:
-                return False
-            here = here[step]
-        return True
+        return self._resolved(location) in self._marks
 
     def place(self, location: Location, at: str = "value") -> Place:
         """Return where a location stands, or the nearest thing around it."""
-        if not self._locate:
-            return self._located.place(location, at)
-        here: Any = self.value
-        key = value = self._root
-        for step in location:
-            marks = self._marks.get(id(here), {}).get(step)
-            if marks is None:
-                return _place(value)
-            key, value = marks
-            here = here[step]
-        return _place(key if at == "key" else value)
+        near = exact = self._resolved(location)
+        while near and near not in self._marks:
+            near = near[:-1]
+        key, value = self._marks.get(near, (None, None))
+        return _place(key if at == "key" and near == exact else value)
 
-    @cached_property
-    def _located(self) -> "Document":
-        return Document(self._text, locate=True)
+    def _resolved(self, location: Location) -> Location:
+        """Return a location without aliases: what is below an alias stands below its anchor."""
+        for end in range(1, len(location)):
+            if location[:end] in self._aliases:
+                return self._resolved(self._aliases[location[:end]] + location[end:])
+        return location
 
-    def _note(self, what: str, event: Event) -> None:
-        self.findings.append(Finding(tuple(self._path), what, place=_place(event.start_mark)))
+    def _note(self, what: str, event: Event, *key: str) -> None:
+        self.findings.append(Finding((*self._path, *key), what, place=_place(event.start_mark)))
 
     def _value(self, event: Event) -> Value:
-        self._count += 1
-        kind, anchor, before = event.__class__, event.anchor, self._count
+        kind, before = event.__class__, self._count
         if kind is AliasEvent:
             return self._alias(event)
-        if kind is ScalarEvent:
-            value: Value = self._scalar(event)
-        else:
-            if len(self._path) >= MAX_DEPTH:
-                raise _TooDeepError(problem_mark=event.start_mark)
-            if anchor:
-                self._anchors[anchor] = None
-            if not event.implicit:
-                self._note(f"has the tag {event.tag}; tags are not read here", event)
-            value = self._mapping() if kind is MappingStartEvent else self._sequence()
-        if anchor:
-            self._anchors[anchor] = value, self._count - before + 1
+        self._count += 1
+        self._anchors[event.anchor] = None
+        value = self._scalar(event) if kind is ScalarEvent else self._collection(event)
+        self._anchors[event.anchor] = value, self._count - before, tuple(self._path)
+        return value
+
+    def _below(self, step: str | int, key: Event, event: Event) -> Value:
+        """Read the value at a step below the current path."""
+        self._path.append(step)
+        self._marks[*self._path] = key.start_mark, event.start_mark
+        value = self._value(event)
+        self._path.pop()
         return value
 
     def _discard(self, event: Event) -> None:
-        """Read a value for the anchors in it; its findings do not count."""
+        """Read a value for the anchors in it, at a step that no location has; its findings do not count."""
         told = len(self.findings)
-        self._value(event)
+        self._below(-1, event, event)
         del self.findings[told:]
 
-    def _scalar(self, event: Event) -> str | int | float | bool | None:
+    def _scalar(self, event: Event, *key: str) -> str | int | float | bool | None:
         text: str = event.value
         if event.tag and event.tag not in {"!", _STRING}:
-            self._note(f"has the tag {event.tag}; tags are not read here", event)
+            self._note(f"has the tag {event.tag}; tags are not read here", event, *key)
         elif event.implicit[0]:
             try:
                 return plain(text)
             except AmbiguousError as ambiguous:
-                self._note(str(ambiguous), event)
+                self._note(str(ambiguous), event, *key)
         return text
 
     def _alias(self, event: Event) -> Value:
@@ -176,61 +158,53 @@ class Document:
             why = "stands inside its own anchor" if inside else f"has no anchor &{event.anchor} before it"
             self._note(f"*{event.anchor} {why}", event)
             return None
-        value, size = anchored
+        value, size, self._aliases[*self._path] = anchored
         self._aliased += size
         self._count += size
-        if self._aliased <= MAX_ALIASED:
-            return value
-        if self._aliased - size <= MAX_ALIASED:
-            self._note(f"with *{event.anchor} the aliases stand for over {MAX_ALIASED} values", event)
-        return None
+        if self._aliased > MAX_ALIASED:
+            what = f"with *{event.anchor} the aliases stand for over {MAX_ALIASED} values"
+            raise yaml.MarkedYAMLError(note=what, problem_mark=event.start_mark)
+        return value
+
+    def _collection(self, event: Event) -> Value:
+        if len(self._path) >= MAX_DEPTH:
+            # libyaml's time grows with the square of the depth.
+            raise yaml.MarkedYAMLError(note=f"is nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
+        if not event.implicit:
+            self._note(f"has the tag {event.tag}; tags are not read here", event)
+        return self._mapping() if event.__class__ is MappingStartEvent else self._sequence()
 
     def _mapping(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        marks: Marks = {}
         while (key_event := self._next()).__class__ is not MappingEndEvent:
             key = self._key(key_event)
-            value_event = self._next()
-            self._path.append("?" if key is None else key)
+            event = self._next()
             if key is None:
-                self._value(value_event)
+                self._below("?", key_event, event)
             elif key in found:
-                self._note(f"this key is here twice, first in line {marks[key][0].line + 1}", key_event)
-                self._discard(value_event)
+                first, _ = self._marks[*self._path, key]
+                self._note(f"this key is here twice, first in line {first.line + 1}", key_event, key)
+                self._discard(event)
             else:
-                marks[key] = key_event.start_mark, value_event.start_mark
-                found[key] = self._value(value_event)
-            self._path.pop()
-        if self._locate:
-            self._marks[id(found)] = marks
+                found[key] = self._below(key, key_event, event)
         return found
 
     def _key(self, event: Event) -> str | None:
         if event.__class__ is not ScalarEvent:
             self._note("a key must be a string", event)
-            self._path.append("?")
             self._discard(event)
-            self._path.pop()
             return None
         text: str = event.value
-        self._path.append(text)
         if text == "<<" and event.implicit[0]:
-            self._note("merge keys are not read here; put what families share under defaults", event)
-        elif not isinstance(value := self._scalar(event), str):
-            self._note(f"YAML reads this key as {shown(value)}; quote it: '{text}'", event)
-        self._path.pop()
+            self._note("merge keys are not read here; put what families share under defaults", event, text)
+        elif not isinstance(value := self._scalar(event, text), str):
+            self._note(f"YAML reads this key as {shown(value)}; quote it: '{text}'", event, text)
         return text
 
     def _sequence(self) -> list[Any]:
         found: list[Any] = []
-        marks: Marks = {}
         while (event := self._next()).__class__ is not SequenceEndEvent:
-            marks[len(found)] = event.start_mark, event.start_mark
-            self._path.append(len(found))
-            found.append(self._value(event))
-            self._path.pop()
-        if self._locate:
-            self._marks[id(found)] = marks
+            found.append(self._below(len(found), event, event))
         return found
 
 
@@ -241,8 +215,8 @@ def plain(text: str) -> str | int | float | bool | None:
     kind = tag.rpartition(":")[2]
     if kind == "null":
         return None
-    if kind == "bool" and text.lower() in _BOOLS:
-        return _BOOLS[text.lower()]
+    if kind == "bool" and text.lower() in {"true", "false"}:
+        return text.lower() == "true"
     if _INTEGER.fullmatch(text):
         return int(text)
     if _DECIMAL.fullmatch(text):
@@ -261,8 +235,6 @@ def parse(text: str, where: str) -> Document:
     text = text.removeprefix("\ufeff")
     try:
         return Document(text)
-    except _TooDeepError as error:
-        place, what = _place(error.problem_mark), f"is nested deeper than {MAX_DEPTH} levels"
     except yaml.MarkedYAMLError as error:
         place, what = _syntax_error(error, text)
     except yaml.reader.ReaderError as error:
@@ -274,7 +246,7 @@ def parse(text: str, where: str) -> Document:
 
 def _syntax_error(error: yaml.MarkedYAMLError, text: str) -> tuple[Place, str]:
     place = _place(error.problem_mark or error.context_mark)
-    what = f"is not valid YAML: {error.problem or error.context}"
+    what: str = error.note or f"is not valid YAML: {error.problem or error.context}"
     if error.context and error.context_mark:
         what += f" ({error.context} at line {error.context_mark.line + 1})"
     line = text.splitlines()[place.line - 1 : place.line]
@@ -303,10 +275,9 @@ def shown(value: object) -> str:
 
 def display_path(path: Path) -> str:
     """Return a path as the caller gave it, or relative where it lies below the working directory."""
-    try:
+    with suppress(ValueError, FileNotFoundError):
         return str(path.absolute().relative_to(Path.cwd()))
-    except (ValueError, FileNotFoundError):
-        return str(path)
+    return str(path)
 
 
 def read_text(path: Path) -> str:

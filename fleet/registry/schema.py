@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from fleet.registry.models import Family, RegistryFile, field_order
+from fleet.registry.models import RegistryFile
 
 FILE_NAME = "families.schema.json"
 
@@ -13,8 +13,6 @@ FILE_NAME = "families.schema.json"
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of the registry in the file's notation."""
     schema = RegistryFile.model_json_schema()
-    family = schema["$defs"]["Family"]
-    family["properties"] = {key: family["properties"][key] for key in field_order(Family)}
     return {
         "$schema": GenerateJsonSchema.schema_dialect,
         "title": "Registry of hermes-fleet",

@@ -62,6 +62,7 @@ def test_every_missing_key_is_named_with_the_line_that_sets_it() -> None:
     [
         ({"hermesLine": "0.18"}, "hermes-fleet:hermesLine: '0.18' is not 0.15 or 0.19"),
         ({"image": "two words"}, "hermes-fleet:image: 'two words' is not an image reference"),
+        ({"llm": {"provider": "xia", "model": "m"}}, "hermes-fleet:llm.provider: 'xia' is not a provider"),
         ({"llm": {"provider": "custom", "model": "m"}}, "hermes-fleet:llm.base_url: is missing"),
         ({"llm": {"provider": "custom", "model": "m", "base_url": "ftp://h"}}, "base_url: is not an http or https URL"),
         (

@@ -37,6 +37,9 @@ LAYOUTS = {
     "brackets in the last family": f"families:\n  - id: {ONE}\n    name: a\n    toolsets: [\n      web\n    ]\n",
     "entry in braces": f"families:\n  - {{name: a, id: {ONE}}}\n",
     "alias at the end": f"defaults: {{env: &e {{A: b}}}}\nfamilies:\n  - id: {ONE}\n    name: a\n    env: *e\n",
+    "anchor of one name twice": (
+        f"defaults: {{env: &e {{A: b}}, config: &e {{a: b}}}}\nfamilies:\n  - name: a\n    id: {ONE}\n"
+    ),
     "document mark": f"---\nfamilies:\n  - name: a\n    id: {ONE}\n",
     "byte order mark": f"\ufefffamilies:\n  - name: a\n    id: {ONE}\n",
     "windows": f"defaults: {{}}\r\nfamilies:\r\n  - name: a\r\n    id: {ONE}\r\n",
@@ -114,7 +117,6 @@ def test_an_empty_list_becomes_one_of_dashes(text: str, start: str, end: str, tm
         f"families:\n  - name: a\n    id: {ONE}\ndefaults:\n  toolsets:\n  - web\n",
         f"---\nfamilies:\n  - name: a\n    id: {ONE}\n...\n",
         f"families:\n  - name: a\n    id: {ONE}\n\n  - name: b\n    id: {TWO}\n    display_name: |+\n      B\n",
-        f"defaults: {{env: &e {{A: b}}, config: &e {{a: b}}}}\nfamilies:\n  - name: a\n    id: {ONE}\n",
         f"defaults: {{config: {{families: &f []}}}}\nfamilies: &g [{{name: a, id: {ONE}}}]\n",
     ],
 )

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from fleet.registry import json_schema, load_registry
-from fleet.registry.models import Family, RegistryFile, field_order
+from fleet.registry.models import Family, RegistryFile
 from fleet.registry.schema import FILE_NAME, schema_text
 from tests.support.fleet.registry import family_entry, problems_of
 
@@ -24,11 +24,11 @@ VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 def keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Return every key of a model and of the models inside it, as paths with dots."""
     found = []
-    for name in field_order(model):
-        found.append(f"{prefix}{name}")
-        field = next(value for key, value in model.model_fields.items() if (value.alias or key) == name)
+    for name, field in model.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        found.append(key)
         if (inner := inner_model(field.annotation)) is not None:
-            found += keys(inner, f"{prefix}{name}.")
+            found += keys(inner, f"{key}.")
     return found
 
 
