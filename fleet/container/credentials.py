@@ -25,9 +25,8 @@ def redaction_for(settings: Settings, families: Iterable[Family] = ()) -> Redact
     """Return the redaction of every secret in the stack's config, and of every key derived for these families."""
     families = tuple(families)
     masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
-    secrets = [settings.llm_api_key, *masters, *settings.env.values()]
-    for entries in settings.channel_env.values():
-        secrets += entries.values()
+    environments = [settings.env, *settings.channel_env.values()]
+    secrets = [settings.llm_api_key, *masters, *(value for each in environments for value in each.values())]
     for master in masters:
         reaper = keys.reaper_key(master)
         secrets.append(reaper)

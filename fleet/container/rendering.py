@@ -38,8 +38,8 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
 
-# YAML is slow to parse, and most families render to the same text.
-_PARSED = 4096
+# YAML is slow to parse, and most families render to the same text. They share the result: do not change it.
+_parse = lru_cache(4096)(yaml_text.parse)
 
 
 def render_config(family: Family, settings: Settings) -> str:
@@ -58,10 +58,9 @@ def render_config(family: Family, settings: Settings) -> str:
         drain_timeout=DRAIN_TIMEOUT,
         api_port=API_PORT,
     )
-    base = _parsed(rendered)
     # The fleet's entry counts against the limit. It is added after parsing, so that families share what is parsed.
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
-    base = merge(base, {"memory": {"memory_char_limit": limit}})
+    base = merge(_parse(rendered), {"memory": {"memory_char_limit": limit}})
     merged = merge(base, family.config)
     changed = [path for path in OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
@@ -108,10 +107,8 @@ def render_env(family: Family, settings: Settings) -> str:
         # Only the agent's own user can open its socket, so a message that arrives is from a user who may write.
         managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
     # Where scheduled jobs deliver to. Without it Hermes asks the family in the chat.
-    entries = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
-    entries.update(secret_env(family, settings))
-    entries.update(family.env)
-    entries.update(managed)
+    defaults = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
+    entries = {**defaults, **secret_env(family, settings), **family.env, **managed}
     problems = [
         Problem(f"{family.name}: .env entry {name}", what)
         for name, value in sorted(entries.items())
@@ -123,13 +120,6 @@ def render_env(family: Family, settings: Settings) -> str:
     if problems:
         raise FleetError(problems)
     return _TEMPLATES.get_template("env.j2").render(entries=sorted(entries.items()))
-
-
-@lru_cache(_PARSED)
-def _parsed(rendered: str) -> dict[str, Any]:
-    """Return the parsed config. Families share it: do not change it."""
-    parsed: dict[str, Any] = yaml_text.parse(rendered)
-    return parsed
 
 
 def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML

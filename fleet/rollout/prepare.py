@@ -132,9 +132,9 @@ def _check_key(families: list[Family], settings: Settings, inventory: Inventory,
     if not rolling and not first:
         return
     answer = key_check.ask_provider(settings.llm, settings.llm_api_key)
-    if answer.verdict is key_check.Verdict.ACCEPTED:
+    if answer.verdict == "accepted":
         reporter.info(answer.message)
-    elif answer.verdict is key_check.Verdict.REFUSED and rolling:
+    elif answer.verdict == "refused" and rolling:
         raise FleetError(
             f"hermes-fleet:llmApiKey: {answer.message}; an agent with a dead key boots healthy and fails every "
             "conversation, so no container was touched; fix: pulumi config set --secret hermes-fleet:llmApiKey"
