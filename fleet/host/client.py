@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult, urlsplit
 
 import docker
@@ -49,11 +49,9 @@ def processors(client: docker.DockerClient) -> int:
 
 def environment(client: docker.DockerClient, container_id: str) -> list[str]:
     """Return a container's environment, empty if it is gone. Raises FleetError where the daemon does not answer."""
-    with daemon_errors():
-        try:
-            return client.api.inspect_container(container_id)["Config"]["Env"] or []
-        except NotFound:
-            return []
+    with daemon_errors(), suppress(NotFound):
+        return client.api.inspect_container(container_id)["Config"]["Env"] or []
+    return []
 
 
 @contextmanager

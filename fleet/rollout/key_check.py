@@ -17,8 +17,6 @@ from fleet.hermes.providers import provider
 from fleet.host import Inventory
 from fleet.settings import Llm
 
-TIMEOUT_SECONDS = 10
-
 # The set-up of the dev stack uses this value, and says so, where no key was given. No provider accepts it.
 PLACEHOLDER_KEY = "placeholder-until-LLM_API_KEY-is-set"
 
@@ -67,7 +65,7 @@ def ask_provider(llm: Llm, api_key: str) -> KeyCheck:
             url,
             headers=_headers(llm.provider, api_key),
             auth=lambda request: request,  # without it, requests replaces the key by a password of ~/.netrc
-            timeout=TIMEOUT_SECONDS,
+            timeout=10,
             allow_redirects=False,
             stream=True,
         ) as response:
