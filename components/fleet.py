@@ -34,9 +34,6 @@ class Fleet(pulumi.ComponentResource):
     Everything is read and checked first: errors name the argument and stop the program before it declares anything.
     """
 
-    network: docker.Network
-    runtimes: dict[str, FamilyRuntime]
-
     def __init__(
         self,
         name: str,
@@ -64,8 +61,8 @@ class Fleet(pulumi.ComponentResource):
             labels=[{"label": naming.LABEL_STACK, "value": settings.stack}],
             opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(settings.stack)),
         )
-        self.runtimes = {}
-        self._declare(prepared)
+        self.runtimes: dict[str, FamilyRuntime] = {}
+        self._declare(settings, prepared)
         self.register_outputs({"network": self.network.name})
 
     async def declared(self) -> None:
@@ -77,9 +74,9 @@ class Fleet(pulumi.ComponentResource):
         urns = [runtime.container.urn.future() for runtime in self.runtimes.values()]
         await asyncio.gather(*urns, return_exceptions=True)
 
-    def _declare(self, prepared: PreparedFleet) -> None:
+    def _declare(self, settings: Settings, prepared: PreparedFleet) -> None:
         families = {naming.container_name(id_): spec.family for id_, spec in prepared.specs.items()}
-        hooks = container_hooks(prepared.settings, families)
+        hooks = container_hooks(settings, families)
         shared = scripts()
         token = READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
 

@@ -47,11 +47,10 @@ def render_config(family: Family, settings: Settings) -> str:
 
     Raises FleetError where the family's `config` would change a setting that the fleet owns.
     """
-    llm = provider(settings.llm.provider)
     rendered = _TEMPLATES.get_template("config.yaml.j2").render(
         family=family,
         llm=settings.llm,
-        provider=llm,
+        provider=provider(settings.llm.provider),
         config_version=LINES[settings.hermes_line].config_version,
         caps_profiles=LINES[settings.hermes_line].caps_profiles,
         memory_char_limit=family.memory.memory_char_limit,

@@ -38,7 +38,6 @@ class Reporter:
 class PreparedFleet:
     """A fleet that is ready to be declared: each family's container by the family's id, and the waves."""
 
-    settings: Settings
     specs: Mapping[UUID, ContainerSpec]
     plan: WavePlan
 
@@ -55,7 +54,7 @@ def prepare_fleet(settings: Settings, *, preview: bool, reporter: Reporter) -> P
         plan = plan_roll(client, registry, settings, inventory, reporter)
         if not preview:
             make_ready(client, plan, settings, inventory, reporter)
-    return PreparedFleet(settings, specs, plan)
+    return PreparedFleet(specs, plan)
 
 
 def read_families(settings: Settings, docker_host: str, *, preview: bool, reporter: Reporter) -> Registry:
