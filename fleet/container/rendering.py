@@ -10,10 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fleet.container import yaml_text
 from fleet.container.credentials import secret_env
 from fleet.errors import FleetError, Problem
-from fleet.hermes import dotenv, threat_patterns
-from fleet.hermes.lines import LINES
-from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
-from fleet.hermes.providers import provider
+from fleet.hermes import dotenv, lines, owned_settings, providers, threat_patterns
 from fleet.keys import api_key_for
 from fleet.naming import API_PORT
 from fleet.registry import Family
@@ -47,12 +44,13 @@ def render_config(family: Family, settings: Settings) -> str:
 
     Raises FleetError where the family's `config` would change a setting that the fleet owns.
     """
+    line = lines.LINES[settings.hermes_line]
     rendered = _TEMPLATES.get_template("config.yaml.j2").render(
         family=family,
         llm=settings.llm,
-        provider=provider(settings.llm.provider),
-        config_version=LINES[settings.hermes_line].config_version,
-        caps_profiles=LINES[settings.hermes_line].caps_profiles,
+        provider=providers.provider(settings.llm.provider),
+        config_version=line.config_version,
+        caps_profiles=line.caps_profiles,
         memory_char_limit=family.memory.memory_char_limit,
         drain_timeout=DRAIN_TIMEOUT,
         api_port=API_PORT,
@@ -61,7 +59,7 @@ def render_config(family: Family, settings: Settings) -> str:
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
     base = merge(_parse(rendered), {"memory": {"memory_char_limit": limit}})
     merged = merge(base, family.config)
-    changed = [path for path in OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
+    changed = [path for path in owned_settings.OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
         what = "is set by the fleet and cannot be changed here"
         raise FleetError([Problem(f"{family.name}: config.{path}", what) for path in changed])
@@ -90,7 +88,7 @@ def render_env(family: Family, settings: Settings) -> str:
 
     Raises FleetError for each entry that `.env` cannot hold, without its value.
     """
-    llm = provider(settings.llm.provider)
+    llm = providers.provider(settings.llm.provider)
     managed = {
         llm.key_env: settings.llm_api_key,
         "API_SERVER_ENABLED": "true",

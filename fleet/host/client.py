@@ -41,12 +41,6 @@ def connect() -> docker.DockerClient:
         return docker.from_env(timeout=_TIMEOUT_SECONDS, version=ping.headers.get("Api-Version"))
 
 
-def processors(client: docker.DockerClient) -> int:
-    """Return how many processors the host has. Raises FleetError where the daemon does not answer."""
-    with daemon_errors():
-        return int(client.info()["NCPU"])
-
-
 def environment(client: docker.DockerClient, container_id: str) -> list[str]:
     """Return a container's environment, empty if it is gone. Raises FleetError where the daemon does not answer."""
     with daemon_errors(), suppress(NotFound):

@@ -14,7 +14,6 @@ from fleet.container import ContainerSpec, inputs, render_all
 from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory, images
-from fleet.host.images import Log
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.rollout import key_check
@@ -30,8 +29,8 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 class Reporter:
     """Where progress and warnings go."""
 
-    info: Log
-    warn: Log
+    info: images.Log
+    warn: images.Log
 
 
 @dataclass(frozen=True)
@@ -86,7 +85,8 @@ def _may_exist(directory: Path) -> bool:
 def read_inventory(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> Inventory:
     """List the fleet on the host. Where the daemon does not answer, an update raises FleetError and a preview warns."""
     try:
-        return replace(host.list_fleet(client.api), processors=host.processors(client))
+        with host.daemon_errors():
+            return replace(host.list_fleet(client.api), processors=client.info()["NCPU"])
     except FleetError as error:
         if not preview:
             raise
