@@ -5,38 +5,16 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+
+from pydantic.alias_generators import to_snake
 
 from fleet.errors import FleetError, Problem
 from fleet.settings import KEYS, NAMESPACE, Settings, load_settings
 
 
-class FleetArguments(TypedDict, total=False):
-    """What `Fleet` takes. `stacks/prod.example.yaml` explains each key; a relative `registry` is the program's.
-
-    Secrets are given in plain text, as `pulumi.Config().require` returns them, because digests are computed from them
-    before anything is declared. They reach resources and state as secrets only.
-    """
-
-    registry: str
-    image: str
-    hermes_line: str
-    llm: Mapping[str, Any]
-    llm_api_key: str
-    master_key: str
-    master_key_previous: str
-    env: Mapping[str, str]
-    channel_env: Mapping[str, Mapping[str, str]]
-    plugins_dir: str
-    plugins_version: str
-    new_families: Literal["awake", "asleep"]
-    rollout: Mapping[str, Any]
-    health: Mapping[str, Any]
-
-
 def settings_from(name: str, arguments: Mapping[str, object]) -> Settings:
     """Return the settings of the fleet `name`. Raises FleetError with all problems (see `name_arguments`)."""
-    keys = {_snake_case(key): key for key in KEYS}
+    keys = {to_snake(key): key for key in KEYS}
     values, problems = dict[str, str](), list[Problem]()
     for argument, value in arguments.items():
         try:
@@ -58,12 +36,8 @@ def name_arguments(name: str, message: str) -> str:
     Commands that set the config are left out: this program may have none.
     """
     message = re.sub("; [a-z ]+: pulumi config .*", "", message)
-    return re.sub(rf"{NAMESPACE}:(\w+)", lambda key: _path(name, _snake_case(key[1])), message)
+    return re.sub(rf"{NAMESPACE}:(\w+)", lambda key: _path(name, to_snake(key[1])), message)
 
 
 def _path(name: str, argument: str) -> str:
     return f'Fleet("{name}").{argument}'
-
-
-def _snake_case(key: str) -> str:
-    return re.sub("([A-Z])", r"_\1", key).lower()

@@ -38,9 +38,6 @@ class FamilyRuntime(pulumi.ComponentResource):
     of config.yaml that changes, where the container shows only `[secret] => [secret]`.
     """
 
-    volume: docker.Volume
-    container: docker.Container
-
     def __init__(self, name: str, args: FamilyRuntimeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Declare volume and container. `name` is the container's name, which follows from the family's id."""
         super().__init__("hermes-fleet:index:FamilyRuntime", name, dict(args.spec.shown), opts)

@@ -4,12 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Unpack
 
 import pulumi
 import pulumi_docker as docker
 
-from components.arguments import FleetArguments, name_arguments, settings_from
+from components.arguments import name_arguments, settings_from
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
@@ -27,19 +26,20 @@ class Fleet(pulumi.ComponentResource):
 
         Fleet("prod", registry="families.yaml", image="…", hermes_line="0.19", llm={…}, llm_api_key=…, master_key=…)
 
+    The arguments are the keys of the stack's config in snake case: `stacks/prod.example.yaml` explains each. A relative
+    `registry` is the program's. Secrets are given in plain text, as `pulumi.Config().require` returns them, because
+    digests are computed from them before anything is declared. They reach resources and state as secrets only.
+
     `name` is the stack in the labels of its containers and the name of its network, so it is unique on its host.
     Everything is read and checked first: errors name the argument and stop the program before it declares anything.
     """
-
-    network: docker.Network
-    runtimes: dict[str, FamilyRuntime]
 
     def __init__(
         self,
         name: str,
         args: Settings | None = None,
         opts: pulumi.ResourceOptions | None = None,
-        **arguments: Unpack[FleetArguments],
+        **arguments: object,
     ) -> None:
         """Declare the network, then the waves, each gated on the one before, then the sleepers.
 
@@ -61,8 +61,8 @@ class Fleet(pulumi.ComponentResource):
             labels=[{"label": naming.LABEL_STACK, "value": settings.stack}],
             opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(settings.stack)),
         )
-        self.runtimes = {}
-        self._declare(prepared)
+        self.runtimes: dict[str, FamilyRuntime] = {}
+        self._declare(settings, prepared)
         self.register_outputs({"network": self.network.name})
 
     async def declared(self) -> None:
@@ -74,9 +74,9 @@ class Fleet(pulumi.ComponentResource):
         urns = [runtime.container.urn.future() for runtime in self.runtimes.values()]
         await asyncio.gather(*urns, return_exceptions=True)
 
-    def _declare(self, prepared: PreparedFleet) -> None:
-        families = {spec.family.id: spec.family for spec in prepared.specs.values()}
-        hooks = container_hooks(prepared.settings, {naming.container_name(id_): each for id_, each in families.items()})
+    def _declare(self, settings: Settings, prepared: PreparedFleet) -> None:
+        families = {naming.container_name(id_): spec.family for id_, spec in prepared.specs.items()}
+        hooks = container_hooks(settings, families)
         shared = scripts()
         token = READ_TIMEOUT_MS + 1 + int(time.time()) % 1_000_000
 

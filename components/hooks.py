@@ -3,22 +3,13 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from functools import partial
-from typing import TypeVar
 
 import pulumi
 
-from fleet import host
-from fleet.container.credentials import redaction_for
-from fleet.errors import FleetError
-from fleet.naming import container_name
 from fleet.registry import Family
 from fleet.rollout.cleanup import clear_container, clear_network
 from fleet.rollout.failure import gate_report
 from fleet.settings import Settings
-
-T = TypeVar("T")
 
 # Not the event loop's threads: each container that is being created occupies one of them, and there are only four times
 # as many as the engine's --parallel. A hook that waited for a free one would wait forever.
@@ -33,7 +24,8 @@ def container_hooks(settings: Settings, families: Mapping[str, Family]) -> pulum
 
     async def report_failure(args: pulumi.ErrorHookArgs) -> bool:
         if args.failed_operation == "create" and args.name in families:
-            pulumi.log.error(await _in_thread(partial(_report, families[args.name], settings)))
+            report = asyncio.get_running_loop().run_in_executor(_THREADS, gate_report, families[args.name], settings)
+            pulumi.log.error(await report)
         return False
 
     return pulumi.ResourceHookBinding(
@@ -51,21 +43,8 @@ def network_hooks(stack: str) -> pulumi.ResourceHookBinding:
 
 def _cleanup(name: str, clear: Callable[[pulumi.ResourceHookArgs], str | None]) -> pulumi.ResourceHook:
     async def hook(args: pulumi.ResourceHookArgs) -> None:
-        message = await _in_thread(partial(clear, args))
+        message = await asyncio.get_running_loop().run_in_executor(_THREADS, clear, args)
         if message:
             pulumi.log.warn(message)
 
     return pulumi.ResourceHook(f"cleanup-{name}", hook)
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, work)
-
-
-def _report(family: Family, settings: Settings) -> str:
-    redaction = redaction_for(settings, [family])
-    try:
-        with closing(host.connect()) as client:
-            return gate_report(client, container_name(family.id), family.name, redaction)
-    except FleetError as error:
-        return redaction.apply(f"family {family.name} failed, and its container cannot be inspected: {error}")

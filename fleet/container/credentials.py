@@ -1,6 +1,6 @@
 """The secrets of the stack's config: which of them a family gets, their digest, and their redaction."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from fleet import keys
 from fleet.redaction import Redaction
@@ -21,13 +21,11 @@ def credentials_of(family: Family, settings: Settings) -> str:
     return keys.credentials_digest(settings.master_key, settings.llm_api_key, secret_env(family, settings))
 
 
-def redaction_for(settings: Settings, families: Iterable[Family] = ()) -> Redaction:
+def redaction_for(settings: Settings, families: Sequence[Family] = ()) -> Redaction:
     """Return the redaction of every secret in the stack's config, and of every key derived for these families."""
-    families = tuple(families)
     masters = [key for key in (settings.master_key, settings.master_key_previous) if key]
-    secrets = [settings.llm_api_key, *masters, *settings.env.values()]
-    for entries in settings.channel_env.values():
-        secrets += entries.values()
+    environments = [settings.env, *settings.channel_env.values()]
+    secrets = [settings.llm_api_key, *masters, *(value for each in environments for value in each.values())]
     for master in masters:
         reaper = keys.reaper_key(master)
         secrets.append(reaper)

@@ -13,18 +13,9 @@ from fleet.registry import Family
 from fleet.settings import HEALTHCHECK_TIMEOUT, Health, Settings
 
 ENV_LINE = "HERMES_FLEET_LINE"
-ENV_PLUGINS_VERSION = "HERMES_FLEET_PLUGINS_VERSION"
-
-# Seconds, but for the number of retries.
-STOP_TIMEOUT = 30
-START_PERIOD = 60
-RETRIES = 3
 
 # How long an agent may take to stop: it drains (`rendering.DRAIN_TIMEOUT`), then it closes.
 DRAIN_SECONDS = 15
-
-# s6 kills a service this long after TERM. Its default of 3 s would cut agents off in the middle of a turn.
-S6_KILL_GRACE_MS = DRAIN_SECONDS * 1000
 
 # What upstream's entry points need as root. Without KILL tini cannot pass SIGTERM on and the agent never drains.
 CAPABILITIES = ("CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL", "CAP_SETGID", "CAP_SETUID")
@@ -46,10 +37,11 @@ def environment(family: Family, settings: Settings) -> list[str]:
     """Return the container's environment. It holds no secrets: `docker inspect` shows it."""
     entries = {
         ENV_LINE: settings.hermes_line,
-        ENV_PLUGINS_VERSION: settings.plugins_version,
+        "HERMES_FLEET_PLUGINS_VERSION": settings.plugins_version,
         "HERMES_DASHBOARD": "1" if family.dashboard else "",
         "HERMES_GATEWAY_NO_SUPERVISE": "" if family.supervise else "1",
-        "S6_KILL_GRACETIME": str(S6_KILL_GRACE_MS),
+        # s6 kills a service this long after TERM. Its default of 3 s would cut agents off in the middle of a turn.
+        "S6_KILL_GRACETIME": str(DRAIN_SECONDS * 1000),
     }
     return sorted(f"{name}={value}" for name, value in entries.items() if value)
 
@@ -69,8 +61,8 @@ def healthcheck(health: Health) -> dict[str, Any]:
         "tests": ["CMD", "/bin/sh", f"{FLEET}/health.sh"],
         "interval": go_duration(health.interval),
         "timeout": go_duration(HEALTHCHECK_TIMEOUT),
-        "start_period": go_duration(START_PERIOD),
-        "retries": RETRIES,
+        "start_period": go_duration(60),
+        "retries": 3,
     }
     if health.start_interval is not None:
         check["start_interval"] = go_duration(health.start_interval)
@@ -109,7 +101,7 @@ def container_inputs(family: Family, settings: Settings, *, start: bool) -> dict
         "start": start,
         "wait": start,
         "wait_timeout": settings.rollout.health_timeout,
-        "stop_timeout": STOP_TIMEOUT,
+        "stop_timeout": 30,
         "destroy_grace_seconds": settings.rollout.stop_grace,
     }
 

@@ -10,10 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from fleet.container import yaml_text
 from fleet.container.credentials import secret_env
 from fleet.errors import FleetError, Problem
-from fleet.hermes import dotenv, threat_patterns
-from fleet.hermes.lines import LINES
-from fleet.hermes.owned_settings import OWNED_CONFIG_KEYS
-from fleet.hermes.providers import provider
+from fleet.hermes import dotenv, lines, owned_settings, providers, threat_patterns
 from fleet.keys import api_key_for
 from fleet.naming import API_PORT
 from fleet.registry import Family
@@ -38,8 +35,8 @@ _TEMPLATES = Environment(
 )
 _TEMPLATES.filters |= {"yaml": yaml_text.flow, "line": threat_patterns.line, "dotenv": dotenv.quoted}
 
-# YAML is slow to parse, and most families render to the same text.
-_PARSED = 4096
+# YAML is slow to parse, and most families render to the same text. They share the result: do not change it.
+_parse = lru_cache(4096)(yaml_text.parse)
 
 
 def render_config(family: Family, settings: Settings) -> str:
@@ -47,23 +44,22 @@ def render_config(family: Family, settings: Settings) -> str:
 
     Raises FleetError where the family's `config` would change a setting that the fleet owns.
     """
-    llm = provider(settings.llm.provider)
+    line = lines.LINES[settings.hermes_line]
     rendered = _TEMPLATES.get_template("config.yaml.j2").render(
         family=family,
         llm=settings.llm,
-        provider=llm,
-        config_version=LINES[settings.hermes_line].config_version,
-        caps_profiles=LINES[settings.hermes_line].caps_profiles,
+        provider=providers.provider(settings.llm.provider),
+        config_version=line.config_version,
+        caps_profiles=line.caps_profiles,
         memory_char_limit=family.memory.memory_char_limit,
         drain_timeout=DRAIN_TIMEOUT,
         api_port=API_PORT,
     )
-    base = _parsed(rendered)
     # The fleet's entry counts against the limit. It is added after parsing, so that families share what is parsed.
     limit = family.memory.memory_char_limit + len(render_identity(family)) + len(ENTRY_DELIMITER)
-    base = merge(base, {"memory": {"memory_char_limit": limit}})
+    base = merge(_parse(rendered), {"memory": {"memory_char_limit": limit}})
     merged = merge(base, family.config)
-    changed = [path for path in OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
+    changed = [path for path in owned_settings.OWNED_CONFIG_KEYS if _at(merged, path) != _at(base, path)]
     if changed:
         what = "is set by the fleet and cannot be changed here"
         raise FleetError([Problem(f"{family.name}: config.{path}", what) for path in changed])
@@ -92,7 +88,7 @@ def render_env(family: Family, settings: Settings) -> str:
 
     Raises FleetError for each entry that `.env` cannot hold, without its value.
     """
-    llm = provider(settings.llm.provider)
+    llm = providers.provider(settings.llm.provider)
     managed = {
         llm.key_env: settings.llm_api_key,
         "API_SERVER_ENABLED": "true",
@@ -108,10 +104,8 @@ def render_env(family: Family, settings: Settings) -> str:
         # Only the agent's own user can open its socket, so a message that arrives is from a user who may write.
         managed["SUDO_CHAT_ALLOW_ALL_USERS"] = "true"
     # Where scheduled jobs deliver to. Without it Hermes asks the family in the chat.
-    entries = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
-    entries.update(secret_env(family, settings))
-    entries.update(family.env)
-    entries.update(managed)
+    defaults = {"SUDO_CHAT_HOME_CHANNEL": "home"} if family.channels.sudo_chat else {}
+    entries = {**defaults, **secret_env(family, settings), **family.env, **managed}
     problems = [
         Problem(f"{family.name}: .env entry {name}", what)
         for name, value in sorted(entries.items())
@@ -123,13 +117,6 @@ def render_env(family: Family, settings: Settings) -> str:
     if problems:
         raise FleetError(problems)
     return _TEMPLATES.get_template("env.j2").render(entries=sorted(entries.items()))
-
-
-@lru_cache(_PARSED)
-def _parsed(rendered: str) -> dict[str, Any]:
-    """Return the parsed config. Families share it: do not change it."""
-    parsed: dict[str, Any] = yaml_text.parse(rendered)
-    return parsed
 
 
 def _at(config: Any, path: str) -> Any:  # noqa: ANN401 - any YAML

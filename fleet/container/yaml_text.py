@@ -7,6 +7,7 @@ everything below a list is on one line, and each scalar is read back once to che
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -49,10 +50,7 @@ def scalar(value: Any) -> str:  # noqa: ANN401 - any scalar
         return str(value)
     dumped = yaml.safe_dump(value, default_style='"' if is_text else None, allow_unicode=True, width=sys.maxsize)
     text = str(dumped).removesuffix("\n").removesuffix("\n...")
-    try:
-        same = "\n" not in text and parse(text) == value
-    except (yaml.YAMLError, UnicodeError):
-        same = False
-    if not same:
-        raise ValueError("holds a value that does not survive being YAML")
-    return text
+    with suppress(yaml.YAMLError, UnicodeError):
+        if "\n" not in text and parse(text) == value:
+            return text
+    raise ValueError("holds a value that does not survive being YAML")

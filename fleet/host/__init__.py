@@ -1,6 +1,6 @@
 """A Docker host: the client, the fleet's inventory, images, and what agents are doing."""
 
-from fleet.host.client import address, connect, daemon_errors, environment, processors
+from fleet.host.client import address, connect, daemon_errors, environment
 from fleet.host.inventory import ContainerSummary, Inventory, list_containers, list_fleet
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "environment",
     "list_containers",
     "list_fleet",
-    "processors",
 ]

@@ -5,13 +5,13 @@ checked, and an invalid one counts as not read.
 """
 
 import contextlib
-import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any
 
+import docker
 from docker.errors import DockerException
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -34,6 +34,7 @@ COMMAND = (
 _REASON_LENGTH = 160
 _AHEAD_SECONDS = 5
 
+_OBJECT = TypeAdapter(dict[str, Any])
 _TIME: TypeAdapter[float | None] = TypeAdapter(Annotated[float, Field(strict=True, allow_inf_nan=False)] | None)
 _COUNT: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(strict=True, ge=0)])
 
@@ -59,43 +60,27 @@ class Activity:
     unread: Mapping[str, str] = field(default_factory=dict)
 
 
-class Stream(Protocol):
-    """What a process in a container prints, as (stdout, stderr). Closing it ends a read that waits."""
-
-    def __iter__(self) -> Iterator[tuple[bytes | None, bytes | None]]: ...  # noqa: D105
-
-    def close(self) -> None: ...  # noqa: D102
-
-
-class ActivityApi(Protocol):
-    """The calls of docker-py's `APIClient` that are needed to read a family's activity."""
-
-    def exec_create(self, container: str, cmd: list[str], *, user: str) -> dict[str, Any]: ...  # noqa: D102
-
-    def exec_start(self, exec_id: str, *, stream: Literal[True], demux: Literal[True]) -> "Stream": ...  # noqa: D102
-
-
 def nothing_read(now: float, reason: str) -> Activity:
     """Return a reading in which every signal is unread for the same reason."""
     return Activity(now, unread=dict.fromkeys((*TIMES, *COUNTS), one_line(reason)))
 
 
-def read_activity(api: ActivityApi, container_id: str, clock: Callable[[], float] = time.time) -> Activity:
+def read_activity(api: docker.APIClient, container_id: str, clock: Callable[[], float] = time.time) -> Activity:
     """Run the probe in a running container. Never raises: failures are in `unread`.
 
     `api` must have a timeout of a few seconds. The probe ends by itself in its container.
     """
     try:
-        started = api.exec_create(container_id, list(COMMAND), user=AGENT_USER)
-        stream = api.exec_start(started["Id"], stream=True, demux=True)
-        output = _limited(stream)
+        output = _probe_output(api, container_id)
     except (DockerException, OSError, FleetError, ValueError, KeyError) as error:
         return nothing_read(clock(), f"the probe did not run: {error}")
     return parse_probe(output, clock())
 
 
-def _limited(stream: Stream) -> bytes:
-    """Return what a process prints. Raises FleetError where it prints too much or nothing, or takes too long."""
+def _probe_output(api: docker.APIClient, container_id: str) -> bytes:
+    """Return what the probe prints. Raises FleetError where it prints too much or nothing, or takes too long."""
+    started = api.exec_create(container_id, list(COMMAND), user=AGENT_USER)
+    stream = api.exec_start(started["Id"], stream=True, demux=True)
     deadline = time.monotonic() + PROBE_SECONDS
     watchdog = threading.Timer(PROBE_SECONDS, stream.close)
     watchdog.daemon = True
@@ -109,7 +94,9 @@ def _limited(stream: Stream) -> bytes:
                 raise FleetError(f"it printed more than {PROBE_BYTES} bytes")
     finally:
         watchdog.cancel()
-        _close(stream)
+        # docker-py leaves the connection, `_response`, to the garbage collector.
+        with contextlib.suppress(OSError), contextlib.closing(getattr(stream, "_response", stream)):
+            stream.close()
     if time.monotonic() >= deadline:
         raise FleetError(f"it took longer than {PROBE_SECONDS} s")
     if not output:
@@ -118,25 +105,13 @@ def _limited(stream: Stream) -> bytes:
     return bytes(output)
 
 
-def _close(stream: Stream) -> None:
-    """Close a stream and its connection, which docker-py leaves to the garbage collector."""
-    with contextlib.suppress(OSError):
-        stream.close()
-    response = getattr(stream, "_response", None)
-    if response is not None:
-        response.close()
-
-
 def parse_probe(output: bytes, now: float) -> Activity:
     """Return what the probe printed, checked field by field. Never raises."""
     try:
-        printed = json.loads(output)
-    except (ValueError, RecursionError):
-        return nothing_read(now, "the probe's output is not JSON")
-    if not isinstance(printed, dict):
-        return nothing_read(now, "the probe's output is not an object")
-    values: dict[str, Any] = {}
-    unread: dict[str, str] = {}
+        printed = _OBJECT.validate_json(output)
+    except ValidationError:
+        return nothing_read(now, "the probe's output is not a JSON object")
+    values, unread = dict[str, Any](), dict[str, str]()
     for name in (*TIMES, *COUNTS):
         try:
             values[name] = _signal(name, printed, now)

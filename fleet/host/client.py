@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import SplitResult, urlsplit
 
 import docker
@@ -41,19 +41,11 @@ def connect() -> docker.DockerClient:
         return docker.from_env(timeout=_TIMEOUT_SECONDS, version=ping.headers.get("Api-Version"))
 
 
-def processors(client: docker.DockerClient) -> int:
-    """Return how many processors the host has. Raises FleetError where the daemon does not answer."""
-    with daemon_errors():
-        return int(client.info()["NCPU"])
-
-
 def environment(client: docker.DockerClient, container_id: str) -> list[str]:
     """Return a container's environment, empty if it is gone. Raises FleetError where the daemon does not answer."""
-    with daemon_errors():
-        try:
-            return client.api.inspect_container(container_id)["Config"]["Env"] or []
-        except NotFound:
-            return []
+    with daemon_errors(), suppress(NotFound):
+        return client.api.inspect_container(container_id)["Config"]["Env"] or []
+    return []
 
 
 @contextmanager

@@ -4,24 +4,23 @@ The agent owns the files, so they are not trusted: reading is bounded in size an
 not read.
 """
 
-import importlib.util
 import re
 import tarfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path, PurePosixPath
-from types import ModuleType
-from typing import IO, Any, Protocol, cast
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import docker
 from docker.errors import DockerException, NotFound
 
 from fleet.errors import FleetError
 from fleet.host.activity import one_line
 from fleet.naming import DATA
+from templates.probe import UnreadableError, runs_of
 
-_PROBE = Path(__file__).parent.parent.parent / "templates" / "probe.py"
 _ARCHIVE_BYTES = 64 << 20
 _ARCHIVE_SECONDS = 10
 _JOBS_BYTES = 4 << 20
@@ -40,93 +39,57 @@ class CronReading:
     unread: str | None = None
 
 
-@dataclass(frozen=True)
-class Jobs:
-    """When the jobs of one file are next due, in epoch seconds; `unread` has the reason of what was not read."""
-
-    runs: tuple[float, ...] = ()
-    unread: str | None = None
-
-
-class ArchiveApi(Protocol):
-    """The call of docker-py's `APIClient` that is needed to read a schedule."""
-
-    def get_archive(self, container: str, path: str) -> tuple[Iterable[bytes], Mapping[str, Any]]: ...  # noqa: D102
-
-
-def read_cron(api: ArchiveApi, container_id: str, after: float | None = None) -> CronReading:
+def read_cron(api: docker.APIClient, container_id: str, after: float | None = None) -> CronReading:
     """Read when a stopped agent's next job is due after `after` (epoch seconds), profiles included.
 
     Never raises: failures are in `unread`, and what was read counts.
     """
-    found: list[Jobs] = []
-    for path, jobs_files in _ARCHIVES.items():
+    found: list[CronReading] = []
+    for path in _ARCHIVES:
         try:
-            found += _jobs(api, container_id, path, jobs_files)  # an error keeps the files before it
+            found += _readings(api, container_id, path, after)  # an error keeps the files before it
         except (DockerException, OSError, tarfile.TarError, FleetError, ValueError) as error:
-            found.append(Jobs(unread=one_line(str(error)) or type(error).__name__))
-    due = [run for jobs in found for run in jobs.runs if after is None or run > after]
-    return CronReading(min(due, default=None), next((jobs.unread for jobs in found if jobs.unread), None))
+            found.append(CronReading(unread=one_line(str(error)) or type(error).__name__))
+    runs = [each.next_run for each in found if each.next_run is not None]
+    return CronReading(min(runs, default=None), next((each.unread for each in found if each.unread), None))
 
 
-def _jobs(api: ArchiveApi, container_id: str, path: str, jobs_files: re.Pattern[str]) -> Iterator[Jobs]:
-    """Yield the jobs of each jobs file in the archive of a path, none where the path does not exist."""
+def _readings(api: docker.APIClient, container_id: str, path: str, after: float | None) -> Iterator[CronReading]:
+    """Yield a reading of each jobs file in the archive of a path, none where the path does not exist."""
     try:
-        chunks, _ = api.get_archive(container_id, path)
+        stream, _ = api.get_archive(container_id, path, tarfile.RECORDSIZE)  # chunks as large as tarfile reads
     except NotFound:
         return
-    source = _Chunks(chunks)
-    with tarfile.open(fileobj=cast("IO[bytes]", source), mode="r|") as archive:
+    chunks = _limited(stream)
+    source: Any = SimpleNamespace(read=lambda _: next(chunks, b""))
+    with tarfile.open(fileobj=source, mode="r|") as archive:
         for member in archive:
-            name = PurePosixPath(member.name)
-            if not jobs_files.fullmatch(str(name)):
+            name = Path(member.name)
+            if not _ARCHIVES[path].fullmatch(str(name)):
                 continue
             file = archive.extractfile(member) if member.isfile() else None
             if file is None or member.size > _JOBS_BYTES:
-                yield Jobs(unread=one_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
+                yield CronReading(unread=one_line(f"{name} is not a file of at most {_JOBS_BYTES} bytes"))
             else:
-                yield read_jobs(file.read().decode("utf-8", "replace"), Path(name))
-    while source.read(1 << 16):
+                yield read_jobs(file.read().decode("utf-8", "replace"), name, after)
+    for _ in chunks:
         pass  # an answer that is not read to its end keeps its connection
 
 
-class _Chunks:
-    """A stream of bytes as a file; reading raises FleetError once it takes too long or is too large."""
-
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        self._chunks = iter(chunks)
-        self._buffer = b""
-        self._left = _ARCHIVE_BYTES
-        self._deadline = time.monotonic() + _ARCHIVE_SECONDS
-
-    def read(self, size: int) -> bytes:
-        while len(self._buffer) < size:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                break
-            self._left -= len(chunk)
-            if self._left < 0 or time.monotonic() > self._deadline:
-                raise FleetError(f"profiles are too large to read ({_ARCHIVE_BYTES} bytes, {_ARCHIVE_SECONDS} s)")
-            self._buffer += chunk
-        taken, self._buffer = self._buffer[:size], self._buffer[size:]
-        return taken
+def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the chunks of an archive. Raises FleetError once it takes too long or is too large."""
+    left, deadline = _ARCHIVE_BYTES, time.monotonic() + _ARCHIVE_SECONDS
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0 or time.monotonic() > deadline:
+            raise FleetError(f"profiles are too large to read ({_ARCHIVE_BYTES} bytes, {_ARCHIVE_SECONDS} s)")
+        yield chunk
 
 
-def read_jobs(text: str, path: Path) -> Jobs:
-    """Read when each job of a `cron/jobs.json` is next due."""
-    probe = _probe()
+def read_jobs(text: str, path: Path, after: float | None = None) -> CronReading:
+    """Read when the next job of a `cron/jobs.json` is due after `after`, by the code that the probe runs, too."""
     try:
-        return Jobs(tuple(probe.runs_of(text, path)))
-    except probe.UnreadableError as error:
-        return Jobs(tuple(error.known), one_line(str(error)))
-
-
-@cache
-def _probe() -> ModuleType:
-    """Return the probe as a module, so that jobs are parsed by the same code inside a container and outside."""
-    spec = importlib.util.spec_from_file_location("hermes_fleet_probe", _PROBE)
-    if spec is None or spec.loader is None:
-        raise FleetError(f"{_PROBE} cannot be loaded")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+        runs, unread = runs_of(text, path), None
+    except UnreadableError as error:
+        runs, unread = list(error.known), one_line(str(error))
+    return CronReading(min((run for run in runs if after is None or run > after), default=None), unread)

@@ -20,8 +20,7 @@ def ensure_images(client: docker.DockerClient, references: Iterable[str], log: L
     problems = []
     for reference in sorted(set(references)):
         try:
-            if not _present(client, reference):
-                _pull(client, reference, log)
+            _ensure(client, reference, log)
         except (DockerException, HTTPError, OSError) as error:  # docker-py passes HTTPError on from a pull
             why = getattr(error, "explanation", None) or str(error)
             what = (
@@ -33,12 +32,11 @@ def ensure_images(client: docker.DockerClient, references: Iterable[str], log: L
         raise FleetError(problems)
 
 
-def _present(client: docker.DockerClient, reference: str) -> bool:
+def _ensure(client: docker.DockerClient, reference: str, log: Log) -> None:
     try:
         client.images.get(reference)
     except ImageNotFound:
-        return False
-    return True
+        _pull(client, reference, log)
 
 
 def _pull(client: docker.DockerClient, reference: str, log: Log) -> None:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 from uuid import UUID
+
+import docker
 
 from fleet import naming
 from fleet.host.client import daemon_errors
@@ -62,15 +64,7 @@ class Inventory:
         return {id_: each for id_, each in found if id_ and naming.owned_by(each.labels, stack, id_)}
 
 
-class DockerApi(Protocol):
-    """The calls of docker-py's `APIClient` that are needed to list the fleet."""
-
-    def containers(self, *, all: bool, filters: Mapping[str, str]) -> list[dict[str, Any]]: ...  # noqa: A002, D102
-
-    def volumes(self, filters: dict[str, Any] | None = ...) -> dict[str, Any]: ...  # noqa: D102
-
-
-def list_fleet(api: DockerApi) -> Inventory:
+def list_fleet(api: docker.APIClient) -> Inventory:
     """List containers and volumes with the fleet's prefix. Raises FleetError where the daemon does not answer."""
     containers = list_containers(api)
     with daemon_errors():
@@ -78,7 +72,7 @@ def list_fleet(api: DockerApi) -> Inventory:
     return Inventory(containers, {volume["Name"]: volume["Labels"] or {} for volume in volumes})
 
 
-def list_containers(api: DockerApi) -> dict[str, ContainerSummary]:
+def list_containers(api: docker.APIClient) -> dict[str, ContainerSummary]:
     """List the containers with the fleet's prefix by name. Raises FleetError where the daemon does not answer."""
     with daemon_errors():
         listed = api.containers(all=True, filters={"name": naming.PREFIX})

@@ -1,6 +1,6 @@
 """Preconditions of a roll. Each check finds what would orphan a family's data or touch an unmanaged container."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from fleet import naming
 from fleet.container.inputs import ENV_LINE
@@ -18,10 +18,9 @@ ReadEnvironment = Callable[[str], Iterable[str]]
 
 
 def check(
-    families: Iterable[Family], inventory: Inventory, settings: Settings, read_environment: ReadEnvironment
+    families: Sequence[Family], inventory: Inventory, settings: Settings, read_environment: ReadEnvironment
 ) -> None:
     """Raise FleetError with the problems of all preconditions."""
-    families = tuple(families)
     problems = [
         *unmanaged(families, inventory, settings.stack),
         *changed_ids(families, inventory, settings.stack),
@@ -32,9 +31,8 @@ def check(
         raise FleetError(problems)
 
 
-def unmanaged(families: Iterable[Family], inventory: Inventory, stack: str) -> list[Problem]:
+def unmanaged(families: Iterable[Family], inventory: Inventory, stack: str) -> Iterator[Problem]:
     """Find containers under a family's name that this stack did not make."""
-    problems = []
     for family in families:
         container = inventory.container(family.id)
         if container is None or naming.owned_by(container.labels, stack, family.id):
@@ -47,21 +45,18 @@ def unmanaged(families: Iterable[Family], inventory: Inventory, stack: str) -> l
                 f"was not made by this stack; fix: python -m fleet adopt --stack {stack} takes it over with its "
                 f"data (or rename it: docker rename {container.name} old-{family.name})"
             )
-        problems.append(Problem(f"{family.name}: container {container.name}", what))
-    return problems
+        yield Problem(f"{family.name}: container {container.name}", what)
 
 
-def changed_ids(families: Iterable[Family], inventory: Inventory, stack: str) -> list[Problem]:
+def changed_ids(families: Sequence[Family], inventory: Inventory, stack: str) -> Iterator[Problem]:
     """Find families whose id changed: the new one would start empty and orphan the old data.
 
     A container's label holds the family's name at creation. A family that has a container under its own id is not the
     one that an old label names.
     """
-    families = tuple(families)
     declared = {family.id for family in families}
     ours = inventory.ours(stack)
     without_container = {family.name: family for family in families if family.id not in ours}
-    problems = []
     for family_id, container in ours.items():
         family = without_container.get(container.labels.get(naming.LABEL_FAMILY, ""))
         if family is not None and family_id not in declared:
@@ -70,22 +65,18 @@ def changed_ids(families: Iterable[Family], inventory: Inventory, stack: str) ->
                 f"empty memory; fix: put id {family_id} back (or, for another family of this name, remove the old one "
                 "with an up first)"
             )
-            problems.append(Problem(f"{family.name}: id changed", what))
-    return problems
+            yield Problem(f"{family.name}: id changed", what)
 
 
 def backward_lines(
     families: Iterable[Family], inventory: Inventory, settings: Settings, read_environment: ReadEnvironment
-) -> list[Problem]:
+) -> Iterator[Problem]:
     """Find families that ran a newer Hermes line than the declared one, which cannot open their database.
 
     Where the newest line is declared, no container is read.
     """
     newer = HERMES_LINES[HERMES_LINES.index(settings.hermes_line) + 1 :]
-    if not newer:
-        return []
-    ours = inventory.ours(settings.stack)
-    problems = []
+    ours = inventory.ours(settings.stack) if newer else {}
     for family in families:
         container = ours.get(family.id)
         line = _line(container, read_environment) if container else None
@@ -94,8 +85,7 @@ def backward_lines(
                 f"runs Hermes {line}, the stack's config says {settings.hermes_line}; its database does not go back; "
                 f"fix: pulumi config set hermes-fleet:hermesLine {line} (and the image of that line)"
             )
-            problems.append(Problem(f"{family.name}: hermesLine", what))
-    return problems
+            yield Problem(f"{family.name}: hermesLine", what)
 
 
 def _line(container: ContainerSummary, read_environment: ReadEnvironment) -> str | None:
@@ -103,47 +93,39 @@ def _line(container: ContainerSummary, read_environment: ReadEnvironment) -> str
     return next((e.removeprefix(prefix) for e in read_environment(container.id) if e.startswith(prefix)), None)
 
 
-def too_many_processors(families: Iterable[Family], inventory: Inventory) -> list[Problem]:
+def too_many_processors(families: Iterable[Family], inventory: Inventory) -> Iterator[Problem]:
     """Find families that ask for more processors than the host has.
 
     Docker refuses to create such a container, and by then the provider has deleted the old one.
     """
-    return [
-        Problem(
-            f"{family.name}: resources.cpus",
-            f"{family.resources.cpus:g} is more than this Docker host has, which is {inventory.processors}; "
-            "fix: lower it in the registry",
-        )
-        for family in families
-        if inventory.processors is not None and family.resources.cpus > inventory.processors
-    ]
+    for family in families:
+        if inventory.processors is not None and family.resources.cpus > inventory.processors:
+            yield Problem(
+                f"{family.name}: resources.cpus",
+                f"{family.resources.cpus:g} is more than this Docker host has, which is {inventory.processors}; "
+                "fix: lower it in the registry",
+            )
 
 
-def notices(families: Iterable[Family], inventory: Inventory, stack: str) -> list[str]:
-    """Return what an operator should know before a roll: volumes taken over, unmanaged containers left alone."""
-    families = tuple(families)
-    found = []
+def notices(families: Sequence[Family], inventory: Inventory, stack: str) -> Iterator[str]:
+    """Yield what an operator should know before a roll: volumes taken over, unmanaged containers left alone."""
     for family in families:
         name = naming.volume_name(family.id)
         labels = inventory.volumes.get(name)
         if labels is not None and not naming.owned_by(labels, stack, family.id):
-            found.append(
-                f"{family.name}: volume {name} was there before, without this stack's labels; its data is used"
-            )
-    return [*found, *_left_alone(inventory, {naming.container_name(family.id) for family in families}, stack)]
-
-
-def _left_alone(inventory: Inventory, names: set[str], stack: str) -> list[str]:
-    """Return a line for each kind of container with the fleet's prefix that is not this stack's."""
+            yield f"{family.name}: volume {name} was there before, without this stack's labels; its data is used"
+    declared = {naming.container_name(family.id) for family in families}
     kinds: dict[str, list[str]] = {}
     for name, container in sorted(inventory.containers.items()):
-        owner = container.labels.get(naming.LABEL_STACK)
-        if name in names or owner == stack:
-            continue
-        kind = f"of stack {owner}" if owner else "orphaned by an older deployment"
-        kinds.setdefault(kind if owner or naming.is_orphan(name) else "not made by any stack", []).append(name)
-    return [
-        f"left alone, {kind}: {len(found)} container{'s' * (len(found) > 1)} ({', '.join(found[:_NAMED])}"
-        f"{', …' * (len(found) > _NAMED)})"
-        for kind, found in kinds.items()
-    ]
+        if name not in declared and container.labels.get(naming.LABEL_STACK) != stack:
+            kinds.setdefault(_kind(container), []).append(name)
+    for kind, names in kinds.items():
+        named = ", ".join(names[:_NAMED]) + ", …" * (len(names) > _NAMED)
+        yield f"left alone, {kind}: {len(names)} container{'s' * (len(names) > 1)} ({named})"
+
+
+def _kind(container: ContainerSummary) -> str:
+    owner = container.labels.get(naming.LABEL_STACK)
+    if owner:
+        return f"of stack {owner}"
+    return "orphaned by an older deployment" if naming.is_orphan(container.name) else "not made by any stack"

@@ -7,7 +7,6 @@ network with the stack's label.
 
 from contextlib import closing
 
-import docker
 from docker.errors import DockerException, NotFound
 
 from fleet import host, naming
@@ -19,38 +18,26 @@ from fleet.settings import Settings
 def clear_container(family: Family, settings: Settings) -> str | None:
     """Remove a family's container that an interrupted update left; return what to tell the operator, or None.
 
+    It is stopped with grace first. One with other labels is left as it is: the creation then fails on its name.
     Never raises: the old container is deleted by now, and an error would leave the family without one.
     """
     name = naming.container_name(family.id)
     try:
         with closing(host.connect()) as client:
-            removed = _remove_container(client, family, settings)
+            container = client.containers.get(name)
+            if container.name != name or not naming.owned_by(container.labels, settings.stack, family.id):
+                return None
+            removed = f"{container.short_id}, {container.status}"
+            container.stop(timeout=settings.rollout.stop_grace)
+            container.remove(force=True)
+    except NotFound:
+        return None
     except (FleetError, DockerException, OSError) as error:
         return (
             f"{family.name}: cannot tell whether an interrupted update left a container ({error}); fix, if its name is "
             f"taken: docker stop {name} && docker rm {name}, then up again (its volume stays)"
         )
-    if removed is None:
-        return None
     return f"{family.name}: removed a container ({removed}) that an interrupted update left; its volume stays"
-
-
-def _remove_container(client: docker.DockerClient, family: Family, settings: Settings) -> str | None:
-    """Stop the family's container with grace and remove it; return its id and status, or None if there is none.
-
-    A container with other labels is left as it is: the creation then fails on its name.
-    """
-    name = naming.container_name(family.id)
-    try:
-        container = client.containers.get(name)
-        if container.name != name or not naming.owned_by(container.labels, settings.stack, family.id):
-            return None
-        removed = f"{container.short_id}, {container.status}"
-        container.stop(timeout=settings.rollout.stop_grace)
-        container.remove(force=True)
-    except NotFound:
-        return None
-    return removed
 
 
 def clear_network(stack: str) -> str | None:

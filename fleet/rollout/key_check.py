@@ -5,8 +5,8 @@ An agent with a dead key boots healthy and fails in every conversation; only the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 from http import HTTPStatus
+from typing import Literal
 from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
@@ -16,8 +16,6 @@ from fleet import naming
 from fleet.hermes.providers import provider
 from fleet.host import Inventory
 from fleet.settings import Llm
-
-TIMEOUT_SECONDS = 10
 
 # The set-up of the dev stack uses this value, and says so, where no key was given. No provider accepts it.
 PLACEHOLDER_KEY = "placeholder-until-LLM_API_KEY-is-set"
@@ -33,19 +31,11 @@ _BASE_URLS = {
 _KEY_PATHS = {"openrouter.ai": "key"}
 
 
-class Verdict(Enum):
-    """What the provider says about the key."""
-
-    ACCEPTED = "accepted"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
-
-
 @dataclass(frozen=True)
 class KeyCheck:
-    """The provider's answer, as a sentence without secrets."""
+    """The provider's verdict on the key, and its answer as a sentence without secrets."""
 
-    verdict: Verdict
+    verdict: Literal["accepted", "refused", "unknown"]
     message: str
 
 
@@ -65,7 +55,7 @@ def ask_provider(llm: Llm, api_key: str) -> KeyCheck:
     """
     base_url = llm.base_url or _BASE_URLS.get(provider(llm.provider).name)
     if base_url is None:
-        return KeyCheck(Verdict.UNKNOWN, f"provider {llm.provider} has no known address; its key was not checked")
+        return KeyCheck("unknown", f"provider {llm.provider} has no known address; its key was not checked")
     base = urlsplit(base_url)
     path = _KEY_PATHS.get(base.hostname or "", "models")
     url = base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
@@ -75,38 +65,32 @@ def ask_provider(llm: Llm, api_key: str) -> KeyCheck:
             url,
             headers=_headers(llm.provider, api_key),
             auth=lambda request: request,  # without it, requests replaces the key by a password of ~/.netrc
-            timeout=TIMEOUT_SECONDS,
+            timeout=10,
             allow_redirects=False,
             stream=True,
         ) as response:
             return _verdict(url, response)
     except ValueError:  # the error's text may repeat the key
         what = "the address, the key or a redirect is malformed or has characters outside ASCII"
-        return KeyCheck(Verdict.UNKNOWN, f"{url} cannot be asked ({what}); the key was not checked")
+        return KeyCheck("unknown", f"{url} cannot be asked ({what}); the key was not checked")
     except requests.RequestException as error:
         cause = getattr(error.args[0] if error.args else None, "reason", error)
-        return KeyCheck(Verdict.UNKNOWN, f"{url} does not answer ({cause}); the key was not checked")
+        return KeyCheck("unknown", f"{url} does not answer ({cause}); the key was not checked")
 
 
 def _verdict(url: str, response: requests.Response) -> KeyCheck:
+    """Return what a response says about the key. Raises ValueError for a redirect to an invalid address."""
     code, location = response.status_code, response.headers.get("Location")
     if code < HTTPStatus.MULTIPLE_CHOICES:
-        return KeyCheck(Verdict.ACCEPTED, f"{url} accepts the key")
+        return KeyCheck("accepted", f"{url} accepts the key")
     if code < HTTPStatus.BAD_REQUEST and location:
-        what = f"{url} redirects to {_origin(url, location)!r}; the key was not sent there and was not checked"
+        target = urlsplit(urljoin(url, location))  # its path, query and user may hold secrets
+        origin = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
+        what = f"{url} redirects to {origin!r}; the key was not sent there and was not checked"
         fix = "fix: pulumi config set --path 'hermes-fleet:llm.base_url' https://HOST/v1"
-        return KeyCheck(Verdict.UNKNOWN, f"{what}; {fix}")
+        return KeyCheck("unknown", f"{what}; {fix}")
     refused = code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-    return KeyCheck(Verdict.REFUSED if refused else Verdict.UNKNOWN, f"{url} answers {code} to the key")
-
-
-def _origin(url: str, location: str) -> str:
-    """Return scheme and host of a redirect's target; its path, query and user may hold secrets."""
-    try:
-        target = urlsplit(urljoin(url, location))
-    except ValueError:
-        return "an invalid address"
-    return f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
+    return KeyCheck("refused" if refused else "unknown", f"{url} answers {code} to the key")
 
 
 def _headers(provider: str, api_key: str) -> dict[str, str]:

@@ -14,7 +14,6 @@ from fleet.container import ContainerSpec, inputs, render_all
 from fleet.container.credentials import credentials_of
 from fleet.errors import FleetError
 from fleet.host import Inventory, images
-from fleet.host.images import Log
 from fleet.registry import Family, Registry, load_registry
 from fleet.registry.plugins import closed_to_agents
 from fleet.rollout import key_check
@@ -30,15 +29,14 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 class Reporter:
     """Where progress and warnings go."""
 
-    info: Log
-    warn: Log
+    info: images.Log
+    warn: images.Log
 
 
 @dataclass(frozen=True)
 class PreparedFleet:
     """A fleet that is ready to be declared: each family's container by the family's id, and the waves."""
 
-    settings: Settings
     specs: Mapping[UUID, ContainerSpec]
     plan: WavePlan
 
@@ -55,7 +53,7 @@ def prepare_fleet(settings: Settings, *, preview: bool, reporter: Reporter) -> P
         plan = plan_roll(client, registry, settings, inventory, reporter)
         if not preview:
             make_ready(client, plan, settings, inventory, reporter)
-    return PreparedFleet(settings, specs, plan)
+    return PreparedFleet(specs, plan)
 
 
 def read_families(settings: Settings, docker_host: str, *, preview: bool, reporter: Reporter) -> Registry:
@@ -87,7 +85,8 @@ def _may_exist(directory: Path) -> bool:
 def read_inventory(client: docker.DockerClient, *, preview: bool, reporter: Reporter) -> Inventory:
     """List the fleet on the host. Where the daemon does not answer, an update raises FleetError and a preview warns."""
     try:
-        return replace(host.list_fleet(client.api), processors=host.processors(client))
+        with host.daemon_errors():
+            return replace(host.list_fleet(client.api), processors=client.info()["NCPU"])
     except FleetError as error:
         if not preview:
             raise
@@ -132,9 +131,9 @@ def _check_key(families: list[Family], settings: Settings, inventory: Inventory,
     if not rolling and not first:
         return
     answer = key_check.ask_provider(settings.llm, settings.llm_api_key)
-    if answer.verdict is key_check.Verdict.ACCEPTED:
+    if answer.verdict == "accepted":
         reporter.info(answer.message)
-    elif answer.verdict is key_check.Verdict.REFUSED and rolling:
+    elif answer.verdict == "refused" and rolling:
         raise FleetError(
             f"hermes-fleet:llmApiKey: {answer.message}; an agent with a dead key boots healthy and fails every "
             "conversation, so no container was touched; fix: pulumi config set --secret hermes-fleet:llmApiKey"

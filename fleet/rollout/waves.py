@@ -1,6 +1,5 @@
 """The order of a roll: canaries, then the awake families in waves, then all that are asleep."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,7 +32,7 @@ class WavePlan:
     @property
     def placements(self) -> tuple[Placement, ...]:
         """Return every family's placement in the order of the roll."""
-        return (*itertools.chain.from_iterable(self.waves), *self.asleep)
+        return (*(placement for wave in self.waves for placement in wave), *self.asleep)
 
 
 def plan_waves(families: Sequence[Family], inventory: Inventory, settings: Settings) -> WavePlan:

@@ -66,7 +66,7 @@ def declared(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[Properties]]:
     specs = render_all(families, settings)
     unset = [name for name, value in specs[families[0].id].inputs(start=True).items() if value is None]
     assert not unset, "set it in tests/support/fleet/changes.py"
-    prepared = PreparedFleet(settings, specs, plan_waves(families, make_host(), settings))
+    prepared = PreparedFleet(specs, plan_waves(families, make_host(), settings))
     monkeypatch.setattr("components.fleet.prepare_fleet", lambda *_, **__: prepared)
     engine = Recorded()
     pulumi.runtime.set_mocks(engine, "hermes-fleet", settings.stack, preview=False)

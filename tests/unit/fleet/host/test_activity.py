@@ -121,7 +121,7 @@ def test_no_output_is_an_exception(output: bytes) -> None:
 
 def test_the_probe_runs_as_the_agent_with_an_isolated_python() -> None:
     """The agent can neither replace the interpreter nor add modules to it."""
-    api = Api(Printed([(json.dumps(PRINTED).encode(), None)]))
+    api: Any = Api(Printed([(json.dumps(PRINTED).encode(), None)]))
     assert not read_activity(api, "c", lambda: NOW).unread
     ((command, user),) = api.commands
     assert user == "hermes"
@@ -131,7 +131,8 @@ def test_the_probe_runs_as_the_agent_with_an_isolated_python() -> None:
 
 def test_what_stands_on_stderr_cannot_move_the_operators_terminal() -> None:
     """It is the reason why nothing was read: one short, printable line."""
-    read = read_activity(Api(Printed([(None, b"\x1b]0;owned\x07\x1b[2J all is well" + b"x" * 500)])), "c", lambda: NOW)
+    api: Any = Api(Printed([(None, b"\x1b]0;owned\x07\x1b[2J all is well" + b"x" * 500)]))
+    read = read_activity(api, "c", lambda: NOW)
     assert "all is well" in read.unread["human"]
     assert read.unread["human"].isprintable()
     assert len(read.unread["human"]) <= 160
@@ -149,7 +150,8 @@ def test_a_probe_that_fails_floods_or_hangs_is_unread(monkeypatch: pytest.Monkey
         (hanging, "longer than"),
     ]
     for stream, why in cases:
-        read = read_activity(Api(stream), "c", lambda: NOW)
+        api: Any = Api(stream)
+        read = read_activity(api, "c", lambda: NOW)
         assert set(read.unread) == {*TIMES, *COUNTS}
         assert why in read.unread["human"]
     assert hanging.closed.is_set()

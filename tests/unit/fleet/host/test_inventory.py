@@ -34,6 +34,11 @@ class Listing:
         return {"Volumes": self.kept}
 
 
+def listing(containers: list[dict[str, Any]], volumes: list[dict[str, Any]] | None = None) -> Any:
+    """Return a Docker API that answers with these."""
+    return Listing(containers, volumes)
+
+
 def entry(name: str, **values: Any) -> dict[str, Any]:
     """Return a container as the Docker API lists it."""
     return {"Id": "a" * 64, "Names": [f"/{name}"], "State": "running", "Labels": {}, "Ports": [], **values}
@@ -41,16 +46,16 @@ def entry(name: str, **values: Any) -> dict[str, Any]:
 
 def test_two_calls_whatever_the_size() -> None:
     """The host is asked once for containers and once for volumes."""
-    listing = Listing([entry(f"hermes-user-{at:032x}") for at in range(500)], None)
-    assert len(list_fleet(listing).containers) == 500
-    assert listing.calls == 2
+    docker = listing([entry(f"hermes-user-{at:032x}") for at in range(500)], None)
+    assert len(list_fleet(docker).containers) == 500
+    assert docker.calls == 2
 
 
 def test_ours_takes_name_and_labels_together() -> None:
     """A container is the stack's only if its labels and its name agree; the rest is unmanaged."""
     family, other = make_family("a"), make_family("b")
     own = naming.family_labels(STACK, "a", family.id)
-    listing = Listing(
+    docker = listing(
         [
             entry(naming.container_name(family.id), Labels=own),
             entry(naming.container_name(other.id), Labels=own),
@@ -58,7 +63,7 @@ def test_ours_takes_name_and_labels_together() -> None:
         ],
         None,
     )
-    inventory = list_fleet(listing)
+    inventory = list_fleet(docker)
     assert list(inventory.ours(STACK)) == [family.id]
     assert inventory.ours("another") == {}
     assert inventory.container(other.id) is not None
@@ -66,21 +71,21 @@ def test_ours_takes_name_and_labels_together() -> None:
 
 def test_names_that_only_contain_the_prefix_are_not_the_fleets() -> None:
     """Docker's name filter matches anywhere in a name."""
-    assert list_fleet(Listing([entry("my-hermes-user-1")], None)).containers == {}
+    assert list_fleet(listing([entry("my-hermes-user-1")], None)).containers == {}
 
 
 def test_the_api_port_is_found() -> None:
     """The published port of the agent's API is read from the listing, other ports are not."""
     ports = [{"PrivatePort": 9119, "PublicPort": 1}, {"PrivatePort": 8642, "PublicPort": 32768, "IP": "127.0.0.1"}]
-    listing = Listing([entry("hermes-user-x", Ports=ports), entry("hermes-user-y")], None)
-    inventory = list_fleet(listing)
+    docker = listing([entry("hermes-user-x", Ports=ports), entry("hermes-user-y")], None)
+    inventory = list_fleet(docker)
     assert inventory.containers["hermes-user-x"].port == 32768
     assert inventory.containers["hermes-user-y"].port is None
 
 
 def test_linked_names_do_not_confuse() -> None:
     """Legacy links add names such as `/other/alias`; the container's own name counts."""
-    inventory = list_fleet(Listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
+    inventory = list_fleet(listing([entry("x", Names=["/web/alias", "/hermes-user-x"])], None))
     assert list(inventory.containers) == ["hermes-user-x"]
 
 

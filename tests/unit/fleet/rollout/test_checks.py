@@ -80,7 +80,7 @@ def test_the_newest_line_asks_no_container() -> None:
 def test_a_volume_without_our_labels_is_taken_over_with_a_notice() -> None:
     """The operator is told that a family uses data that existed before."""
     family = make_family("a")
-    found = notices([family], make_host(volumes_of=(family.id,)), STACK)
+    found = list(notices([family], make_host(volumes_of=(family.id,)), STACK))
     assert found == [
         f"a: volume {naming.volume_name(family.id)} was there before, without this stack's labels; its data is used"
     ]
@@ -93,7 +93,7 @@ def test_unmanaged_containers_beside_the_fleet_are_reported_not_touched() -> Non
     foreign = ContainerSummary("9", f"hermes-user-{uuid4().hex}", "running")
     neighbour = make_seen(elsewhere, labels={naming.LABEL_STACK: "other"})
     inventory = replace(make_host(make_seen(removed), *orphans, foreign, neighbour), volumes={})
-    found = notices([], inventory, STACK)
+    found = list(notices([], inventory, STACK))
     assert len(found) == 3
     assert any("orphaned by an older deployment: 5 containers (hermes-user-usr_0," in line for line in found)
     assert any(f"not made by any stack: 1 container ({foreign.name})" in line for line in found)

@@ -79,8 +79,8 @@ def test_a_daemon_on_loopback_is_on_this_machine(tmp_path: Path, docker_host: st
 class Rolled:
     """Runs `make_ready` for one family, whose image is there, and records what it reports and asks."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, verdict: key_check.Verdict) -> None:
-        """Let the provider answer with this verdict."""
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, verdict: Any) -> None:
+        """Let the provider answer with th== verdict."""
         self.reported, self.asked, self.verdict = list[str](), list[str](), verdict
         monkeypatch.setattr(key_check, "ask_provider", self.answer)
 
@@ -100,7 +100,7 @@ class Rolled:
 
 def test_a_new_key_that_is_refused_stops_the_roll(monkeypatch: pytest.MonkeyPatch) -> None:
     """Families whose containers have other credentials would get a dead key."""
-    family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.REFUSED)
+    family, rolled = make_family("smith"), Rolled(monkeypatch, "refused")
     with pytest.raises(FleetError, match="no container was touched"):
         rolled.make_ready(make_host(make_seen(family, labels={naming.LABEL_CREDENTIALS: "old"})), family)
     assert rolled.asked == ["sk-unit-test-key"]
@@ -110,7 +110,7 @@ def test_removing_a_family_with_secrets_of_its_own_asks_no_provider(monkeypatch:
     """The other families get nothing new."""
     family, removed = make_family("smith"), make_family("jones")
     own = {naming.LABEL_CREDENTIALS: credentials_of(family, make_settings())}
-    rolled = Rolled(monkeypatch, key_check.Verdict.REFUSED)
+    rolled = Rolled(monkeypatch, "refused")
     inventory = make_host(make_seen(family, labels=own), make_seen(removed, labels={naming.LABEL_CREDENTIALS: "chat"}))
     rolled.make_ready(inventory, family)
     assert (rolled.asked, rolled.reported) == ([], [])
@@ -120,7 +120,7 @@ def test_a_placeholder_in_place_of_the_key_is_asked_about_where_agents_would_get
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A first fleet comes up with it unasked; an existing one does not lose its key silently."""
-    family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.REFUSED)
+    family, rolled = make_family("smith"), Rolled(monkeypatch, "refused")
     rolled.make_ready(make_host(), family, llm_api_key=key_check.PLACEHOLDER_KEY)
     assert (rolled.asked, rolled.reported) == ([], [])
     living = make_host(make_seen(family, labels={naming.LABEL_CREDENTIALS: "old"}))
@@ -130,7 +130,7 @@ def test_a_placeholder_in_place_of_the_key_is_asked_about_where_agents_would_get
 
 def test_a_grace_too_short_to_drain_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next roll would kill agents in the middle of a turn; enough grace is not reported."""
-    family, rolled = make_family("smith"), Rolled(monkeypatch, key_check.Verdict.ACCEPTED)
+    family, rolled = make_family("smith"), Rolled(monkeypatch, "accepted")
     for seconds in (15, 14, 1):
         rolled.make_ready(make_host(), family, rollout=Rollout(stop_grace=seconds, preflight=False))
     assert [line.partition(" is ")[0] for line in rolled.reported] == [
