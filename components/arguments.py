@@ -5,11 +5,35 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal, TypedDict
 
 from pydantic.alias_generators import to_snake
 
 from fleet.errors import FleetError, Problem
 from fleet.settings import KEYS, NAMESPACE, Settings, load_settings
+
+
+class FleetArguments(TypedDict, total=False):
+    """What `Fleet` takes. `stacks/prod.example.yaml` explains each key; a relative `registry` is the program's.
+
+    Secrets are given in plain text, as `pulumi.Config().require` returns them, because digests are computed from them
+    before anything is declared. They reach resources and state as secrets only.
+    """
+
+    registry: str
+    image: str
+    hermes_line: str
+    llm: Mapping[str, Any]
+    llm_api_key: str
+    master_key: str
+    master_key_previous: str
+    env: Mapping[str, str]
+    channel_env: Mapping[str, Mapping[str, str]]
+    plugins_dir: str
+    plugins_version: str
+    new_families: Literal["awake", "asleep"]
+    rollout: Mapping[str, Any]
+    health: Mapping[str, Any]
 
 
 def settings_from(name: str, arguments: Mapping[str, object]) -> Settings:

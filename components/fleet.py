@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Unpack
 
 import pulumi
 import pulumi_docker as docker
 
-from components.arguments import name_arguments, settings_from
+from components.arguments import FleetArguments, name_arguments, settings_from
 from components.family_runtime import FamilyRuntime, FamilyRuntimeArgs
 from components.hooks import container_hooks, network_hooks
 from components.options import by_urn
@@ -26,20 +27,19 @@ class Fleet(pulumi.ComponentResource):
 
         Fleet("prod", registry="families.yaml", image="…", hermes_line="0.19", llm={…}, llm_api_key=…, master_key=…)
 
-    The arguments are the keys of the stack's config in snake case: `stacks/prod.example.yaml` explains each. A relative
-    `registry` is the program's. Secrets are given in plain text, as `pulumi.Config().require` returns them, because
-    digests are computed from them before anything is declared. They reach resources and state as secrets only.
-
     `name` is the stack in the labels of its containers and the name of its network, so it is unique on its host.
     Everything is read and checked first: errors name the argument and stop the program before it declares anything.
     """
+
+    network: docker.Network
+    runtimes: dict[str, FamilyRuntime]
 
     def __init__(
         self,
         name: str,
         args: Settings | None = None,
         opts: pulumi.ResourceOptions | None = None,
-        **arguments: object,
+        **arguments: Unpack[FleetArguments],
     ) -> None:
         """Declare the network, then the waves, each gated on the one before, then the sleepers.
 
@@ -61,7 +61,7 @@ class Fleet(pulumi.ComponentResource):
             labels=[{"label": naming.LABEL_STACK, "value": settings.stack}],
             opts=pulumi.ResourceOptions(parent=self, hooks=network_hooks(settings.stack)),
         )
-        self.runtimes: dict[str, FamilyRuntime] = {}
+        self.runtimes = {}
         self._declare(settings, prepared)
         self.register_outputs({"network": self.network.name})
 

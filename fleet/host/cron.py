@@ -4,13 +4,15 @@ The agent owns the files, so they are not trusted: reading is bounded in size an
 not read.
 """
 
+import importlib.util
 import re
 import tarfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import docker
@@ -19,8 +21,8 @@ from docker.errors import DockerException, NotFound
 from fleet.errors import FleetError
 from fleet.host.activity import one_line
 from fleet.naming import DATA
-from templates.probe import UnreadableError, runs_of
 
+_PROBE = Path(__file__).parents[2] / "templates" / "probe.py"
 _ARCHIVE_BYTES = 64 << 20
 _ARCHIVE_SECONDS = 10
 _JOBS_BYTES = 4 << 20
@@ -88,8 +90,20 @@ def _limited(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def read_jobs(text: str, path: Path, after: float | None = None) -> CronReading:
     """Read when the next job of a `cron/jobs.json` is due after `after`, by the code that the probe runs, too."""
+    probe = _probe()
     try:
-        runs, unread = runs_of(text, path), None
-    except UnreadableError as error:
+        runs, unread = probe.runs_of(text, path), None
+    except probe.UnreadableError as error:
         runs, unread = list(error.known), one_line(str(error))
     return CronReading(min((run for run in runs if after is None or run > after), default=None), unread)
+
+
+@cache
+def _probe() -> ModuleType:
+    """Return the probe as a module, so that jobs are parsed by the same code inside a container and outside."""
+    spec = importlib.util.spec_from_file_location("hermes_fleet_probe", _PROBE)
+    if spec is None or spec.loader is None:
+        raise FleetError(f"{_PROBE} cannot be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -1,15 +1,18 @@
 """A fleet's arguments are the stack config's keys, and its errors name them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
 
+from components import FleetArguments
 from components.arguments import name_arguments, settings_from
 from fleet.errors import FleetError
+from fleet.settings import KEYS
 
-GIVEN: dict[str, object] = {
+GIVEN: FleetArguments = {
     "registry": "families.yaml",
     "image": "hermes:1",
     "hermes_line": "0.19",
@@ -35,6 +38,18 @@ def test_arguments_are_read_as_the_stacks_config_is() -> None:
         Path.cwd() / "families.yaml",
         "https://llm.example/v1",
     )
+
+
+def test_every_key_of_the_stacks_config_is_an_argument() -> None:
+    """A new key is not forgotten."""
+    named = {
+        "".join([first, *(word.title() for word in rest)]) for first, *rest in _words(FleetArguments.__annotations__)
+    }
+    assert named == set(KEYS)
+
+
+def _words(names: Mapping[str, object]) -> list[list[str]]:
+    return [name.split("_") for name in names]
 
 
 def test_an_unknown_argument_is_named_with_the_near_one() -> None:
