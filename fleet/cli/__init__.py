@@ -32,7 +32,7 @@ REGISTRY: Commands = {
     "validate": ("registry:validate", "Check the registry and print every problem."),
     "add": ("registry:add", "Append a family with a fresh UUID to the registry."),
     "list": ("registry:list_families", "List the families of the registry."),
-    "render": ("registry:render", "Print what a family's container is given, secrets masked."),
+    "render": ("registry:render", "Print what a family's container is given, secrets redacted."),
     "schema": ("registry:schema", "Print, write or check the registry's JSON Schema."),
 }
 FLEET: Commands = {

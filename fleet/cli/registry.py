@@ -193,7 +193,7 @@ def _live(families: Iterable[Family], stack: str) -> list[dict[str, Any]]:
 
 
 def render(family: FamilyName, registry: RegistryFile = None, stack: Stack = "dev", as_json: Json = False) -> None:
-    """Print config.yaml, the identity block and the managed part of .env of a family, secrets masked.
+    """Print config.yaml, the identity block and the managed part of .env of a family, secrets redacted.
 
     Example: hermes-fleet render smith
     """

@@ -74,12 +74,12 @@ _LINE_BREAKS_AND_CONTROLS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def clean(text: str) -> str:
     """Return a string as one visible line: no line breaks, control or invisible characters, single spaces."""
-    visible = "".join(
+    shown = "".join(
         " " if unicodedata.category(character) in _LINE_BREAKS_AND_CONTROLS else character
         for character in text
         if character not in INVISIBLE
     )
-    return " ".join(visible.split())
+    return " ".join(shown.split())
 
 
 @lru_cache(maxsize=4096)

@@ -71,11 +71,11 @@ class Document:
     """The value of a YAML text, and what is wrong with it as YAML.
 
     The value is built from the events of PyYAML's parser: its composer rejects an anchor that is used twice, knows no
-    limit of depth, and says nothing of the tags that a text has.
+    limit of depth, and says nothing of the tags that a YAML text has.
     """
 
     def __init__(self, text: str) -> None:
-        """Read a text. Raises yaml.YAMLError where it is not valid YAML."""
+        """Read YAML. Raises yaml.YAMLError where it is not valid YAML."""
         self.value: Any = None
         self.findings: list[Finding] = []
         self._next = PARSER(text).get_event
@@ -228,7 +228,7 @@ def plain(text: str) -> str | int | float | bool | None:
 
 
 def parse(text: str, where: str) -> Document:
-    """Read the one YAML document in a text; `where` names its file.
+    """Read the one YAML document in a string; `where` names its file.
 
     Raises FleetError where the text is not valid YAML. Everything else that is wrong is in the document's findings.
     """
