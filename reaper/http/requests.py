@@ -41,9 +41,9 @@ class Requests:
 
         Raises what `Heartbeat` does, and FleetError if Docker does not answer in time.
         """
-        result = self._waker.workers.submit(Heartbeat(self._context, self._waker, family))
+        heartbeat = Heartbeat(self._context, self._waker, family)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(result), _HEARTBEAT_SECONDS)
+            return await asyncio.wait_for(self._waker.workers.drive(heartbeat), _HEARTBEAT_SECONDS)
         except TimeoutError as error:
             raise FleetError(f"docker: no answer for a heartbeat within {_HEARTBEAT_SECONDS:.0f} s") from error
 
@@ -55,7 +55,7 @@ class Requests:
         shared = self._under_way.get(family.id)
         if shared is None:
             operation = WakeOperation(self._context, family, "touched", "ensure")
-            shared = asyncio.wrap_future(self._waker.workers.submit(operation))
+            shared = asyncio.ensure_future(self._waker.workers.drive(operation))
             self._under_way[family.id] = shared
             shared.add_done_callback(lambda _: self._under_way.pop(family.id, None))
         # A caller that hangs up must not cancel the operation for the others.

@@ -1,8 +1,9 @@
 """Takes the steps of all operations, so that a hung Docker daemon never delays a heartbeat.
 
-An event loop drives the operations; their steps block, so they run on threads. A step may take as long as a Docker
-call, which the client bounds to 20 s, and a hung daemon blocks every thread that may call it. So steps that record
-activity have a thread of their own, which never calls Docker, and first looks never wait for families that boot.
+An event loop drives the operations: that of HTTP for its callers, one of its own for wakes in the background. Steps
+block, so they run on threads. A step may take as long as a Docker call, which the client bounds to 20 s, and a hung
+daemon blocks every thread that may call it. So steps that record activity have a thread of their own, which never calls
+Docker, and first looks never wait for families that boot.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ class Operation(Protocol):
 
 
 class Workers:
-    """An event loop and the threads that take the steps: started when they are needed, ended with this object."""
+    """The threads that take the steps, and a loop for wakes in the background: started when needed, ended with this."""
 
     def __init__(self, clock: Clock) -> None:
         """Start no thread yet; `clock` times the pauses between steps."""
@@ -56,7 +57,7 @@ class Workers:
             refused = Future[Runtime]()
             refused.set_exception(FleetError(f"no thread can be started: {error}"))
             return refused
-        return asyncio.run_coroutine_threadsafe(self._drive(operation, background=background), loop)
+        return asyncio.run_coroutine_threadsafe(self.drive(operation, background=background), loop)
 
     def _running_loop(self) -> asyncio.AbstractEventLoop:
         with self._starting:
@@ -67,7 +68,8 @@ class Workers:
                 weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
             return self._loop
 
-    async def _drive(self, operation: Operation, *, background: bool) -> Runtime:
+    async def drive(self, operation: Operation, *, background: bool = False) -> Runtime:
+        """Take an operation's steps on the running loop; `background` ones on the loop of this object alone."""
         async with self._background if background else contextlib.nullcontext():
             # A heartbeat is recorded although its sender is gone.
             await asyncio.shield(self._on(self._records, operation.step))
