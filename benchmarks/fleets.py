@@ -92,7 +92,7 @@ def bare_fleet(bench: Bench, registry: Path) -> dict[str, Any]:
         "scripts": [
             {
                 "file": each.file,
-                "source": str(Path(each.source).resolve()),
+                "source": str(Path(each.source or "").resolve()),
                 "source_hash": each.digest,
                 "permissions": each.mode,
             }

@@ -41,6 +41,8 @@ def settings_from(name: str, arguments: Mapping[str, object]) -> Settings:
     keys = {to_snake(key): key for key in KEYS}
     values, problems = dict[str, str](), list[Problem]()
     for argument, value in arguments.items():
+        if value is None:  # as pulumi.Config().get returns it for a key that is not set
+            continue
         try:
             values[keys[argument]] = value if isinstance(value, str) else json.dumps(value)
         except KeyError:
@@ -59,7 +61,7 @@ def name_arguments(name: str, message: str) -> str:
 
     Commands that set the config are left out: this program may have none.
     """
-    message = re.sub("; [a-z ]+: pulumi config .*", "", message)
+    message = re.sub("(; [a-z ]+:|, or) pulumi config .*", "", message)
     return re.sub(rf"{NAMESPACE}:(\w+)", lambda key: _path(name, to_snake(key[1])), message)
 
 

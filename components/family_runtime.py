@@ -72,7 +72,9 @@ def _uploads(args: FamilyRuntimeArgs) -> pulumi.Output[list[docker.ContainerUplo
         {"file": each.file, "content": each.content, "permissions": each.mode} for each in args.spec.uploads
     ]
     shared: list[docker.ContainerUploadArgsDict] = [
-        {"file": each.file, "source": each.source, "source_hash": each.digest, "permissions": each.mode}
+        {"file": each.file, "permissions": each.mode, "content": each.content}
+        if each.content is not None
+        else {"file": each.file, "permissions": each.mode, "source": each.source, "source_hash": each.digest}
         for each in args.scripts
     ]
     return pulumi.Output.secret(own + shared)

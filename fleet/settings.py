@@ -203,15 +203,17 @@ def _raw(values: Mapping[str, str | None], stack: str, root: Path) -> dict[str, 
         data[key] = _json(data.get(key, "{}"))
     for key in ("llm", "rollout", "health"):
         if isinstance(data[key], dict):
-            data[key] = {name: member for name, member in data[key].items() if not _is_missing(name, member)}
+            data[key] = {name: member for name, member in data[key].items() if not _is_missing(key, name, member)}
     data["registry"] = root / data.get("registry", DEFAULT_REGISTRY)
-    if stack == "dev":
-        data["pluginsDir"] = str(root / data.get("pluginsDir", "plugins"))
+    plugins_dir = data.get("pluginsDir", "plugins")
+    if stack == "dev" and not plugins_dir.startswith("/"):
+        data["pluginsDir"] = str(root / plugins_dir)
     return data | {"stack": stack}
 
 
-def _is_missing(name: str, member: object) -> bool:
-    return member is None or (member == "" and name in {"provider", "model", "base_url"})
+def _is_missing(key: str, name: str, member: object) -> bool:
+    is_blank = member is None or (member == "" and key == "llm" and name != "context_length")
+    return is_blank and name in known_keys((key,), Settings)
 
 
 def _problem(path: str, what_is_wrong: str, example: str | None = None) -> Problem:
@@ -231,7 +233,7 @@ def _removal(path: str, what_is_wrong: str) -> Problem:
 def _translated(error: ErrorDetails) -> Problem:
     """Return one of pydantic's errors as a problem that repeats neither a secret nor a base URL."""
     location = error["loc"]
-    is_name = location[-1] == "[key]"
+    is_name = location[-1] == "[key]" and error["type"] != "unexpected_keyword_argument"
     location = location[:-1] if is_name else location
     path = ".".join(map(str, location))
     message = what(error, location, Settings, hidden=location[0] in SECRET_KEYS or path in {"llm", "llm.base_url"})

@@ -90,6 +90,7 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
     if seen and facts.state == RUNNING:
         decided = read_family(context, family, seen.id, facts.grace_since)
         facts, decision = decided.facts, decided.decision
+    if facts.state == RUNNING:
         holding = list(reasons(context.clock.now(), facts, policy_of(family), context.settings.limits))
     return {
         **vars(_status(context, *observed)),

@@ -149,7 +149,7 @@ heal() {
 inputs() {
   {
     echo "$ROOT"
-    cat "$STACK_FILE" "$PASSPHRASE" "$ROOT/tools/stack.sh"
+    cat "$STACK_FILE" "$PASSPHRASE" "$ROOT/tools/stack.sh" "$ROOT/fleet/settings.py" "$ROOT/fleet/stack_file.py"
     cat "$STATE/image" 2>/dev/null || true
     printf '%s' "${LLM_API_KEY:-}"
   } | sha256sum

@@ -3,14 +3,16 @@
 An agent with a dead key boots healthy and fails in every conversation; only the provider can tell.
 """
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 from uuid import UUID
 
 import requests
+from requests.adapters import HTTPAdapter
 
 from fleet import naming
 from fleet.hermes.providers import provider
@@ -29,6 +31,18 @@ _BASE_URLS = {
 # OpenRouter lists its models for any key. This path answers 401 to a bad one
 # (https://openrouter.ai/docs/api/api-reference/api-keys/get-current-key).
 _KEY_PATHS = {"openrouter.ai": "key"}
+
+
+class _SystemTrust(HTTPAdapter):
+    """Trusts the machine's certificates, too: requests by itself knows no private authority."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as in requests
+        """Make the pool of direct connections."""
+        super().init_poolmanager(*args, ssl_context=ssl.create_default_context(), **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401
+        """Return the pool of connections through a proxy."""
+        return super().proxy_manager_for(proxy, ssl_context=ssl.create_default_context(), **options)
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,9 @@ def ask_provider(llm: Llm, api_key: str) -> KeyCheck:
     url = base._replace(path=f"{base.path.rstrip('/')}/{path}").geturl()
     try:
         url.encode("ascii")
-        with requests.get(
+        session = requests.Session()
+        session.mount("https://", _SystemTrust())
+        with session.get(
             url,
             headers=_headers(llm.provider, api_key),
             auth=lambda request: request,  # without it, requests replaces the key by a password of ~/.netrc
@@ -73,7 +89,7 @@ def ask_provider(llm: Llm, api_key: str) -> KeyCheck:
     except ValueError:  # the error's text may repeat the key
         what = "the address, the key or a redirect is malformed or has characters outside ASCII"
         return KeyCheck("unknown", f"{url} cannot be asked ({what}); the key was not checked")
-    except requests.RequestException as error:
+    except OSError as error:  # all that requests raises, and a file of certificates that is not there
         cause = getattr(error.args[0] if error.args else None, "reason", error)
         return KeyCheck("unknown", f"{url} does not answer ({cause}); the key was not checked")
 

@@ -43,7 +43,8 @@ class Requests:
         """
         heartbeat = Heartbeat(self._context, self._waker, family)
         try:
-            return await asyncio.wait_for(self._waker.workers.drive(heartbeat), _HEARTBEAT_SECONDS)
+            await self._waker.workers.record(heartbeat)  # however long the store takes
+            return await asyncio.wait_for(self._waker.workers.finish(heartbeat), _HEARTBEAT_SECONDS)
         except TimeoutError as error:
             raise FleetError(f"docker: no answer for a heartbeat within {_HEARTBEAT_SECONDS:.0f} s") from error
 
@@ -55,11 +56,15 @@ class Requests:
         shared = self._under_way.get(family.id)
         if shared is None:
             operation = WakeOperation(self._context, family, "touched", "ensure")
-            shared = asyncio.ensure_future(self._waker.workers.drive(operation))
+            shared = asyncio.ensure_future(self._wake(operation))
             self._under_way[family.id] = shared
             shared.add_done_callback(lambda _: self._under_way.pop(family.id, None))
         # A caller that hangs up must not cancel the operation for the others.
         return await asyncio.shield(shared)
+
+    async def _wake(self, operation: WakeOperation) -> Runtime:
+        await self._waker.workers.record(operation)
+        return await self._waker.workers.finish(operation)
 
 
 class Heartbeat:
@@ -84,6 +89,9 @@ class Heartbeat:
     def pause(self) -> float:
         """Return 0: there are two steps."""
         return 0.0
+
+    def close(self) -> None:
+        """Do nothing: a heartbeat holds nothing."""
 
     def _answer(self) -> Runtime:
         """Say how the family is, and wake it in the background if it does not run."""

@@ -196,7 +196,10 @@ def _record_failure(context: Context, decided: Decided, why: str) -> None:
     context.metrics.failed_stops.inc()
     log.error("%s: could not be stopped, which is retried: %s", decided.family.name, why)
     entry = Entry(context.clock.now(), decided.family.id, "stop_failed", "docker", why, decided.container_id)
-    context.store.append([entry])
+    try:
+        context.store.append([entry])
+    except StoreError as error:
+        log.warning("%s", error)
 
 
 def _record_stop(context: Context, decided: Decided) -> None:

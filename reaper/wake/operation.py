@@ -23,8 +23,8 @@ _STARTABLE = frozenset({"created", "exited", "dead"})
 # Most agents are up after the first few seconds; after that they are polled less often.
 _POLL_SECONDS, _POLL_LATER_SECONDS = 0.05, 0.25
 _POLL_LATER_AFTER = 5.0
-# Very many families may wait for a boot slot.
-_QUEUE_SECONDS, _QUEUE_LATER_SECONDS = 0.25, 1.0
+# Very many families may wait for a boot slot, for a stop to end, or for Docker.
+_WAIT_SECONDS, _WAIT_LATER_SECONDS = 0.25, 1.0
 # A daemon that restarts does not answer for this long at most.
 _DAEMON_SECONDS = 20.0
 _START_AGAIN_SECONDS = 2.0
@@ -49,7 +49,7 @@ class State(IntEnum):
 class WakeOperation:
     """Takes a family from `State.ASKED` to `State.READY`: `step` until it returns the agent or raises.
 
-    A step does what can be done now. It blocks for two of Docker's calls at most, each bounded by the client.
+    A step does what can be done now. It blocks for three of Docker's calls at most, each bounded by the client.
     """
 
     def __init__(self, context: Context, family: Family, signal: str, reason: str) -> None:
@@ -59,7 +59,7 @@ class WakeOperation:
         self._signal, self._reason = signal, reason
         self._began = context.clock.monotonic()
         self._slot = BootSlot(context, family)
-        self._stopping = False
+        self._stopping = self._closed = False
         self._started_id: str | None = None
         self._started_at = 0.0
         self._missing_since: float | None = None
@@ -83,6 +83,8 @@ class WakeOperation:
         Raises SuspendedError, NotProvisionedError, TimedOutError, and FleetError if the daemon does not answer.
         """
         runtime = None
+        if self._closed:
+            return None
         try:
             if self.state is State.ASKED:
                 self._record()
@@ -99,9 +101,14 @@ class WakeOperation:
 
     def pause(self) -> float:
         """Return the seconds to wait before the next step."""
-        queued = self.state is State.QUEUED
-        soon, later = (_QUEUE_SECONDS, _QUEUE_LATER_SECONDS) if queued else (_POLL_SECONDS, _POLL_LATER_SECONDS)
+        boots = self.state is State.BOOTING
+        soon, later = (_POLL_SECONDS, _POLL_LATER_SECONDS) if boots else (_WAIT_SECONDS, _WAIT_LATER_SECONDS)
         return soon if self._context.clock.monotonic() - self._began < _POLL_LATER_AFTER else later
+
+    def close(self) -> None:
+        """Give all leases back; a step that was postponed until now does nothing any more."""
+        self._closed = True
+        self._slot.close()
 
     def _record(self) -> None:
         """Record the activity before anything is looked at, so that a stop sees it; this never waits for Docker."""

@@ -13,7 +13,6 @@ from reaper.wake.runtime import Runtime
 from reaper.wake.workers import Workers
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
     from uuid import UUID
 
 log = logging.getLogger("reaper")
@@ -53,20 +52,19 @@ class Waker:
                 return
             self._under_way.add(family.id)
 
-        def ended(result: "Future[Runtime]") -> None:
-            error = result.exception()
+        def ended(error: BaseException | None) -> None:
             try:
+                if error is not None:
+                    bug = None if isinstance(error, FleetError) else error
+                    log.error("%s: not woken: %s", family.name, error, exc_info=bug)
                 if error is None or isinstance(error, FleetError):
                     done(error)
-                if error is not None:
-                    log.error("%s: not woken: %s", family.name, error, exc_info=not isinstance(error, FleetError))
             finally:
                 with self._changed:
                     self._under_way.discard(family.id)
                     self._changed.notify_all()
 
-        operation = WakeOperation(self._context, family, signal, reason)
-        self.workers.submit(operation, background=True).add_done_callback(ended)
+        self.workers.submit(WakeOperation(self._context, family, signal, reason), ended)
 
     def wait(self) -> None:
         """Wait until no family is being woken in the background, and every `done` has returned."""

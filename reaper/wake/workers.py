@@ -1,22 +1,24 @@
-"""Takes the steps of all operations, so that a hung Docker daemon never delays a heartbeat.
+"""Takes the steps of all operations, so that a hung Docker daemon delays no record of a heartbeat.
 
 An event loop drives the operations: that of HTTP for its callers, one of its own for wakes in the background. Steps
-block, so they run on threads. A step may take as long as a Docker call, which the client bounds to 20 s, and a hung
-daemon blocks every thread that may call it. So steps that record activity have a thread of their own, which never calls
-Docker, and first looks never wait for families that boot.
+block, so they run on threads. A step may take as long as three Docker calls, which the client bounds to 20 s each, and
+a hung daemon blocks every thread that may call it. So steps that record activity have a thread of their own, which
+never calls Docker, and a caller's first look never waits for families that boot.
 """
 
 import asyncio
-import contextlib
 import threading
 import weakref
 from collections.abc import Callable
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from typing import Protocol
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Protocol, TypeVar
 
 from fleet.errors import FleetError
 from reaper.clock import Clock
 from reaper.wake.runtime import Runtime
+
+_Result = TypeVar("_Result")
 
 _LOOKS, _POLLS = 40, 64
 # Wakes in the background at once; the others begin, and their time with them, as these end.
@@ -32,6 +34,20 @@ class Operation(Protocol):
     def pause(self) -> float:
         """Return the seconds to wait before the next step, asked after the second one."""
 
+    def close(self) -> None:
+        """Release everything; no step is taken any more."""
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads of which one is enough: where no further one can be started, those that are there do the work."""
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()  # private: the only place that starts threads
+        except RuntimeError:
+            if not self._threads:
+                raise
+
 
 class Workers:
     """The threads that take the steps, and a loop for wakes in the background: started when needed, ended with this."""
@@ -39,56 +55,72 @@ class Workers:
     def __init__(self, clock: Clock) -> None:
         """Start no thread yet; `clock` times the pauses between steps."""
         self._clock = clock
-        self._records = ThreadPoolExecutor(1, "record")
-        self._looks = ThreadPoolExecutor(_LOOKS, "look")
-        self._polls = ThreadPoolExecutor(_POLLS, "poll")
+        self._records = _Threads(1, "record")
+        self._looks = _Threads(_LOOKS, "look")
+        self._polls = _Threads(_POLLS, "poll")
         self._background = asyncio.Semaphore(_BACKGROUND)
         self._starting = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def submit(self, operation: Operation, *, background: bool = False) -> "Future[Runtime]":
-        """Take an operation's steps until it has a result, which the future gets.
+    async def record(self, operation: Operation) -> None:
+        """Take the first step of an operation, also if the caller is cancelled meanwhile."""
+        await asyncio.shield(self._on(self._records, operation.step))
 
-        Cancelling the future ends the operation after its first step. It gets a FleetError if no thread can be started.
-        """
+    async def finish(self, operation: Operation, *, background: bool = False) -> Runtime:
+        """Take all further steps of an operation. Raises what they do, and FleetError if no thread can be started."""
         try:
-            loop = self._running_loop()
-        except RuntimeError as error:
-            refused = Future[Runtime]()
-            refused.set_exception(FleetError(f"no thread can be started: {error}"))
-            return refused
-        return asyncio.run_coroutine_threadsafe(self.drive(operation, background=background), loop)
-
-    def _running_loop(self) -> asyncio.AbstractEventLoop:
-        with self._starting:
-            if self._loop is None:
-                started = Future[asyncio.AbstractEventLoop]()
-                threading.Thread(target=_run_loop, args=(started,), name="wake", daemon=True).start()
-                self._loop = started.result()
-                weakref.finalize(self, self._loop.call_soon_threadsafe, self._loop.stop)
-            return self._loop
-
-    async def drive(self, operation: Operation, *, background: bool = False) -> Runtime:
-        """Take an operation's steps on the running loop; `background` ones on the loop of this object alone."""
-        async with self._background if background else contextlib.nullcontext():
-            # A heartbeat is recorded although its sender is gone.
-            await asyncio.shield(self._on(self._records, operation.step))
             runtime = await self._on(self._polls if background else self._looks, operation.step)
             while runtime is None:
                 await self._clock.pause(operation.pause())
                 runtime = await self._on(self._polls, operation.step)
-            return runtime
+        except BaseException:
+            await asyncio.shield(self._on(self._records, operation.close))
+            raise
+        return runtime
 
-    async def _on(self, threads: Executor, step: Callable[[], Runtime | None]) -> Runtime | None:
+    def submit(self, operation: Operation, ended: Callable[[BaseException | None], None]) -> None:
+        """Take all steps of an operation in the background, then call `ended` with its error, if any, on a thread."""
         try:
-            taken = asyncio.get_running_loop().run_in_executor(threads, step)
+            loop = self._running_loop()
+        except (RuntimeError, OSError) as error:
+            ended(FleetError(f"no thread can be started: {error}"))
+        else:
+            asyncio.run_coroutine_threadsafe(self._drive(operation, ended), loop)
+
+    async def _drive(self, operation: Operation, ended: Callable[[BaseException | None], None]) -> None:
+        failed: BaseException | None = None
+        try:
+            async with self._background:
+                await self.record(operation)
+                await self.finish(operation, background=True)
+        except Exception as error:  # noqa: BLE001 - `ended` takes it
+            failed = error
+        try:
+            await self._on(self._polls, partial(ended, failed))
+        except FleetError:  # no thread
+            ended(failed)
+
+    def _running_loop(self) -> asyncio.AbstractEventLoop:
+        with self._starting:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                try:
+                    threading.Thread(target=_run, args=(loop,), name="wake", daemon=True).start()
+                except RuntimeError:
+                    loop.close()
+                    raise
+                self._loop = loop
+                weakref.finalize(self, loop.call_soon_threadsafe, loop.stop)
+            return self._loop
+
+    async def _on(self, threads: Executor, work: Callable[[], _Result]) -> _Result:
+        try:
+            done = asyncio.get_running_loop().run_in_executor(threads, work)
         except RuntimeError as error:
             raise FleetError(f"no thread can be started: {error}") from error
-        return await taken
+        return await done
 
 
-def _run_loop(started: "Future[asyncio.AbstractEventLoop]") -> None:
-    loop = asyncio.new_event_loop()
-    started.set_result(loop)
+def _run(loop: asyncio.AbstractEventLoop) -> None:
     loop.run_forever()
     loop.close()

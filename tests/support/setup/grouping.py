@@ -6,7 +6,20 @@ import pytest
 
 # Fixtures of module or package scope, and one that uses the whole machine. PARAMS: one instance for each value.
 SHARED = {
-    *("agents", "changed", "image", "made", "name", "new_fleet", "pair", "plugins", "proxied", "settled", "shown"),
+    *(
+        "agents",
+        "changed",
+        "declared",
+        "image",
+        "made",
+        "name",
+        "new_fleet",
+        "pair",
+        "plugins",
+        "proxied",
+        "settled",
+        "shown",
+    ),
     *("slept", "slow", "race_fleet", "trio"),
 }
 FOLDERS = {"agents"}

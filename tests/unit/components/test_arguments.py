@@ -73,3 +73,11 @@ def test_problems_name_arguments_and_no_config_keys() -> None:
         'Fleet("prod").plugins_dir',
     ]
     assert not any("hermes-fleet:" in line or "pulumi config" in line for line in lines)
+
+
+def test_an_argument_of_none_is_not_given() -> None:
+    """`pulumi.Config().get` returns it for a key that is not set."""
+    assert settings_from("prod", GIVEN | {"master_key_previous": None}).master_key_previous is None
+    (line,) = problems(image=None)
+    assert line.startswith('Fleet("prod").image: is missing')
+    assert "pulumi config" not in line

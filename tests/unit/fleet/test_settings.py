@@ -289,3 +289,17 @@ def test_entries_of_the_stacks_own_provider_are_refused() -> None:
     assert len(found) == 2
     assert "env.OPENROUTER_API_KEY: is set by the fleet from hermes-fleet:llmApiKey" in found[0]
     assert "channelEnv.sudo_chat.OPENROUTER_BASE_URL: is set by the fleet from hermes-fleet:llm.base_url" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("rollout", {"wave_sise": None}), ("health", {"provider": ""}), ("rollout", {"[key]": "x"})]
+)
+def test_an_unknown_member_is_named_whatever_its_value(key: str, value: dict[str, Any]) -> None:
+    """One without a value, too, and one that has pydantic's own mark as its name."""
+    (line,) = problems("prod", **{key: value})
+    assert f"hermes-fleet:{key}.{next(iter(value))}: is not a key of {key}" in line
+
+
+def test_an_absolute_directory_of_plugins_is_taken_as_written() -> None:
+    """Another spelling would replace every container."""
+    assert load(stack="dev", pluginsDir="/srv//plugins/").plugins_dir == "/srv//plugins/"

@@ -2,6 +2,9 @@
 
 import io
 import re
+import shutil
+import ssl
+import subprocess
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -57,6 +60,33 @@ def test_a_query_of_the_address_stays_behind_the_path() -> None:
 def test_a_provider_that_does_not_answer_only_warns() -> None:
     """An outage of the provider does not stop a roll."""
     assert ask_provider(Llm("custom", "m", "http://127.0.0.1:9/v1"), "k").verdict == "unknown"
+
+
+@pytest.mark.skipif(not shutil.which("openssl"), reason="no openssl; get it with: apt-get install openssl")
+def test_a_private_authority_that_the_machine_trusts_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway in a company's network refuses a dead key, too."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    options = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    names = ["-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1"]
+    files = ["-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(["openssl", "req", *options, *names, *files], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        Thread(target=server.handle_request, daemon=True).start()
+        assert (
+            ask_provider(Llm("custom", "m", f"https://127.0.0.1:{server.server_port}/v1"), "401").verdict == "refused"
+        )
+
+
+def test_a_missing_file_of_certificates_only_warns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the machine's fault, not the key's."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/missing.pem")
+    assert ask_provider(Llm("custom", "m", "https://127.0.0.1:9/v1"), "k").verdict == "unknown"
 
 
 def redirected(code: int, location: str) -> tuple[KeyCheck, list[str]]:

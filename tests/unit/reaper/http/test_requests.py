@@ -2,9 +2,12 @@
 
 import asyncio
 import threading
+import time
+from typing import Any
 
 import pytest
 
+from fleet.errors import FleetError
 from reaper.http.requests import Heartbeat, Requests
 from reaper.wake.runtime import NotProvisionedError, Runtime
 from reaper.wake.waker import Waker
@@ -79,3 +82,24 @@ def test_a_caller_who_hangs_up_does_not_end_the_others_wait(asleep: ReaperUnderT
 
     assert asyncio.run(call()).woken
     assert asleep.engine.did("start") == [asleep.container("ash").name]
+
+
+def test_a_store_that_is_slow_costs_no_heartbeat_its_answer(
+    asleep: ReaperUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only Docker has to answer in time: the heartbeat is recorded first, however long that takes."""
+    monkeypatch.setattr("reaper.http.requests._HEARTBEAT_SECONDS", 0.3)
+    waker, ash = Waker(asleep.context), asleep.context.families.current().get("ash")
+    record = asleep.context.store.record_activity
+
+    def slowly(*args: Any) -> Any:
+        time.sleep(0.5)
+        return record(*args)
+
+    monkeypatch.setattr(asleep.context.store, "record_activity", slowly)
+    requests = Requests(asleep.context, waker)
+    assert asyncio.run(requests.heartbeat(ash)).state == "waking"
+    waker.wait()
+    asleep.engine.before["inspect"] = lambda: time.sleep(0.6)
+    with pytest.raises(FleetError, match="no answer for a heartbeat"):
+        asyncio.run(requests.heartbeat(ash))

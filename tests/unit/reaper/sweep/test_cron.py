@@ -1,6 +1,5 @@
 """How sleeping families are woken for their jobs, whatever happens in between."""
 
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -67,7 +66,7 @@ def test_a_job_survives_a_reaper_that_dies_before_it_started_the_family(
     """A family that waited for a boot slot is started by the next reaper."""
     container.next_run = CronReading(reaper.clock.wall - 10)
     killed = sweeper(reaper)
-    monkeypatch.setattr(killed.waker.workers, "submit", lambda *_, **__: Future())
+    monkeypatch.setattr(killed.waker.workers, "submit", lambda *_: None)
     killed.sweep(resumed=False)
     assert killed.last.outcomes[reaper.context.families.current().get("ash").id].done == "starting"
     assert reaper.engine.did("start") == []

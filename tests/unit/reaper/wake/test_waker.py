@@ -3,10 +3,11 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from fleet.errors import FleetError
 from reaper import ensure_runtime
 from reaper.clock import Clock
 from reaper.store import Store
@@ -23,9 +24,6 @@ from reaper.wake.runtime import (
 from reaper.wake.waker import Waker
 from tests.support.fleet.fleet import family
 from tests.support.reaper.reaper import FakeContainer, ReaperUnderTest, make_reaper
-
-if TYPE_CHECKING:
-    from fleet.errors import FleetError
 
 
 @pytest.fixture
@@ -61,6 +59,16 @@ def test_a_queued_family_is_polled_less_often(asleep: ReaperUnderTest) -> None:
     assert [operation.pause() for operation in operations] == [0.25, 0.05]
     asleep.clock.pass_time(10)
     assert [operation.pause() for operation in operations] == [1.0, 0.25]
+
+
+def test_a_family_that_cannot_be_looked_at_is_polled_less_often(asleep: ReaperUnderTest) -> None:
+    """While Docker does not answer, or a roll replaces its container, polling fast gains nothing."""
+    ash = asleep.context.families.current().get("ash")
+    operation = WakeOperation(asleep.context, ash, "touched", "ensure")
+    asleep.engine.fail["inspect"] = FleetError("docker: no daemon answers")
+    assert [operation.step(), operation.step()] == [None, None]
+    assert operation.state is State.WAITING
+    assert operation.pause() == 0.25
 
 
 def test_concurrent_callers_start_it_once(asleep: ReaperUnderTest) -> None:
