@@ -43,7 +43,8 @@ class Requests:
         """
         heartbeat = Heartbeat(self._context, self._waker, family)
         try:
-            await self._waker.workers.record(heartbeat)  # however long the store takes
+            # However long the store takes, and although its sender may be gone.
+            await asyncio.shield(self._waker.workers.record(heartbeat))
             return await asyncio.wait_for(self._waker.workers.finish(heartbeat), _HEARTBEAT_SECONDS)
         except TimeoutError as error:
             raise FleetError(f"docker: no answer for a heartbeat within {_HEARTBEAT_SECONDS:.0f} s") from error

@@ -1,6 +1,6 @@
 """Decides what to do with a family: a pure function of the time, the facts, the policy and the limits.
 
-The rules are tables, one for a family whose container runs and one for the others. The first rule that applies gives
+The rules are lists, one for a family whose container runs and one for the others. The first rule that applies gives
 the decision and its reason. Nothing here reads a clock, a file or the Docker daemon.
 """
 
@@ -69,7 +69,8 @@ class _Case:
 
     def recent(self, moment: float | None, seconds: float, code: str, text: str) -> _Rule:
         """Return a rule that applies `within` some seconds of a moment; `{}` in its text is how long ago it was."""
-        return self.within(moment, seconds), code, text.format(self.ago(moment))
+        applies = self.within(moment, seconds)
+        return applies, code, text.format(self.ago(moment)) if applies else ""
 
     def due(self, run: float | None) -> str:
         ahead = (run or 0.0) - self.now
@@ -109,19 +110,17 @@ def served_until(now: float, cron_woken: float | None, limits: Limits, *, was_he
     return min(cron_woken, now - limits.cron_late)
 
 
-def _stopped(case: _Case) -> list[tuple[Action, bool, str, str]]:
+def _stopped(case: _Case) -> Iterator[tuple[Action, bool, str, str]]:
     facts, state, suspended = case.facts, case.facts.state, case.policy.suspended
     heartbeat = "its device sent a heartbeat {} ago, and it does not run"
-    return [
-        (Action.KEEP, state == UNMANAGED, "stranger", "the container with its name was not made by this stack"),
-        (Action.KEEP, state == MISSING, "not_provisioned", "it has no container; fix: pulumi up"),
-        (Action.KEEP, state in _NOT_STARTABLE, state, f"its container is {state}"),
-        (Action.KEEP, suspended, "suspended", "the registry says suspended"),
-        (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress"),
-        (Action.START, *case.recent(facts.last_heartbeat_at, case.limits.fresh, "heartbeat", heartbeat)),
-        (Action.START, _needs_start_for_job(case), "cron", case.due(facts.cron_next)),
-        (Action.KEEP, True, "asleep", "no device or job needs it"),
-    ]
+    yield (Action.KEEP, state == UNMANAGED, "stranger", "the container with its name was not made by this stack")
+    yield (Action.KEEP, state == MISSING, "not_provisioned", "it has no container; fix: pulumi up")
+    yield (Action.KEEP, state in _NOT_STARTABLE, state, f"its container is {state}")
+    yield (Action.KEEP, suspended, "suspended", "the registry says suspended")
+    yield (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress")
+    yield (Action.START, *case.recent(facts.last_heartbeat_at, case.limits.fresh, "heartbeat", heartbeat))
+    yield (Action.START, _needs_start_for_job(case), "cron", case.due(facts.cron_next))
+    yield (Action.KEEP, True, "asleep", "no device or job needs it")
 
 
 def _needs_start_for_job(case: _Case) -> bool:
@@ -132,41 +131,37 @@ def _needs_start_for_job(case: _Case) -> bool:
     return served is None or due > served
 
 
-def _running(case: _Case) -> list[tuple[Action, bool, str, str]]:
+def _running(case: _Case) -> Iterator[tuple[Action, bool, str, str]]:
     facts, suspended = case.facts, case.policy.suspended
     idle = f"no sign of life for {span(case.policy.idle_after)} or longer"
-    return [
-        (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress"),
-        (Action.STOP, suspended, "suspended", "the registry says suspended"),
-        *((Action.KEEP, *rule) for rule in _keep_awake(case)),
-        (Action.PROBE, facts.activity is None, "candidate", "no known reason to stay awake; its agent is probed"),
-        (Action.STOP, True, "idle", idle),
-    ]
+    yield (Action.KEEP, facts.leased, "leased", "a start or stop of it is in progress")
+    yield (Action.STOP, suspended, "suspended", "the registry says suspended")
+    yield from ((Action.KEEP, *rule) for rule in _keep_awake(case))
+    yield (Action.PROBE, facts.activity is None, "candidate", "no known reason to stay awake; its agent is probed")
+    yield (Action.STOP, True, "idle", idle)
 
 
-def _keep_awake(case: _Case) -> list[_Rule]:
+def _keep_awake(case: _Case) -> Iterator[_Rule]:
     """Return what keeps a running family awake: what is known without its agent, then what the agent answered."""
     facts, policy, idle, uptime = case.facts, case.policy, case.policy.idle_after, case.limits.min_uptime
+    unhealthy = "its container has not been healthy yet; a roll may be waiting for it"
+    yield (policy.never, "never", "the registry says that it never sleeps")
+    yield case.recent(facts.last_heartbeat_at, idle, "heartbeat", "its device sent a heartbeat {} ago")
+    yield case.recent(facts.last_request_at, idle, "touched", "it was requested {} ago")
+    yield case.recent(facts.last_wake_at, idle, "woken", "it was woken {} ago")
     local = datetime.fromtimestamp(case.now, ZoneInfo(policy.timezone))
     warm = any(window.covers(local) for window in policy.keep_warm)
+    yield (warm, "keep_warm", f"{local:%a %H:%M} is in its keep_warm times")
     young = facts.up_since is None or case.within(facts.up_since, uptime)
     up = f"up for {case.ago(facts.up_since)}" if facts.up_since else "its start cannot be read"
-    unhealthy = "its container has not been healthy yet; a roll may be waiting for it"
-    return [
-        (policy.never, "never", "the registry says that it never sleeps"),
-        case.recent(facts.last_heartbeat_at, idle, "heartbeat", "its device sent a heartbeat {} ago"),
-        case.recent(facts.last_request_at, idle, "touched", "it was requested {} ago"),
-        case.recent(facts.last_wake_at, idle, "woken", "it was woken {} ago"),
-        (warm, "keep_warm", f"{local:%a %H:%M} is in its keep_warm times"),
-        (young, "young", f"{up}, under {span(uptime)}"),
-        (not facts.was_healthy, "never_healthy", unhealthy),
-        case.recent(facts.last_human_message_at, idle, "human_message", "a person wrote {} ago"),
-        case.recent(facts.grace_since, idle, "grace", "the reaper has been watching for only {}"),
-        *(_in_answer(case, facts.activity) if facts.activity else ()),
-    ]
+    yield (young, "young", f"{up}, under {span(uptime)}")
+    yield (not facts.was_healthy, "never_healthy", unhealthy)
+    yield case.recent(facts.last_human_message_at, idle, "human_message", "a person wrote {} ago")
+    yield case.recent(facts.grace_since, idle, "grace", "the reaper has been watching for only {}")
+    yield from (_in_answer(case, facts.activity) if facts.activity else ())
 
 
-def _in_answer(case: _Case, answer: Activity) -> list[_Rule]:
+def _in_answer(case: _Case, answer: Activity) -> Iterator[_Rule]:
     """Return what keeps a family awake in its agent's answer."""
     facts, limits = case.facts, case.limits
     counts = {name: getattr(answer, name) for name in _COUNTS}
@@ -175,10 +170,8 @@ def _in_answer(case: _Case, answer: Activity) -> list[_Rule]:
     since = case.now if facts.unread_since is None else facts.unread_since
     unread = bool(answer.unread) and case.within(since, limits.unread_for)
     first = ": ".join(next(iter(answer.unread.items()), ()))
-    return [
-        case.recent(answer.human, case.policy.idle_after, "human_message", "a person wrote {} ago"),
-        case.recent(answer.any, limits.quiet, "message", "a message of any source {} ago"),
-        *((count > 0, name, _COUNTS[name].format(count)) for name, count in counts.items()),
-        (due, "cron_due", case.due(run)),
-        (unread, "unreadable", f"{', '.join(answer.unread)} unreadable for {case.ago(since)} ({first})"),
-    ]
+    yield case.recent(answer.human, case.policy.idle_after, "human_message", "a person wrote {} ago")
+    yield case.recent(answer.any, limits.quiet, "message", "a message of any source {} ago")
+    yield from ((count > 0, name, _COUNTS[name].format(count)) for name, count in counts.items())
+    yield (due, "cron_due", case.due(run))
+    yield (unread, "unreadable", f"{', '.join(answer.unread)} unreadable for {case.ago(since)} ({first})")

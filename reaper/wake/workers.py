@@ -63,8 +63,8 @@ class Workers:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def record(self, operation: Operation) -> None:
-        """Take the first step of an operation, also if the caller is cancelled meanwhile."""
-        await asyncio.shield(self._on(self._records, operation.step))
+        """Take the first step of an operation."""
+        await self._on(self._records, operation.step)
 
     async def finish(self, operation: Operation, *, background: bool = False) -> Runtime:
         """Take all further steps of an operation. Raises what they do, and FleetError if no thread can be started."""

@@ -59,7 +59,7 @@ class Caller:
         """Wait for an operation as a request does."""
 
         async def both() -> Runtime:
-            await self.pool.record(operation)
+            await asyncio.shield(self.pool.record(operation))
             return await self.pool.finish(operation)
 
         return asyncio.run_coroutine_threadsafe(both(), self.loop)
