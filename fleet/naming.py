@@ -5,6 +5,7 @@ The labels are the ownership contract: a container belongs to a stack if its lab
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from uuid import UUID
 
 # Names
@@ -41,6 +42,7 @@ def network_name(stack: str) -> str:
     return f"hermes-fleet-{stack}"
 
 
+@lru_cache(maxsize=16384)  # a sweep asks for each family several times
 def family_id_from_name(name: str) -> UUID | None:
     """Return the id of the family whose container has this name, or None for any other name."""
     match = re.fullmatch(rf"{PREFIX}([0-9a-f]{{32}})", name)
