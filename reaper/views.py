@@ -65,18 +65,18 @@ class LedgerLine(Entry):
     until: str | None = None
 
 
-_Observed = tuple[Family, ContainerSummary | None, Row, Facts]
+_Known = tuple[Family, ContainerSummary | None, Row, Facts]
 
 
 def statuses(context: Context) -> list[FamilyStatus]:
     """Return the status of every family, in the registry's order. Raises FleetError and StoreError."""
-    return [_status(context, *observed) for observed in _observe(context, context.families.current().families)]
+    return [_status(context, *known) for known in _known(context, context.families.current().families)]
 
 
 def status(context: Context, family: Family) -> FamilyStatus:
     """Return the status of one family. Raises FleetError and StoreError."""
-    (observed,) = _observe(context, [family])
-    return _status(context, *observed)
+    (known,) = _known(context, [family])
+    return _status(context, *known)
 
 
 def explain(context: Context, family: Family, query: LedgerQuery | None = None) -> dict[str, Any]:
@@ -84,8 +84,8 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
 
     Always probes the agent of a running family. Raises FleetError and StoreError.
     """
-    (observed,) = _observe(context, [family])
-    _, seen, _, facts = observed
+    (known,) = _known(context, [family])
+    _, seen, _, facts = known
     decision, holding = _decide(context, family, facts), list[Reason]()
     if seen and facts.state == RUNNING:
         decided = read_family(context, family, seen.id, facts.grace_since)
@@ -93,7 +93,7 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
     if facts.state == RUNNING:
         holding = list(reasons(context.clock.now(), facts, policy_of(family), context.settings.limits))
     return {
-        **vars(_status(context, *observed)),
+        **vars(_status(context, *known)),
         "decision": decision.action.value,
         "reason": decision.reason.code,
         "text": decision.reason.text,
@@ -103,7 +103,7 @@ def explain(context: Context, family: Family, query: LedgerQuery | None = None) 
     }
 
 
-def _observe(context: Context, families: Iterable[Family]) -> Iterator[_Observed]:
+def _known(context: Context, families: Iterable[Family]) -> Iterator[_Known]:
     """Yield what one listing and the store tell about each family."""
     rows, holders, beat = context.store.rows(), context.store.holders(), context.store.beat()
     grace_since = beat.grace_since if beat else context.clock.now()

@@ -12,7 +12,7 @@ from reaper.wake.operation import (
     GAP_SECONDS,
     WakeOperation,
     check_active,
-    look,
+    find_container,
     milliseconds,
     not_provisioned,
     record_activity,
@@ -97,7 +97,7 @@ class Heartbeat:
     def _answer(self) -> Runtime:
         """Say how the family is, and wake it in the background if it does not run."""
         context, family = self._context, self._family
-        seen = look(context, family)
+        seen = find_container(context, family)
         if seen is None and not self._had_a_container():
             raise NotProvisionedError(not_provisioned(family))
         state, url = "waking", None

@@ -89,7 +89,7 @@ class WakeOperation:
             if self.state is State.ASKED:
                 self._record()
             else:
-                runtime = self._look()
+                runtime = self._poll()
         except BaseException as error:
             self._slot.close()
             if isinstance(error, WakeError):
@@ -119,7 +119,7 @@ class WakeOperation:
         self._stopping = record_activity(self._context, self._family, self._signal)
         self.state = State.WAITING
 
-    def _look(self) -> Runtime | None:
+    def _poll(self) -> Runtime | None:
         """Look at the container and act. A daemon that does not answer is asked again for 20 s."""
         context = self._context
         if context.ended.is_set():
@@ -127,7 +127,7 @@ class WakeOperation:
             raise TimedOutError(f"{self._family.name}: the reaper is ending; ask again in a moment")
         runtime = None
         try:
-            runtime = self._act(look(context, self._family))
+            runtime = self._act(find_container(context, self._family))
             self._failing_since = None
         except WakeError:
             raise
@@ -163,7 +163,7 @@ class WakeOperation:
             elif self._slot.take():
                 self._reach(State.BOOTING)
                 # The container may have changed before the slot was taken.
-                return self._act(look(self._context, self._family))
+                return self._act(find_container(self._context, self._family))
             else:
                 self._reach(State.QUEUED)
         return None
@@ -249,7 +249,7 @@ def record_activity(context: Context, family: Family, signal: str) -> bool:
     return holder is not None and holder.purpose != WAKING
 
 
-def look(context: Context, family: Family) -> ContainerDetails | None:
+def find_container(context: Context, family: Family) -> ContainerDetails | None:
     """Return a family's container, or None. Raises NotProvisionedError for a container of another owner."""
     try:
         seen = context.engine.inspect(naming.container_name(family.id))
