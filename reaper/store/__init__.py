@@ -138,8 +138,9 @@ class Store(Database):
             raise ValueError(f"{signal} is not a signal")
         statement = f"SELECT key, owner, purpose FROM leases WHERE key = :key AND {_HELD}"  # noqa: S608 - our own words
         try:
-            self.update(family, **{signal: at})
-            found = self._read(statement, {"key": str(family), **self._boot()})
+            with self._transaction() as database:
+                database.execute(_UPSERTS[signal], (str(family), at))
+                found = database.execute(statement, {"key": str(family), **self._boot()}).fetchall()
         except StoreError:
             with self.lock:
                 self._buffered[family, signal] = at
